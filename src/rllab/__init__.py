@@ -1,0 +1,1 @@
+"""rllab: reinforcement-learning experiments in one line."""

@@ -1,0 +1,103 @@
+"""The contract of an algorithm, and how one is found by name.
+
+A new algorithm is one file here (its Config, its class, its losses) and one YAML in ``conf/agent/``. An algorithm of a
+user's own package is named in full, ``name: my_pkg.my_module:MyAlgorithm``.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from typing import Any, ClassVar, Protocol
+
+from gymnasium.spaces import Space
+from torch import Tensor, nn
+
+from rllab.buffers import Buffer, Tensors
+
+Metrics = dict[str, Tensor]
+"""Each ``[S]``, detached and left on the device: the tracker fetches them once per log interval."""
+
+
+class Algorithm(Protocol):
+    """What the training loop asks of an algorithm. S sessions train in lockstep on N sub-envs each.
+
+    `seed` is the run's; `rllab.functional.streams.Streams` spawns each session's own generators from it.
+    """
+
+    Config: ClassVar[type]
+    """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
+    device: str
+    rollout_steps: int
+    """Vector steps between two updates."""
+
+    @staticmethod
+    def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, num_envs: int) -> None:
+        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces; called before anything is made."""
+
+    def __init__(
+        self,
+        config: Any,
+        obs_space: Space[Any],
+        action_space: Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
+        seed: int,
+        device: str,
+    ) -> None: ...
+
+    def make_buffer(self) -> Buffer:
+        """The storage that `update` learns from."""
+
+    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
+        """Actions for observations ``[S, N, ...]``: ``[S, N, ...]``, and extras to store with them."""
+
+    def update(self, buffer: Any, frame: int) -> Metrics:
+        """Learn from the buffer; ``{}`` if there was nothing to learn yet. `frame` is that of one session."""
+
+    def policy(self, session: int) -> nn.Module:
+        """One session's greedy policy, observations ``[B, ...]`` to actions ``[B, ...]``, normaliser inside."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resume needs, as nested plain data and tensors; ``policy`` is what `best` keeps."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+
+
+def names() -> list[str]:
+    """Algorithms that ship with rllab: the modules of this package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find(name: str) -> type[Algorithm]:
+    """The algorithm of this name, or of this ``package.module:Class``.
+
+    Raises:
+        ValueError: there is none; the text says which are near.
+    """
+    if ":" in name:
+        module_name, _, class_name = name.partition(":")
+        try:
+            algorithm = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(
+                f"agent.name: got {name!r} ({error}); write package.module:Class of an algorithm"
+            ) from None
+        return algorithm  # type: ignore[no-any-return]
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names())}"
+        raise ValueError(f"agent.name: got {name!r}, which is no algorithm; {hint}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Config")
+    )
+
+
+def load_all() -> dict[str, type[Algorithm]]:
+    """All algorithms that ship with rllab, by name."""
+    return {name: find(name) for name in names()}

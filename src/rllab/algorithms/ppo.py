@@ -1,0 +1,383 @@
+"""Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022 and Andrychowicz et al. 2021."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium.spaces as gs
+import torch
+from torch import Tensor, nn
+
+from rllab.buffers import Tensors
+from rllab.buffers.rollout import RolloutBuffer
+from rllab.functional.checks import require
+from rllab.functional.reductions import explained_variance, masked_mean, masked_standardize
+from rllab.functional.returns import discounted_sums, gae
+from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.streams import Streams
+from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.distributions import make_distribution
+from rllab.nets.flat import FlatParameters
+from rllab.nets.normalize import RunningNorm
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Settings of PPO. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+
+    name: str = "ppo"
+    """The algorithm."""
+    lr: Coefficient = 3e-4
+    """Learning rate of Adam."""
+    num_steps: int = 128
+    """Vector steps of a rollout; times env.num_envs is what one update learns from."""
+    num_epochs: int = 4
+    """Passes over each rollout."""
+    num_minibatches: int = 4
+    """Optimiser steps per epoch; must divide num_steps * env.num_envs."""
+    gamma: float = 0.99
+    """Discount."""
+    gae_lambda: float = 0.95
+    """Advantage estimation: lower is less noisy and more biased."""
+    clip_coef: Coefficient = 0.2
+    """How far the probability ratio may move before its gradient is cut."""
+    vf_clip_coef: Coefficient | None = None
+    """How far a value may move from the old one; null is no clipping."""
+    ent_coef: Coefficient = 0.0
+    """Weight of the entropy bonus: higher explores more."""
+    vf_coef: Coefficient = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: float = 0.5
+    """Gradient norm at which a session's gradient is clipped."""
+    normalize_advantage: bool = True
+    """Standardise advantages in each minibatch."""
+    target_kl: float | None = None
+    """Stop a session's epochs once its policy has moved 1.5 times this far from the old one; null never stops."""
+    adam_eps: float = 1e-5
+    """Epsilon of Adam."""
+    network: str = "mlp"
+    """mlp, or a module of your own, `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the hidden layers of mlp."""
+    activation: Literal["tanh", "relu", "elu"] = "tanh"
+    """Activation of mlp."""
+    share_network: bool = False
+    """One torso for policy and value, or one for each."""
+    log_std_init: float = 0.0
+    """Initial log standard deviation of continuous actions."""
+    noise_beta: float = 0.0
+    """Colour of the exploration noise of continuous actions: 0 is independent, 1 pink, 2 a random walk."""
+    normalize_obs: bool = False
+    """Standardise observations by their running mean and variance."""
+    normalize_reward: bool = False
+    """Scale rewards so that the discounted return has a running variance of 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "num_epochs", "num_minibatches"):
+            require(
+                getattr(self, name) >= 1,
+                f"agent.{name}",
+                getattr(self, name),
+                write="an integer of at least 1",
+            )
+        for name in ("gamma", "gae_lambda"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"agent.{name}", value, write="a number from 0 to 1, e.g. 0.95")
+        for name in ("lr", "clip_coef", "ent_coef", "vf_coef"):
+            check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
+        if self.vf_clip_coef is not None:
+            check_coefficient("agent.vf_clip_coef", self.vf_clip_coef, low=0.0, high=math.inf)
+        for name in ("max_grad_norm", "adam_eps", "target_kl"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"agent.{name}", value, write="a number above 0")
+        for width in self.hidden:
+            require(
+                width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]"
+            )
+        require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
+
+
+class PPO:
+    """PPO of S sessions in lockstep, on N sub-envs each."""
+
+    Config = PPOConfig
+
+    @staticmethod
+    def check(
+        config: PPOConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_envs: int
+    ) -> None:
+        try:
+            make_distribution(action_space, num_sessions=1)
+        except ValueError as error:
+            raise ValueError(f"agent: got 'ppo', which cannot act here: {error}") from None
+        if config.network == "mlp" and len(obs_space.shape or ()) == 3:
+            raise ValueError(
+                f"agent.network: got 'mlp' for images {obs_space.shape}; write a convolutional torso of your own, "
+                "e.g. agent.network=my_pkg.nets:MyTorso"
+            )
+        batch = config.num_steps * num_envs
+        if batch % config.num_minibatches:
+            near = max(n for n in range(1, config.num_minibatches + 1) if batch % n == 0)
+            raise ValueError(
+                f"agent.num_minibatches: got {config.num_minibatches}, which does not divide agent.num_steps * "
+                f"env.num_envs = {batch}; write one that does, e.g. agent.num_minibatches={near}"
+            )
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spaces = obs_space, action_space
+        self.num_sessions, self.num_envs = num_sessions, num_envs
+        self.rollout_steps = config.num_steps
+        self.max_frame = max_frame
+        self.device = device
+        distribution = make_distribution(
+            action_space,
+            num_sessions=num_sessions,
+            log_std_init=config.log_std_init,
+            noise_beta=config.noise_beta,
+        )
+        self.net = ActorCritic(
+            obs_space,
+            distribution,
+            generators=Streams(
+                seed, num_sessions, "weights"
+            ).generators,  # weights are drawn on the CPU everywhere
+            network=config.network,
+            hidden=config.hidden,
+            activation=config.activation,
+            shared=config.share_network,
+            normalize_obs=config.normalize_obs,
+        ).to(device)
+        self.distribution = distribution
+        self.flat = FlatParameters(self.net)
+        self.optimizer = torch.optim.Adam(self.flat.rows, lr=1.0, eps=config.adam_eps, fused=True)
+        self.schedules = {
+            name: make_schedule(getattr(config, name)) for name in ("lr", "clip_coef", "ent_coef", "vf_coef")
+        }
+        self.vf_clip = None if config.vf_clip_coef is None else make_schedule(config.vf_clip_coef)
+        self.reward_norm = RunningNorm(num_sessions).to(device)
+        self.discounted_return = torch.zeros(num_sessions, num_envs, device=device)
+        self.action_streams = Streams(seed, num_sessions, "action", device)
+        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.noise = torch.zeros(0)
+        self.step = 0  # of the rollout
+        self.num_updates = [0] * num_sessions  # optimiser steps
+
+    def make_buffer(self) -> RolloutBuffer:
+        return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
+        """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once."""
+        outputs = self.net.policy(self.net.normalize(obs))
+        if not explore:
+            return self.distribution.mode(outputs), {}
+        if self.step == 0:
+            self.noise = self.distribution.noise(self.action_streams, self.rollout_steps, self.num_envs)
+        action = self.distribution.sample(outputs, self.noise[self.step])
+        self.step = (self.step + 1) % self.rollout_steps
+        return action, {}
+
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
+        progress = frame / self.max_frame
+        coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
+        vf_clip = None if self.vf_clip is None else self.vf_clip(progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = coefs["lr"]
+        raw_obs, batch = self._prepare(buffer)
+        active = [True] * self.num_sessions
+        collected: list[dict[str, Tensor]] = []
+        for epoch in range(self.config.num_epochs):
+            last_epoch = epoch == self.config.num_epochs - 1
+            for minibatch in self._minibatches(batch):
+                outputs, value = self.net.policy_and_value(minibatch["obs"])
+                log_prob, entropy = self.distribution.log_prob_entropy(outputs, minibatch["action"])
+                log_ratio = log_prob - minibatch["log_prob"]
+                policy_loss = clipped_policy_loss(log_ratio, minibatch["advantage"], coefs["clip_coef"])
+                value_loss = squared_value_loss(value, minibatch["returns"], minibatch["value"], vf_clip)
+                row_loss = policy_loss + coefs["vf_coef"] * value_loss - coefs["ent_coef"] * entropy
+                if self.config.target_kl is not None:
+                    still = (
+                        kl_estimate(log_ratio.detach(), minibatch) <= 1.5 * self.config.target_kl
+                    ).tolist()
+                    active = [a and b for a, b in zip(active, still, strict=True)]
+                    self.flat.set_active(active)
+                    if not any(active):
+                        break
+                self.flat.backward((row_loss * minibatch["weight"]).sum())
+                grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
+                self.optimizer.step()
+                self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
+                if last_epoch or not collected:
+                    collected.append(
+                        batch_metrics(
+                            minibatch, log_ratio, policy_loss, value_loss, entropy, coefs["clip_coef"]
+                        )
+                        | {"train/grad_norm": grad_norm}
+                    )
+            if not any(active):
+                break
+        self.flat.set_active([True] * self.num_sessions)
+        if (
+            self.net.obs_norm is not None
+        ):  # after learning: the rollout was acted, and valued, with the old statistics
+            self.net.obs_norm.update(raw_obs, batch["valid"])
+        metrics = (
+            {
+                name: torch.stack([m[name] for m in collected[1:] or collected]).mean(0)
+                for name in collected[0]
+            }
+            if collected
+            else {}
+        )
+        metrics["train/explained_variance"] = explained_variance(
+            batch["value"], batch["returns"], batch["valid"]
+        )
+        metrics["train/lr"] = torch.full((self.num_sessions,), coefs["lr"])
+        metrics["train/num_updates"] = torch.tensor(self.num_updates, dtype=torch.float32)
+        return metrics
+
+    @torch.no_grad()
+    def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
+        """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
+        rollout = buffer.tensors(self.device)
+        num_rows = self.rollout_steps * self.num_envs
+        all_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
+        x = self.net.normalize(all_obs)
+        value = self.net.value(x)
+        value_by_step = value.unflatten(1, (-1, self.num_envs)).transpose(0, 1)  # [T + 1, S, N]
+        reward = rollout["reward"]
+        if self.config.normalize_reward:
+            reward = self._scale_reward(rollout)
+        advantage = by_session(
+            gae(
+                reward,
+                value_by_step,
+                rollout["terminated"],
+                rollout["truncated"],
+                gamma=self.config.gamma,
+                gae_lambda=self.config.gae_lambda,
+            )
+        )
+        action = by_session(rollout["action"])
+        log_prob, _ = self.distribution.log_prob_entropy(self.net.policy(x[:, :num_rows]), action)
+        return all_obs[:, :num_rows], {
+            "obs": x[:, :num_rows],
+            "action": action,
+            "log_prob": log_prob,
+            "value": value[:, :num_rows],
+            "advantage": advantage,
+            "returns": advantage + value[:, :num_rows],
+            "valid": by_session(rollout["valid"]).float(),
+        }
+
+    def _scale_reward(self, rollout: Tensors) -> Tensor:
+        """Rewards ``[T, S, N]`` over the running standard deviation of the discounted return."""
+        done = rollout["terminated"] | rollout["truncated"]
+        sums = discounted_sums(rollout["reward"], done, self.discounted_return, gamma=self.config.gamma)
+        self.discounted_return = sums[-1] * ~done[-1]
+        self.reward_norm.update(by_session(sums), by_session(rollout["valid"]).float())
+        return (
+            self.reward_norm.scale(rollout["reward"].transpose(0, 1).flatten(1))
+            .unflatten(1, rollout["reward"].shape[::2])
+            .transpose(0, 1)
+        )
+
+    def _minibatches(self, batch: Tensors) -> list[Tensors]:
+        """One epoch in random order, each session in its own, cut into minibatches ``[S, B, ...]``."""
+        num_sessions, num_rows = batch["valid"].shape
+        order = self.minibatch_streams.permutations(num_rows)
+        offset = torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows
+        rows = (order + offset).flatten()
+        parts = self.config.num_minibatches
+        shuffled = {
+            name: x.flatten(0, 1)[rows].unflatten(0, (num_sessions, parts, -1)) for name, x in batch.items()
+        }  # [S, parts, B, ...]
+        valid = shuffled["valid"]
+        if self.config.normalize_advantage:
+            shuffled["advantage"] = masked_standardize(shuffled["advantage"], valid)
+        shuffled["weight"] = valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
+        return [{name: x[:, part] for name, x in shuffled.items()} for part in range(parts)]
+
+    def policy(self, session: int) -> nn.Module:
+        return GreedyPolicy(self.net, session)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "policy": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "reward_norm": self.reward_norm.state_dict(),
+            "discounted_return": self.discounted_return,
+            "action_streams": self.action_streams.state_dict(),
+            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "noise": self.noise,
+            "step": self.step,
+            "num_updates": self.num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.reward_norm.load_state_dict(state["reward_norm"])
+        self.discounted_return = state["discounted_return"].to(self.device)
+        self.action_streams.load_state_dict(state["action_streams"])
+        self.minibatch_streams.load_state_dict(state["minibatch_streams"])
+        self.noise = state["noise"].to(self.device)
+        self.step = state["step"]
+        self.num_updates = state["num_updates"]
+
+
+def by_session(x: Tensor) -> Tensor:
+    """``[T, S, N, ...] -> [S, T * N, ...]``."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def clipped_policy_loss(log_ratio: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
+    """Clipped surrogate, negated: ``[S, B]`` each."""
+    ratio = log_ratio.exp()
+    return -torch.minimum(advantage * ratio, advantage * ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef))
+
+
+def squared_value_loss(value: Tensor, returns: Tensor, old_value: Tensor, clip_coef: float | None) -> Tensor:
+    """Half the squared error, ``[S, B]``; with clipping, the worse of the clipped and the unclipped one."""
+    error = (value - returns).square()
+    if clip_coef is not None:
+        clipped = old_value + (value - old_value).clamp(-clip_coef, clip_coef)
+        error = torch.maximum(error, (clipped - returns).square())
+    return 0.5 * error
+
+
+def kl_estimate(log_ratio: Tensor, minibatch: Tensors) -> Tensor:
+    """KL divergence from the old policy, ``[S]``: the low-variance estimator k3 of Schulman 2020."""
+    return masked_mean(log_ratio.exp() - 1.0 - log_ratio, minibatch["valid"])
+
+
+@torch.no_grad()
+def batch_metrics(
+    minibatch: Tensors,
+    log_ratio: Tensor,
+    policy_loss: Tensor,
+    value_loss: Tensor,
+    entropy: Tensor,
+    clip_coef: float,
+) -> dict[str, Tensor]:
+    """What a person watches, ``[S]`` each."""
+    valid = minibatch["valid"]
+    return {
+        "train/policy_loss": masked_mean(policy_loss, valid),
+        "train/value_loss": masked_mean(value_loss, valid),
+        "train/entropy": masked_mean(entropy, valid),
+        "train/approx_kl": kl_estimate(log_ratio, minibatch),
+        "train/clip_fraction": masked_mean(((log_ratio.exp() - 1.0).abs() > clip_coef).float(), valid),
+    }

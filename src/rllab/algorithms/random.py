@@ -1,0 +1,97 @@
+"""Uniformly random actions: the baseline that every agent must beat, and the zero of the strength metrics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium.spaces as gs
+import torch
+from torch import Tensor, nn
+
+from rllab.buffers import Tensors
+from rllab.buffers.rollout import RolloutBuffer
+from rllab.functional.streams import Streams
+from rllab.nets.distributions import DiagGaussian, make_distribution
+
+
+@dataclass(frozen=True)
+class RandomConfig:
+    """The random agent has nothing to set."""
+
+    name: str = "random"
+    """The algorithm."""
+
+
+class Random:
+    """Draws from each session's action stream: uniform, or standard normal where a box has no bounds."""
+
+    Config = RandomConfig
+    rollout_steps = 1
+
+    @staticmethod
+    def check(
+        config: RandomConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_envs: int
+    ) -> None:  # noqa: ARG004
+        try:
+            make_distribution(action_space, num_sessions=1)
+        except ValueError as error:
+            raise ValueError(f"agent: got 'random', which cannot act here: {error}") from None
+
+    def __init__(
+        self,
+        config: RandomConfig,  # noqa: ARG002
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,  # noqa: ARG002
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.spaces = obs_space, action_space
+        self.device = device
+        self.num_sessions, self.num_envs = num_sessions, num_envs
+        self.distribution = make_distribution(action_space, num_sessions=num_sessions)
+        self.streams = {
+            True: Streams(seed, num_sessions, "action", device),
+            False: Streams(seed, num_sessions, "minibatch", device),  # evaluation must not move training
+        }
+
+    def make_buffer(self) -> RolloutBuffer:
+        return RolloutBuffer(1, self.num_sessions, self.num_envs, *self.spaces)
+
+    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
+        return self._sample(self.streams[explore], obs.shape[1]), {}
+
+    def _sample(self, streams: Streams, num_envs: int) -> Tensor:
+        distribution = self.distribution
+        if isinstance(distribution, DiagGaussian) and self.spaces[1].is_bounded("both"):  # type: ignore[attr-defined]
+            low, high = (torch.as_tensor(bound) for bound in (self.spaces[1].low, self.spaces[1].high))  # type: ignore[attr-defined]
+            return low + (high - low) * streams.uniform(1, num_envs, distribution.num_outputs)[0]
+        noise = distribution.noise(streams, 1, num_envs)[0]
+        return distribution.sample(torch.zeros_like(noise), noise)
+
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:  # noqa: ARG002
+        return {}
+
+    def policy(self, session: int) -> nn.Module:
+        return RandomPolicy(self, session)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"policy": {}, "streams": [self.streams[key].state_dict() for key in (True, False)]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for key, saved in zip((True, False), state["streams"], strict=True):
+            self.streams[key].load_state_dict(saved)
+
+
+class RandomPolicy(nn.Module):
+    """Random actions ``[B, ...]`` from one session's evaluation stream."""
+
+    def __init__(self, agent: Random, session: int) -> None:
+        super().__init__()
+        self.agent = agent
+        self.session = session
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.agent._sample(self.agent.streams[False], obs.shape[0])[self.session]  # noqa: SLF001

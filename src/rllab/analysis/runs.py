@@ -1,0 +1,105 @@
+"""Run directories: `config.yaml` and one `session_<s>/` with `train.csv` and `eval.csv` per seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+Array = npt.NDArray[np.float64]
+Table = dict[str, Array]  # column -> [rows]
+Curve = tuple[Array, Array]  # frames [K], values [K]
+
+RETURN = "rollout/ep_rew_mean"
+SCORE = "eval/mean_reward"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One seed of a trial: its two tables, each a dict of columns `[rows]`; an empty cell is nan."""
+
+    index: int
+    train: Table
+    eval: Table
+
+    def returns(self) -> Curve:
+        """Frames `[K]` and mean return of the last 100 episodes `[K]`, finite rows only."""
+        return _finite(self.train, RETURN)
+
+    def scores(self) -> Curve:
+        """Frames `[K]` and evaluation score `[K]`, finite rows only."""
+        return _finite(self.eval, SCORE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory: the resolved config as plain dicts, and the sessions in the order of their index."""
+
+    path: Path
+    config: dict[str, Any]
+    sessions: list[Session]
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run directory. A last line without its newline (a crash while writing) is ignored.
+
+    Raises:
+        ValueError: one line that names the path and says what is missing or cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ValueError(f"{path} is no run directory: it does not exist or is no directory")
+    config = _read_config(path / "config.yaml")
+    folders = {int(p.name[8:]): p for p in path.glob("session_*") if p.name[8:].isdecimal()}
+    if not folders:
+        raise ValueError(f"{path} is no run directory: session_0 is missing")
+    return Run(path, config, [_read_session(index, folders[index]) for index in sorted(folders)])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path.parent} is no run directory: config.yaml is missing")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML") from error
+    for section, key in (("meta", "seed"), ("env", "id"), ("agent", "name")):
+        if not isinstance(config, dict) or key not in (config.get(section) or {}):
+            raise ValueError(f"{path} is no resolved config of a run: {section}.{key} is missing")
+    return dict(config)
+
+
+def _read_session(index: int, folder: Path) -> Session:
+    if not (folder / "train.csv").is_file():
+        raise ValueError(f"{folder / 'train.csv'} is missing: no log checkpoint was reached")
+    train = _read_table(folder / "train.csv", ("frame", "elapsed_s", RETURN))
+    return Session(index, train, _read_table(folder / "eval.csv", ("frame", SCORE)))
+
+
+def _read_table(path: Path, required: tuple[str, ...]) -> Table:
+    """All columns of a CSV file; the required ones exist, empty, where nothing has been written yet."""
+    text = path.read_bytes().decode() if path.is_file() else ""  # bytes: a lone "\r" ends no line
+    header, *lines = text[: text.rfind("\n") + 1].splitlines() or [",".join(required)]
+    names = header.split(",")
+    if missing := [name for name in required if name not in names]:
+        raise ValueError(f"{path}: column {missing[0]} is missing")
+    if not lines:
+        return {name: np.empty(0) for name in names}
+    try:
+        rows = np.loadtxt(lines, delimiter=",", ndmin=2, encoding="utf-8", converters=_parse_cell)
+        return dict(zip(names, rows.T, strict=True))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a table of {len(names)} numeric columns: {error}") from error
+
+
+def _parse_cell(cell: str) -> float:
+    return float(cell or "nan")
+
+
+def _finite(table: Table, column: str) -> Curve:
+    rows = np.isfinite(table[column])
+    return table["frame"][rows], table[column][rows]

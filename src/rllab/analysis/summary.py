@@ -1,0 +1,98 @@
+"""`trial.json` and `learning_curve.png` of a run directory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rllab.analysis import statistics
+from rllab.analysis.runs import Run, Session, read_run
+from rllab.analysis.statistics import Metric, Undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STATISTICS = {"mean": statistics.mean, "median": statistics.median, "iqm": statistics.iqm}
+
+
+def summarize(path: str | Path) -> dict[str, Any]:
+    """Write `trial.json` and `learning_curve.png` into the run directory `path`; return the former.
+
+    A number that does not exist is None, and the `reasons` beside it (a session has its own) say why.
+
+    Raises:
+        ValueError: `path` is no run directory (see `read_run`).
+    """
+    from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
+
+    run = read_run(path)
+    trial = _trial_summary(run)
+    _write_json(run.path / "trial.json", trial)
+    learning_curve(run, run.path / "learning_curve.png")
+    return trial
+
+
+def _trial_summary(run: Run) -> dict[str, Any]:
+    env, reasons = run.config["env"], dict[str, str]()
+    random_return, threshold = _number(env.get("random_return")), _number(env.get("reward_threshold"))
+    return {
+        "env": env["id"],
+        "agent": run.config["agent"]["name"],
+        "frames": max(int(session.train["frame"].max(initial=0)) for session in run.sessions),
+        "num_sessions": len(run.sessions),
+        "seed": run.config["meta"]["seed"],
+        "sessions": [_session_summary(session, random_return, threshold) for session in run.sessions],
+        "final_return": _estimates("final_return", run.sessions, statistics.final_return, reasons),
+        "final_eval": _estimates("final_eval", run.sessions, statistics.final_score, reasons),
+        "metrics": _plain(statistics.trial_metrics(run.sessions, random_return), reasons),
+        "reasons": reasons,
+    }
+
+
+def _session_summary(
+    session: Session, random_return: float | None, threshold: float | None
+) -> dict[str, Any]:
+    reasons: dict[str, str] = {}
+    metrics: dict[str, Metric] = {
+        "final_return": statistics.final_return(session),
+        "final_eval": statistics.final_score(session),
+        "max_return": statistics.max_return(session),
+        "solved_frame": statistics.solved_frame(session, threshold),
+        "elapsed_s": float(session.train["elapsed_s"].max(initial=0.0)),
+        **statistics.session_metrics(session, random_return),
+    }
+    return {"session": session.index, **_plain(metrics, reasons), "reasons": reasons}
+
+
+def _estimates(
+    name: str, sessions: list[Session], number: Callable[[Session], Metric], reasons: dict[str, str]
+) -> dict[str, dict[str, float | None]]:
+    """Mean, median and iqm over sessions as {value, low, high}; notes in `reasons` why some are None."""
+    values = statistics.complete({session.index: number(session) for session in sessions})
+    if isinstance(values, Undefined):
+        reasons[name] = values.reason
+        return {statistic: {"value": None, "low": None, "high": None} for statistic in STATISTICS}
+    if values.size < 2:
+        reasons[f"{name}.interval"] = "a bootstrap interval over sessions needs at least two sessions"
+    estimates = {}
+    for statistic, function in STATISTICS.items():
+        low, high = statistics.bootstrap_interval(values, function) if values.size > 1 else (None, None)
+        estimates[statistic] = {"value": float(function(values)), "low": low, "high": high}
+    return estimates
+
+
+def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, float | None]:
+    """Metrics with None for what is undefined, whose reasons are added to `reasons`."""
+    reasons |= {name: value.reason for name, value in metrics.items() if isinstance(value, Undefined)}
+    return {name: None if isinstance(value, Undefined) else value for name, value in metrics.items()}
+
+
+def _number(value: float | str | None) -> float | None:
+    return None if value is None else float(value)  # PyYAML reads 1e3 as a string
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")  # replaced in one step: nobody reads half a file
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,32 @@
+"""Storage of transitions, preallocated."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+"""Rollout ``[T, S, N, ...]``; minibatch ``[S, B, ...]``."""
+
+
+class Buffer(Protocol):
+    """What the training loop asks of a buffer."""
+
+    def add(
+        self,
+        obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        next_obs: np.ndarray,
+        extras: Tensors,
+    ) -> None:
+        """Store one vector step; arrays are ``[S, N, ...]``."""
+
+    def restart(self) -> None:
+        """The envs were reset behind our back: the next row does not follow from the last."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,292 @@
+"""The schema of a run, and the border where Hydra's config becomes plain frozen dataclasses.
+
+Presets in ``conf/`` are merged into these dataclasses, so a misspelt key or a wrong type is refused before anything
+starts. Everything behind `load` works on plain frozen dataclasses and knows nothing of Hydra.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import MissingConfigException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from rllab import algorithms
+from rllab.functional.checks import require
+
+if TYPE_CHECKING:
+    from rllab.algorithms import Algorithm
+
+    Frames = int
+    Number = float
+else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
+    Frames = int | float
+    Number = int | float
+
+
+class ConfigError(Exception):
+    """Bad input. Its text is one line: the field, what it got, and what to write instead."""
+
+
+def _to_frames(config: object, name: str, *, optional: bool = False) -> None:
+    """Turn a number of frames such as 1e6 into an int, in place of the frozen field; refuse anything below 1."""
+    group = "env" if isinstance(config, EnvConfig) else "meta"
+    if isinstance(config, SearchScheduler):
+        group = "meta.search_scheduler"
+    value = getattr(config, name)
+    if value is None and optional:
+        return
+    whole = math.isfinite(value) and value == int(value) and value >= 1
+    require(
+        whole,
+        f"{group}.{name}",
+        value,
+        write=f"a whole number of frames of at least 1, e.g. {group}.{name}=1e4",
+    )
+    object.__setattr__(config, name, int(value))
+
+
+@dataclass(frozen=True)
+class SearchResources:
+    """What one trial of a search occupies, hence how many run at once."""
+
+    cpu: Number = 1
+    """CPU cores of one trial."""
+    gpu: Number = 0
+    """GPUs of one trial; a fraction lets several trials share one."""
+
+    def __post_init__(self) -> None:
+        require(self.cpu > 0, "meta.search_resources.cpu", self.cpu, write="a number above 0, e.g. 1")
+        require(self.gpu >= 0, "meta.search_resources.gpu", self.gpu, write="0 or more, e.g. 0.25")
+
+
+@dataclass(frozen=True)
+class SearchScheduler:
+    """Which trials of a search are stopped early."""
+
+    kind: Literal["median", "asha", "none"] = "median"
+    """Pruner: below the median of the other trials, asynchronous successive halving, or none."""
+    grace_period: Frames | None = None
+    """Frames before a trial may be pruned; null is a tenth of env.max_frame."""
+    reduction_factor: int = 3
+    """ASHA keeps one trial in this many at each rung."""
+
+    def __post_init__(self) -> None:
+        _to_frames(self, "grace_period", optional=True)
+        name = "meta.search_scheduler.reduction_factor"
+        require(
+            self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3"
+        )
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """How an experiment is run: seeds, trials, checkpoints, evaluation, resources."""
+
+    max_session: int = 4
+    """Sessions (seeds) of a trial. They train in lockstep, in one program."""
+    max_trial: int = 1
+    """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
+    log_frequency: Frames = 1000
+    """Frames between two log checkpoints: a row of metrics, TensorBoard, the `last` and `best` checkpoints."""
+    eval_frequency: Frames = 1000
+    """Frames between two evaluation checkpoints, independent of log_frequency."""
+    distributed: Literal[False, "shared", "synced"] = False
+    """Hogwild: the sessions are lock-free workers of one policy."""
+    rigorous_eval: int | None = None
+    """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate evaluation
+    envs per session play one whole greedy episode each at every evaluation checkpoint."""
+    search_resources: SearchResources = field(default_factory=SearchResources)
+    """What one trial of a search occupies."""
+    search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
+    """Which trials of a search are stopped early."""
+    seed: int = 0
+    """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
+    device: str = "cpu"
+    """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (an accelerator where there is one)."""
+    num_threads: int | None = None
+    """CPU threads of torch; null is one for a single session and every core for several. The same config gives the
+    same numbers only with the same number of threads."""
+    resume: str | None = None
+    """Run directory to continue, to the budget of its own config."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_session", "max_trial"):
+            value = getattr(self, name)
+            require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
+        _to_frames(self, "log_frequency")
+        _to_frames(self, "eval_frequency")
+        episodes = self.rigorous_eval
+        require(
+            episodes is None or episodes >= 0,
+            "meta.rigorous_eval",
+            episodes,
+            write="null (score from training episodes) or a number of evaluation episodes, e.g. 10",
+        )
+        require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
+        threads = self.num_threads
+        require(
+            threads is None or threads >= 1,
+            "meta.num_threads",
+            threads,
+            write="null or an integer of at least 1",
+        )
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The task: which env, how many copies, and for how long."""
+
+    id: str = MISSING
+    """Gymnasium id, `CartPole-v1`, or `my_pkg:MyEnv-v0` to import a package that registers it."""
+    num_envs: int = 8
+    """Sub-envs of each session. A trial steps max_session times as many."""
+    max_frame: Frames = 100_000
+    """Budget: env steps of each session, summed over its sub-envs."""
+    backend: Literal["auto", "vector_entry_point", "sync", "async"] = "auto"
+    """Vectorisation. auto: the env's own vectorised implementation where Gymnasium has one, otherwise sync."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
+    reward_threshold: Number | None = None
+    """Mean return at which the task counts as solved; null takes the one that the env registers, if any."""
+    random_return: Number | None = None
+    """Mean return of a random policy, the zero of the `strength` metrics; `agent=random` measures it."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_envs >= 1,
+            "env.num_envs",
+            self.num_envs,
+            write="an integer of at least 1, e.g. env.num_envs=8",
+        )
+        _to_frames(self, "max_frame")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One trial: this agent, on this env, with these meta settings."""
+
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    """How the experiment is run."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """The task."""
+    agent: Any = MISSING
+    """The agent: the Config of its algorithm."""
+    run_dir: str = MISSING
+    """Where the results go."""
+
+    def algorithm(self) -> type[Algorithm]:
+        """The class that `agent.name` names."""
+        return algorithms.find(self.agent.name)
+
+
+def conf_dir() -> Path:
+    """The presets: ``conf/`` inside the installed package, otherwise beside ``src/`` in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def register() -> None:
+    """Make the schema known to Hydra. Call once, before a config is composed."""
+    store = ConfigStore.instance()
+    store.store(name="rllab_schema", node=_schema(RunConfig))
+    for name, algorithm in algorithms.load_all().items():
+        store.store(group="schema/agent", name=name, node=_schema(algorithm.Config))
+
+
+def _schema(cls: type) -> DictConfig:
+    """Structured config of a frozen dataclass that can still be merged into (OmegaConf marks it read-only)."""
+    node = OmegaConf.structured(cls)
+
+    def unlock(container: DictConfig) -> None:
+        OmegaConf.set_readonly(container, None)
+        for key in container:
+            child = container._get_node(key)  # noqa: SLF001 - the public accessors resolve MISSING
+            if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():  # noqa: SLF001
+                unlock(child)
+
+    unlock(node)
+    assert isinstance(node, DictConfig)
+    return node
+
+
+def load(config: DictConfig) -> RunConfig:
+    """Check a composed config and turn it into frozen dataclasses.
+
+    Raises:
+        ConfigError: one line that names the field, what it got and what to write instead.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+        schema = _schema(RunConfig)
+        schema.agent = _schema(algorithms.find(str(config.agent.name)).Config)
+        run = OmegaConf.to_object(OmegaConf.merge(schema, plain))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(explain(error)) from error
+    assert isinstance(run, RunConfig)
+    return run
+
+
+def load_file(path: Path) -> RunConfig:
+    """The config that an earlier run saved with `save`."""
+    saved = OmegaConf.load(path)
+    assert isinstance(saved, DictConfig)
+    return load(saved)
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Write the resolved config as YAML that `load_file` reads back."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error of Hydra or OmegaConf: the field, what it got, and what to write instead."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={option}: no such option; {_near(option, list(error.options), prefix=f'{group}=')}"
+    cause = error
+    while not isinstance(cause, OmegaConfBaseException) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(cause, OmegaConfBaseException) or not cause.full_key:
+        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    name = str(cause.full_key)
+    parent, _, key = name.rpartition(".")
+    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
+        known = [f.name for f in fields(cause.object_type)] if is_dataclass(cause.object_type) else []
+        return f"{name}: no such field; {_near(key, known, prefix=f'{parent}.' if parent else '')}"
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{name}: not set; write {name}=..."
+    return f"{name}: got {getattr(cause, 'value', None)!r}; write {_expected(cause, key)}"
+
+
+def _near(word: str, known: list[str], *, prefix: str) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {prefix}{near[0]}?"
+    return f"write one of {', '.join(sorted(known))}" if known else "remove it"
+
+
+def _expected(error: OmegaConfBaseException, key: str) -> str:
+    """What a field's type wants, in words."""
+    owner = error.object_type
+    annotation = get_type_hints(owner).get(key) if is_dataclass(owner) else error.ref_type
+    if annotation is None:
+        return str(error.msg).splitlines()[0]
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(str(choice).lower() for choice in get_args(annotation))
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    kinds = get_args(annotation) or (annotation,)
+    names = [words[kind] for kind in kinds if kind in words and not (kind is int and float in kinds)]
+    return " or ".join(names) or str(annotation).replace("typing.", "")

@@ -1,0 +1,68 @@
+"""The vector env as the training loop sees it: rows cut into sessions, ``[S, N, ...]``."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from rllab.envs.state import get_state, set_state
+
+
+class Finished(NamedTuple):
+    """Episodes that ended in one step; arrays of equal length."""
+
+    session: np.ndarray
+    env: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+class SessionEnvs:
+    """S sessions of N sub-envs each in one `VectorEnv`; session s owns rows ``s*N .. (s+1)*N - 1``.
+
+    Observations come as float32, or uint8 where the env has them so. ``obs`` is what the agent acts on next.
+    """
+
+    def __init__(self, envs: VectorEnv, num_sessions: int) -> None:  # type: ignore[type-arg]
+        self.vector = envs
+        self.shape = (num_sessions, envs.num_envs // num_sessions)
+        self.obs_space = envs.single_observation_space
+        self.action_space = envs.single_action_space
+        self.obs: np.ndarray = np.zeros(())
+
+    def reset(self, seeds: list[int]) -> np.ndarray:
+        """Begin an episode in every sub-env; one seed each, session by session."""
+        obs, _ = self.vector.reset(seed=seeds)  # type: ignore[arg-type] # our backends take a list
+        self.obs = self._by_session(obs)
+        return self.obs
+
+    def step(
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
+        """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, each ``[S, N, ...]``, and what episodes ended."""
+        num_rows = self.shape[0] * self.shape[1]
+        flat_action = action.reshape(num_rows, *action.shape[2:])
+        obs, reward, terminated, truncated, info = self.vector.step(flat_action)
+        finished = None
+        if "finished" in info:
+            rows, returns, lengths = info["finished"]
+            finished = Finished(*divmod(rows, self.shape[1]), returns, lengths)
+        self.obs = self._by_session(obs)
+        shape = self.shape
+        return self.obs, reward.reshape(shape), terminated.reshape(shape), truncated.reshape(shape), finished
+
+    def _by_session(self, obs: np.ndarray) -> np.ndarray:
+        if obs.dtype != np.uint8:
+            obs = obs.astype(np.float32, copy=False)
+        return obs.reshape(*self.shape, *obs.shape[1:])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Current observation and the envs' own state, which is None where it cannot be saved."""
+        return {"obs": self.obs, "envs": get_state(self.vector)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        set_state(self.vector, state["envs"])
+        self.obs = state["obs"]
+
+    def close(self) -> None:
+        self.vector.close()

@@ -1,0 +1,69 @@
+"""Wrappers of vector envs."""
+
+from typing import Any
+
+import gymnasium.spaces as gs
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
+
+Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
+
+
+class TrackReward(VectorWrapper):  # type: ignore[type-arg]
+    """Sums raw rewards, before any clipping or normalising, into the returns and lengths of whole episodes.
+
+    A step that finishes episodes has ``info["finished"] = (rows, returns, lengths)``, arrays of equal length. Rows that
+    only reset (NEXT_STEP autoreset) count neither as reward nor as a step.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:  # type: ignore[type-arg]
+        super().__init__(env)
+        self.returns = np.zeros(env.num_envs, np.float64)
+        self.lengths = np.zeros(env.num_envs, np.int64)
+        self.finished_rows = np.zeros(0, np.int64)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self.returns[:] = 0
+        self.lengths[:] = 0
+        self.finished_rows = np.zeros(0, np.int64)
+        return self.env.reset(**kwargs)
+
+    def step(self, actions: Any) -> Step:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        self.returns += reward
+        self.lengths += 1
+        if self.finished_rows.size:  # these rows were reset in this step
+            self.returns[self.finished_rows] = 0
+            self.lengths[self.finished_rows] = 0
+        self.finished_rows = rows = np.logical_or(terminated, truncated).nonzero()[0]
+        if rows.size:
+            info["finished"] = rows, self.returns[rows], self.lengths[rows]
+        return obs, reward, terminated, truncated, info
+
+
+class RescaleAction(VectorWrapper):  # type: ignore[type-arg]
+    """Lets an agent act in [-1, 1] where the env has a bounded box; what lies outside is clipped."""
+
+    def __init__(self, env: VectorEnv) -> None:  # type: ignore[type-arg]
+        super().__init__(env)
+        box = env.single_action_space
+        assert isinstance(box, gs.Box)
+        self.centre = (box.high + box.low) / 2
+        self.half_range = (box.high - box.low) / 2
+        self.low, self.high = box.low, box.high
+        self.single_action_space = gs.Box(-1.0, 1.0, box.shape, np.float32)
+        self.action_space = batch_space(self.single_action_space, env.num_envs)
+
+    def step(self, actions: Any) -> Step:
+        inside = actions.clip(-1.0, 1.0)
+        return self.env.step((self.centre + self.half_range * inside).clip(self.low, self.high))
+
+
+def is_bounded_box(space: gs.Space[Any]) -> bool:
+    """Whether actions of this space can be rescaled to [-1, 1]."""
+    return (
+        isinstance(space, gs.Box)
+        and np.issubdtype(space.dtype, np.floating)
+        and bool(space.is_bounded("both"))
+    )

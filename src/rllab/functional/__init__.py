@@ -1,0 +1,1 @@
+"""Pure mathematics: returns, losses, schedules, per-session reductions."""

@@ -1,0 +1,63 @@
+"""Returns and advantages over rollouts that hold terminations, truncations and reset rows.
+
+Row t of a rollout under Gymnasium's NEXT_STEP autoreset is ``obs[t] -> obs[t+1]``. ``obs[t+1]`` is always the true
+successor, so a truncated row bootstraps with its value. The row after a finished episode only resets: it holds no
+transition, its advantage is meaningless, and it must be masked out of every loss.
+"""
+
+import torch
+from torch import Tensor
+
+
+def gae(
+    reward: Tensor,
+    value: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016).
+
+    Args:
+        reward: ``[T, ...]``.
+        value: ``[T + 1, ...]``, of every row and of the last row's successor.
+        terminated: ``[T, ...]`` bool; the successor has no value.
+        truncated: ``[T, ...]`` bool; the successor's value counts, later advantages do not.
+        gamma: discount.
+        gae_lambda: 0 is the one-step TD error, 1 the Monte-Carlo advantage.
+
+    Returns:
+        Advantages ``[T, ...]``; those of reset rows are meaningless.
+    """
+    alive = (~terminated).to(reward.dtype)
+    delta = torch.addcmul(reward - value[:-1], alive, value[1:], value=gamma)
+    decay = (~(terminated | truncated)).to(reward.dtype) * (gamma * gae_lambda)
+    advantage = torch.empty_like(delta)
+    running = torch.zeros_like(delta[0])
+    rows = zip(delta.unbind(), decay.unbind(), advantage.unbind(), strict=True)
+    for delta_t, decay_t, out_t in reversed(list(rows)):
+        running = torch.addcmul(delta_t, decay_t, running, out=out_t)
+    return advantage
+
+
+def discounted_sums(reward: Tensor, done: Tensor, start: Tensor, *, gamma: float) -> Tensor:
+    """Running discounted return ``G_t = reward_t + gamma * G_{t-1}``, begun anew after each finished episode.
+
+    Args:
+        reward: ``[T, ...]``.
+        done: ``[T, ...]`` bool, terminated or truncated.
+        start: ``[...]``, what the first row inherits; continue with ``result[-1] * ~done[-1]``.
+        gamma: discount.
+
+    Returns:
+        ``[T, ...]``.
+    """
+    keep = (~done).to(reward.dtype) * gamma
+    sums = torch.empty_like(reward)
+    running, keep_t = start, torch.full_like(start, gamma)
+    for reward_t, next_keep, out_t in zip(reward.unbind(), keep.unbind(), sums.unbind(), strict=True):
+        running = torch.addcmul(reward_t, keep_t, running, out=out_t)
+        keep_t = next_keep
+    return sums

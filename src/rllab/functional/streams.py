@@ -1,0 +1,53 @@
+"""Random streams per session: session s of a trial draws the same numbers however many sessions run beside it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Purpose = Literal["env", "eval", "weights", "action", "minibatch"]
+_PURPOSES: tuple[Purpose, ...] = ("env", "eval", "weights", "action", "minibatch")
+
+
+def session_seeds(seed: int, session: int, purpose: Purpose, count: int, *key: int) -> list[int]:
+    """`count` independent 32-bit seeds of one session's stream; `key` tells repeated draws (evaluations) apart."""
+    spawn_key = (session, _PURPOSES.index(purpose), *key)
+    return [int(x) for x in np.random.SeedSequence(seed, spawn_key=spawn_key).generate_state(count)]
+
+
+class Streams:
+    """One `torch.Generator` per session, for one purpose. Draws carry the session axis where the caller wants it."""
+
+    def __init__(self, seed: int, num_sessions: int, purpose: Purpose, device: str = "cpu") -> None:
+        self.device = device
+        self.generators = []
+        for session in range(num_sessions):
+            low, high = session_seeds(seed, session, purpose, 2)
+            self.generators.append(torch.Generator(device).manual_seed(low + (high << 31)))
+
+    def normal(self, steps: int, *shape: int) -> Tensor:
+        """Standard normal noise ``[steps, S, *shape]``."""
+        return self._stack(steps, shape, lambda row, g: row.normal_(generator=g))
+
+    def uniform(self, steps: int, *shape: int) -> Tensor:
+        """Uniform noise on [0, 1), ``[steps, S, *shape]``."""
+        return self._stack(steps, shape, lambda row, g: row.uniform_(generator=g))
+
+    def _stack(
+        self, steps: int, shape: tuple[int, ...], fill: Callable[[Tensor, torch.Generator], Tensor]
+    ) -> Tensor:
+        rows = [fill(torch.empty(steps, *shape, device=self.device), g) for g in self.generators]
+        return torch.stack(rows, dim=1)
+
+    def permutations(self, size: int) -> Tensor:
+        """A random order of ``range(size)`` for each session, ``[S, size]``."""
+        return torch.stack([torch.randperm(size, generator=g, device=self.device) for g in self.generators])
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        return {"generators": [g.get_state() for g in self.generators]}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved.cpu())

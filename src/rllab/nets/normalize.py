@@ -1,0 +1,45 @@
+"""Running normalisation per session. It lives in the module, so that state_dict and export carry it."""
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningNorm(nn.Module):
+    """Standardises ``[S, B, *shape]`` by each session's running mean and variance, clipped to ±`clip`.
+
+    Statistics change only in `update` (parallel algorithm of Chan et al. 1979), never in `forward`: evaluation and
+    repeated passes over a rollout see them frozen.
+    """
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+
+    def __init__(self, num_sessions: int, *shape: int, clip: float = 10.0) -> None:
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("mean", torch.zeros(num_sessions, 1, *shape))
+        self.register_buffer("var", torch.ones(num_sessions, 1, *shape))
+        self.register_buffer("count", torch.zeros(num_sessions, 1, *[1] * len(shape)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / (self.var + 1e-8).sqrt()).clamp(-self.clip, self.clip)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Divide by the standard deviation alone, clipped: for rewards, whose sign must stay."""
+        return (x / (self.var + 1e-8).sqrt()).clamp(-self.clip, self.clip)
+
+    @torch.no_grad()
+    def update(self, x: Tensor, mask: Tensor) -> None:
+        """Take in a batch ``[S, B, *shape]`` of which the rows with mask ``[S, B]`` 1 count."""
+        mask = mask.reshape(*mask.shape, *[1] * (x.dim() - 2))
+        count = mask.sum(1, keepdim=True)
+        safe = count.clamp(min=1.0)
+        mean = (x * mask).sum(1, keepdim=True) / safe
+        var = ((x - mean).square() * mask).sum(1, keepdim=True) / safe
+        total = (self.count + count).clamp(min=1.0)
+        delta = mean - self.mean
+        spread = self.var * self.count + var * count + delta.square() * (self.count * count / total)
+        self.var.copy_(torch.where(self.count + count > 0, spread / total, self.var))
+        self.mean += delta * (count / total)
+        self.count += count

@@ -1,0 +1,42 @@
+"""An ordinary `nn.Module` as the network of S sessions."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+
+class Stacked(nn.Module):
+    """S copies of a user's module, evaluated together: ``[S, B, ...] -> [S, B, ...]``.
+
+    Parameters and buffers are stacked on a leading session axis, and the module is mapped over it, so it is written
+    for one session, ``[B, ...] -> [B, ...]``, and knows nothing of the axis. Each copy is built by `make` with torch's
+    global generator seeded from that session's stream.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], generators: list[torch.Generator]) -> None:
+        super().__init__()
+        copies = []
+        with torch.random.fork_rng(devices=[]):
+            for generator in generators:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+                copies.append(make())
+        parameters, buffers = stack_module_state(copies)
+        self._skeleton = [copy.deepcopy(copies[0]).to("meta")]  # in a list: its parameters are not ours
+        self._names = list(parameters), list(buffers)
+        for name, tensor in parameters.items():
+            self.register_parameter(name.replace(".", "__"), nn.Parameter(tensor.detach()))
+        for name, tensor in buffers.items():
+            self.register_buffer(name.replace(".", "__"), tensor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parameters, buffers = (
+            {n: getattr(self, n.replace(".", "__")) for n in names} for names in self._names
+        )
+
+        def one_session(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(self._skeleton[0], (parameters, buffers), (x,))  # type: ignore[no-any-return]
+
+        return torch.vmap(one_session, randomness="different")(parameters, buffers, x)

@@ -1,0 +1,52 @@
+"""Where a result comes from: code, command, versions, machine."""
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+_PACKAGES = ("rllab", "torch", "numpy", "gymnasium", "ale-py", "hydra-core", "omegaconf", "optuna")
+
+
+def collect(seed: int) -> dict[str, Any]:
+    """Facts for ``provenance.json``; the git fields are null outside a checkout."""
+    sha, dirty = _git()
+    return {
+        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "directory": os.getcwd(),
+        "git_sha": sha,
+        "git_dirty": dirty,
+        "seed": seed,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _git() -> tuple[str | None, bool | None]:
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None, None
+    if result.returncode:
+        return None, None
+    described = result.stdout.strip()
+    return described.removesuffix("-dirty"), described.endswith("-dirty")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,124 @@
+"""What a person sees: a live table on a terminal, plain lines elsewhere."""
+
+import math
+import time
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.live import Live
+from rich.table import Table
+
+from rllab.tracking.tracker import Row
+
+_TABLE_PERIOD = 0.25
+_LINE_PERIOD = 2.0
+
+
+class Console:
+    """Progress of a run. Shows the first and the last checkpoint, and those between at a pace that can be read."""
+
+    def __init__(self, title: str, max_frame: int) -> None:
+        self.rich = RichConsole(highlight=False, soft_wrap=True)
+        self.title = title
+        self.max_frame = max_frame
+        self.live: Live | None = None
+        self.shown = -math.inf
+
+    def message(self, text: str) -> None:
+        """One line, above the table where there is one."""
+        self.rich.print(text, markup=False)
+
+    def progress(self, rows: list[Row], best: list[float]) -> None:
+        """Show a log checkpoint: one row of tags per session, and each session's best score."""
+        final = rows[0]["frame"] >= self.max_frame
+        period = _TABLE_PERIOD if self.rich.is_terminal else _LINE_PERIOD
+        if time.monotonic() - self.shown < period and not final:
+            return
+        self.shown = time.monotonic()
+        if not self.rich.is_terminal:
+            self.message(self._line(rows))
+            return
+        if self.live is None:
+            self.live = Live(console=self.rich, auto_refresh=False)
+            self.live.start()
+        self.live.update(self._table(rows, best), refresh=True)
+
+    def _eta(self, row: Row, num_sessions: int) -> float:
+        return (self.max_frame - row["frame"]) * num_sessions / max(row["time/fps"], 1e-9)
+
+    def _line(self, rows: list[Row]) -> str:
+        row = rows[0]
+        returns = " ".join(_number(r["rollout/ep_rew_mean"]) for r in rows)
+        return (
+            f"frame {row['frame']:,}/{self.max_frame:,}  return {returns}  "
+            f"{row['time/fps']:,.0f} fps  eta {_duration(self._eta(row, len(rows)))}  {_shares(row)}"
+        )
+
+    def _table(self, rows: list[Row], best: list[float]) -> Table:
+        row = rows[0]
+        table = Table(
+            title=self.title,
+            caption=f"frame {row['frame']:,} of {self.max_frame:,}   {row['time/fps']:,.0f} fps   "
+            f"elapsed {_duration(row['elapsed_s'])}   eta {_duration(self._eta(row, len(rows)))}\n{_shares(row)}",
+        )
+        for column in ("session", "frame", "return", "length", "episodes", "best score"):
+            table.add_column(column, justify="right")
+        for session, r in enumerate(rows):
+            table.add_row(
+                str(session),
+                f"{r['frame']:,}",
+                _number(r["rollout/ep_rew_mean"]),
+                _number(r["rollout/ep_len_mean"]),
+                f"{r['rollout/num_episodes']:,}",
+                _number(best[session]),
+            )
+        return table
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def summary(
+        self, trial: dict[str, Any], run_dir: str, *, threshold: float | None, next_commands: list[str]
+    ) -> None:
+        """The end of a run: returns per session and over sessions, when it was solved, where it is, what to type next."""
+        for session in trial["sessions"]:
+            solved = session["solved_frame"]
+            note = ""
+            if threshold is not None:
+                note = (
+                    f"   solved at frame {solved:,}"
+                    if solved is not None
+                    else f"   not solved (threshold {threshold:g})"
+                )
+            evaluated = (
+                "" if session["final_eval"] is None else f"   evaluation {_number(session['final_eval'])}"
+            )
+            self.message(
+                f"session {session['session']}   return {_number(session['final_return'])}{evaluated}{note}"
+            )
+        mean = trial["final_return"]["mean"]
+        interval = (
+            ""
+            if mean["low"] is None
+            else f"  (95 % interval {_number(mean['low'])} to {_number(mean['high'])})"
+        )
+        self.message(f"mean        return {_number(mean['value'])}{interval}")
+        self.message(f"results     {run_dir}")
+        for i, command in enumerate(next_commands):
+            self.message(f"{'next' if i == 0 else '':<12}{command}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:,.1f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _shares(row: Row) -> str:
+    return "  ".join(f"{name} {row[f'time/{name}_share']:.0%}" for name in ("env", "act", "update", "log"))

@@ -1,0 +1,123 @@
+"""Episode statistics, means of metrics, rates: everything a log checkpoint reports."""
+
+import math
+import time
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rllab.envs import Finished
+
+WINDOW = 100
+"""Episodes that a score looks back on."""
+Row = dict[str, float]
+
+
+class Tracker:
+    """Collects what happens between two log checkpoints, per session.
+
+    Metrics stay on the device until `rows`, which fetches them in one transfer.
+    """
+
+    def __init__(self, num_sessions: int) -> None:
+        self.num_sessions = num_sessions
+        self.returns: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
+        self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
+        self.num_episodes = [0] * num_sessions
+        self.num_updates = 0
+        self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
+        self.elapsed_before = 0.0
+        self.started = time.perf_counter()
+        self._metrics: list[dict[str, Tensor]] = []
+        self._latest: dict[str, list[float]] = {}
+        self._mark = (0, 0.0)
+
+    def start(self, frame: int) -> None:
+        """Training begins, or goes on, now."""
+        self.started = time.perf_counter()
+        self._mark = (frame, self.elapsed)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resume included."""
+        return self.elapsed_before + time.perf_counter() - self.started
+
+    def episodes(self, finished: Finished) -> None:
+        """Take in the episodes that ended in one step."""
+        arrays = (finished.session.tolist(), finished.returns.tolist(), finished.lengths.tolist())
+        for session, value, length in zip(*arrays, strict=True):
+            self.returns[session].append(value)
+            self.lengths[session].append(length)
+            self.num_episodes[session] += 1
+
+    def metrics(self, metrics: dict[str, Tensor]) -> None:
+        """Take in the metrics of one update, each ``[S]``."""
+        if metrics:
+            self._metrics.append(metrics)
+
+    def mean_returns(self) -> list[float]:
+        """Mean return of each session's last 100 finished episodes; nan while none has finished."""
+        return [_mean(returns) for returns in self.returns]
+
+    def rows(self, frame: int) -> list[Row]:
+        """One row of tags and values for each session, and the start of a new interval."""
+        elapsed = self.elapsed
+        rate = (frame - self._mark[0]) * self.num_sessions / max(elapsed - self._mark[1], 1e-9)
+        self._mark = (frame, elapsed)
+        total = max(sum(self.seconds.values()), 1e-9)
+        shared = {"time/fps": rate} | {f"time/{name}_share": s / total for name, s in self.seconds.items()}
+        for name in self.seconds:
+            self.seconds[name] = 0.0
+        trained = self._fetch()
+        rows = []
+        for session, mean_return in enumerate(self.mean_returns()):
+            row = {
+                "frame": frame,
+                "elapsed_s": elapsed,
+                "rollout/ep_rew_mean": mean_return,
+                "rollout/ep_len_mean": _mean(self.lengths[session]),
+                "rollout/num_episodes": self.num_episodes[session],
+            }
+            rows.append(row | {name: values[session] for name, values in trained.items()} | shared)
+        return rows
+
+    def _fetch(self) -> dict[str, list[float]]:
+        """Means of the metrics since the last call, or the latest known where no update fell into the interval."""
+        if self._metrics:
+            names = list(self._metrics[0])
+            stacked = torch.stack([torch.stack([m[name] for name in names]) for m in self._metrics])
+            # counters and rates show their latest value, everything else its mean over the interval
+            means = dict(zip(names, stacked.float().mean(0).tolist(), strict=True))
+            last = dict(zip(names, stacked[-1].tolist(), strict=True))
+            self._latest = {n: last[n] if n in _LATEST else means[n] for n in names}
+            self._metrics = []
+        return self._latest
+
+    def state_dict(self) -> dict[str, Any]:
+        """Windows, counters, pending metrics, and seconds so far."""
+        return {
+            "returns": [list(r) for r in self.returns],
+            "lengths": [list(n) for n in self.lengths],
+            "num_episodes": self.num_episodes,
+            "elapsed": self.elapsed,
+            "metrics": self._metrics,
+            "latest": self._latest,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for session in range(self.num_sessions):
+            self.returns[session].extend(state["returns"][session])
+            self.lengths[session].extend(state["lengths"][session])
+        self.num_episodes = state["num_episodes"]
+        self.elapsed_before = state["elapsed"]
+        self._metrics = state["metrics"]
+        self._latest = state["latest"]
+
+
+_LATEST = {"train/num_updates", "train/lr"}
+
+
+def _mean(values: deque[float] | deque[int]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,330 @@
+"""One trial: a resolved config, S seeds in lockstep, a run directory; its score is what a search maximises."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rllab import checkpoint, config, envs, provenance
+from rllab.analysis import summarize
+from rllab.config import ConfigError, RunConfig
+from rllab.evaluate import Evaluation, Evaluator
+from rllab.functional.streams import session_seeds
+from rllab.loop import Clock, Event, train
+from rllab.tracking.console import Console
+from rllab.tracking.tracker import Tracker
+from rllab.tracking.writers import SessionWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run(cfg: RunConfig) -> float:
+    """Train one trial and return its score: the mean over sessions of the final evaluation or training return.
+
+    Raises:
+        ConfigError: the config cannot be honoured; nothing has been made yet.
+        SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
+    """
+    state = None
+    if cfg.meta.resume is not None:
+        directory = Path(cfg.meta.resume)
+        cfg, state = _load_run(directory)
+    cfg, info = check(cfg)
+    torch.set_num_threads(cfg.meta.num_threads or (1 if cfg.meta.max_session == 1 else _num_cores()))
+    trial = Trial(cfg, info, state)
+    try:
+        return trial.run()
+    finally:
+        trial.close()
+
+
+def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
+    """Refuse what cannot be honoured, before any env or directory is made; fill in what only the env knows."""
+    meta = cfg.meta
+    if meta.max_trial > 1:
+        raise ConfigError(
+            f"meta.max_trial: got {meta.max_trial}, but sampled search is not built yet; write meta.max_trial=1, "
+            "and sweep a grid with -m, e.g. -m agent.lr=1e-3,3e-4"
+        )
+    if meta.distributed:
+        raise ConfigError(
+            f"meta.distributed: got {meta.distributed!r}, which is not built yet; write meta.distributed=false"
+        )
+    meta = dataclasses.replace(meta, device=_check_device(meta.device))
+    try:
+        info = envs.inspect(cfg.env)
+        cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, num_envs=cfg.env.num_envs)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    env = dataclasses.replace(cfg.env, reward_threshold=info.reward_threshold)
+    return dataclasses.replace(cfg, meta=meta, env=env), info
+
+
+def _check_device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(
+            f"meta.device: got {name!r}, which this machine or torch does not have; write meta.device=cpu"
+        ) from None
+    return name
+
+
+def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """Config and `last` checkpoint of a run that was stopped."""
+    if not (directory / "config.yaml").is_file():
+        raise ConfigError(
+            f"meta.resume: got {str(directory)!r}, which is no run directory; write one that holds config.yaml"
+        )
+    try:
+        state = checkpoint.read(directory / "checkpoints" / "last.safetensors")
+    except checkpoint.CheckpointError as error:
+        raise ConfigError(
+            f"meta.resume: got {str(directory)!r}, whose checkpoint cannot be used: {error}"
+        ) from None
+    cfg = config.load_file(directory / "config.yaml")
+    return dataclasses.replace(cfg, run_dir=str(directory)), state
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Trial:
+    """What a run is made of, and what happens at its checkpoints."""
+
+    def __init__(self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None) -> None:
+        self.cfg = cfg
+        self.directory = Path(cfg.run_dir)
+        num_sessions, seed = cfg.meta.max_session, cfg.meta.seed
+        self.envs = envs.make(cfg.env, num_sessions=num_sessions)
+        self.algorithm = cfg.algorithm()(
+            cfg.agent,
+            info.obs_space,
+            info.action_space,
+            num_sessions=num_sessions,
+            num_envs=cfg.env.num_envs,
+            max_frame=cfg.env.max_frame,
+            seed=seed,
+            device=cfg.meta.device,
+        )
+        self.buffer = self.algorithm.make_buffer()
+        self.tracker = Tracker(num_sessions)
+        self.clock = Clock(cfg.env.num_envs, cfg.env.max_frame)
+        self.evaluator = None
+        if cfg.meta.rigorous_eval:
+            self.evaluator = Evaluator(
+                cfg.env, num_sessions=num_sessions, num_episodes=cfg.meta.rigorous_eval, seed=seed
+            )
+        self.evaluation: list[float] = [math.nan] * num_sessions
+        self.best_scores: list[float] = [math.nan] * num_sessions
+        self.best: dict[str, Any] | None = None
+        title = f"{cfg.agent.name} on {cfg.env.id}, {num_sessions} session{'s' * (num_sessions > 1)}"
+        self.console = Console(title, cfg.env.max_frame)
+        self._open_directory(resumed=state is not None)
+        for note in info.notes:
+            self.console.message(note)
+        if state is None:
+            self.envs.reset(self._env_seeds())
+        else:
+            self._restore(state)
+        self.writers = [
+            SessionWriter(
+                self.directory / f"session_{session}", resumed_at=None if state is None else self.clock.frame
+            )
+            for session in range(num_sessions)
+        ]
+
+    def _open_directory(self, *, resumed: bool) -> None:
+        (self.directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+        facts = provenance.collect(self.cfg.meta.seed)
+        path = self.directory / "provenance.json"
+        if resumed:
+            first = json.loads(path.read_text()) if path.exists() else {}
+            facts = first | {"resumed": [*first.get("resumed", []), facts]}
+        else:
+            config.save(self.cfg, self.directory / "config.yaml")
+        path.write_text(json.dumps(facts, indent=2) + "\n")
+
+    def _env_seeds(self, *key: int) -> list[int]:
+        """One seed for each sub-env, session by session."""
+        num_envs = self.cfg.env.num_envs
+        sessions = range(self.cfg.meta.max_session)
+        return [
+            s
+            for session in sessions
+            for s in session_seeds(self.cfg.meta.seed, session, "env", num_envs, *key)
+        ]
+
+    def run(self) -> float:
+        """Train to the budget, then write `trial.json` and the learning curve."""
+        cfg = self.cfg
+        self.console.message(f"{self.console.title}, {cfg.env.max_frame:,} frames -> {self.directory}")
+        # evaluation first: a log checkpoint at the same frame then knows its score
+        events = [
+            Event(cfg.meta.eval_frequency, self._eval_checkpoint),
+            Event(cfg.meta.log_frequency, self._log_checkpoint),
+        ]
+        self.tracker.start(self.clock.frame)
+        with stopping_on_signals(self.clock) as received:
+            train(self.envs, self.algorithm, self.buffer, self.tracker, events, self.clock)
+        self.console.close()
+        if received and not self.clock.finished:
+            self._write_last()
+            self.console.message(
+                f"stopped at frame {self.clock.frame:,}; go on with: python train.py meta.resume={self.directory}"
+            )
+            raise SystemExit(128 + received[0])
+        self.close()
+        summary = summarize(self.directory)
+        self.console.summary(
+            summary,
+            str(self.directory),
+            threshold=cfg.env.reward_threshold,
+            next_commands=self._next_commands(),
+        )
+        return float(np.mean(self._scores()))
+
+    def _next_commands(self) -> list[str]:
+        return [
+            f"tensorboard --logdir {self.directory}",
+            f"open {self.directory / 'learning_curve.png'}",
+        ]
+
+    def _scores(self) -> list[float]:
+        return self.evaluation if self.evaluator else self.tracker.mean_returns()
+
+    def _log_checkpoint(self) -> None:
+        rows = self.tracker.rows(self.clock.frame)
+        for writer, row in zip(self.writers, rows, strict=True):
+            writer.write_train(row)
+        if not self.evaluator:
+            self._keep_best()
+        self._write_last()
+        self.console.progress(rows, self.best_scores)
+
+    def _eval_checkpoint(self) -> None:
+        frame = self.clock.frame
+        common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
+        if self.evaluator is None:
+            rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
+        else:
+            result = self.evaluator.run(self.algorithm, frame)
+            rows = _evaluation_rows(result)
+            self.evaluation = [row["eval/mean_reward"] for row in rows]
+            self._keep_best()
+        for writer, row in zip(self.writers, rows, strict=True):
+            writer.write_eval(common | row)
+
+    def _keep_best(self) -> None:
+        """Keep the policy of each session whose score is its best so far."""
+        scores = self._scores()
+        better = [
+            s
+            for s, (new, old) in enumerate(zip(scores, self.best_scores, strict=True))
+            if new > old or (new == new and old != old)
+        ]
+        if not better:
+            return
+        policy = self.algorithm.state_dict()["policy"]
+        if self.best is None:
+            self.best = {
+                "frame": [0] * len(scores),
+                "policy": {name: x.clone() for name, x in policy.items()},
+            }
+        for session in better:
+            self.best_scores[session] = scores[session]
+            self.best["frame"][session] = self.clock.frame
+            for name, x in policy.items():
+                self.best["policy"][name][session] = x[session]
+        checkpoint.write(
+            self.directory / "checkpoints" / "best.safetensors", self.best | {"score": self.best_scores}
+        )
+
+    def _write_last(self) -> None:
+        state = {
+            "step": self.clock.step,
+            "algorithm": self.algorithm.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "envs": self.envs.state_dict(),
+            "tracker": self.tracker.state_dict(),
+            "evaluation": self.evaluation,
+            "best_scores": self.best_scores,
+        }
+        checkpoint.write(self.directory / "checkpoints" / "last.safetensors", state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.clock.step = state["step"]
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.buffer.load_state_dict(state["buffer"])
+        self.tracker.load_state_dict(state["tracker"])
+        self.evaluation = state["evaluation"]
+        best_path = self.directory / "checkpoints" / "best.safetensors"
+        if best_path.exists():
+            self.best = checkpoint.read(best_path)
+            self.best_scores = self.best.pop("score")
+        self.envs.reset(self._env_seeds(self.clock.frame))
+        if state["envs"]["envs"] is None:
+            self.buffer.restart()
+            self.console.message(f"the state of {self.cfg.env.id} cannot be saved: its episodes begin anew")
+        else:
+            self.envs.load_state_dict(state["envs"])
+
+    def close(self) -> None:
+        self.console.close()
+        self.envs.close()
+        if self.evaluator:
+            self.evaluator.close()
+        for writer in getattr(self, "writers", []):
+            writer.close()
+
+
+def _evaluation_rows(result: Evaluation) -> list[dict[str, float]]:
+    return [
+        {
+            "eval/mean_reward": float(returns.mean()),
+            "eval/std_reward": float(returns.std()),
+            "eval/min_reward": float(returns.min()),
+            "eval/max_reward": float(returns.max()),
+            "eval/mean_ep_length": float(lengths.mean()),
+        }
+        for returns, lengths in zip(result.returns, result.lengths, strict=True)
+    ]
+
+
+@contextmanager
+def stopping_on_signals(clock: Clock) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM stop the clock, so that the state is whole when it is saved; a second one ends at once.
+
+    Yields the list of signals received. Outside the main thread Python delivers no signals, and nothing is changed.
+    """
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        received.append(number)
+        clock.stop()
+        signal.signal(number, previous[number])
+
+    previous: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, stop)
+    except ValueError:
+        pass
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
