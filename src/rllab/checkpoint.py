@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 FORMAT = "rllab-checkpoint-1"
+_TENSOR, _ARRAY, _SCALAR = "__tensor__", "__array__", "__scalar__"
 
 
 class CheckpointError(Exception):
@@ -22,9 +23,12 @@ class CheckpointError(Exception):
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` so that `path` is at every moment either the old file or the new one, whole."""
+    """Write `state` so that `path` is at every moment either the old file or the new one, whole.
+
+    `state` holds dicts with text keys, lists, numbers, text, None, tensors and arrays; a tuple comes back as a list.
+    """
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(_encode(state, tensors))
+    structure = _Encoder(tensors).encode(state)
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(save(tensors, {"format": FORMAT, "structure": structure}))
     os.replace(temporary, path)
@@ -46,38 +50,30 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated, or not a checkpoint ({error})") from None
-    return _decode(json.loads(header["structure"]), tensors)  # type: ignore[no-any-return]
+
+    def decode(node: dict[str, Any]) -> Any:
+        if _TENSOR in node:
+            return tensors[node[_TENSOR]]
+        if _ARRAY in node:
+            return tensors[node[_ARRAY]].numpy()
+        return tensors[node[_SCALAR]].numpy()[()] if _SCALAR in node else node
+
+    return json.loads(header["structure"], object_hook=decode)  # type: ignore[no-any-return]
 
 
-def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """JSON for the structure; every array is put into `tensors` under a number."""
-    if value is None or isinstance(value, (bool, int, float, str)) and not isinstance(value, np.generic):
-        return value
-    if isinstance(value, dict):
-        return {"dict": [[key, _encode(v, tensors)] for key, v in value.items()]}
-    if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [_encode(v, tensors) for v in value]}
-    name = str(len(tensors))
-    if isinstance(value, Tensor):
-        tensors[name] = value.detach().contiguous()
-        return {"tensor": name}
-    if isinstance(value, (np.ndarray, np.generic)):
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape))
-        return {"scalar" if isinstance(value, np.generic) else "array": name}
-    raise TypeError(f"a checkpoint holds plain data and tensors, not {type(value).__name__}")
+class _Encoder(json.JSONEncoder):
+    """JSON of the structure, in C; every array goes into `tensors`, and its number into the JSON."""
 
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.tensors = tensors
 
-def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "dict":
-        return {key: _decode(v, tensors) for key, v in content}
-    if kind == "list":
-        return [_decode(v, tensors) for v in content]
-    if kind == "tuple":
-        return tuple(_decode(v, tensors) for v in content)
-    if kind == "tensor":
-        return tensors[content]
-    array = tensors[content].numpy()
-    return array[()] if kind == "scalar" else array
+    def default(self, o: Any) -> dict[str, str]:
+        name = str(len(self.tensors))
+        if isinstance(o, Tensor):
+            self.tensors[name] = o.detach().contiguous()
+            return {_TENSOR: name}
+        if isinstance(o, (np.ndarray, np.generic)):
+            self.tensors[name] = torch.from_numpy(np.ascontiguousarray(o).reshape(o.shape))
+            return {_SCALAR if isinstance(o, np.generic) else _ARRAY: name}
+        raise TypeError(f"a checkpoint holds plain data and tensors, not {type(o).__name__}")

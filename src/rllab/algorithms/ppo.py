@@ -15,6 +15,7 @@ from rllab.functional.reductions import explained_variance, masked_mean, masked_
 from rllab.functional.returns import discounted_sums, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Streams
+from rllab.nets.adam import Adam
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
@@ -161,7 +162,7 @@ class PPO:
         ).to(device)
         self.distribution = distribution
         self.flat = FlatParameters(self.net)
-        self.optimizer = torch.optim.Adam(self.flat.rows, lr=1.0, eps=config.adam_eps, fused=True)
+        self.optimizer = Adam(self.flat, eps=config.adam_eps)
         self.schedules = {
             name: make_schedule(getattr(config, name)) for name in ("lr", "clip_coef", "ent_coef", "vf_coef")
         }
@@ -193,8 +194,6 @@ class PPO:
         progress = frame / self.max_frame
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         vf_clip = None if self.vf_clip is None else self.vf_clip(progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = coefs["lr"]
         raw_obs, batch = self._prepare(buffer)
         active = [True] * self.num_sessions
         collected: list[dict[str, Tensor]] = []
@@ -212,12 +211,11 @@ class PPO:
                         kl_estimate(log_ratio.detach(), minibatch) <= 1.5 * self.config.target_kl
                     ).tolist()
                     active = [a and b for a, b in zip(active, still, strict=True)]
-                    self.flat.set_active(active)
                     if not any(active):
                         break
                 self.flat.backward((row_loss * minibatch["weight"]).sum())
                 grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
-                self.optimizer.step()
+                self.optimizer.step(coefs["lr"], active)
                 self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
                 if last_epoch or not collected:
                     collected.append(
@@ -228,7 +226,6 @@ class PPO:
                     )
             if not any(active):
                 break
-        self.flat.set_active([True] * self.num_sessions)
         if (
             self.net.obs_norm is not None
         ):  # after learning: the rollout was acted, and valued, with the old statistics

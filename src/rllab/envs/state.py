@@ -84,12 +84,8 @@ def _plain(value: Any) -> Any:
         return value.copy()
     if isinstance(value, np.random.Generator):
         return {"bit_generator": type(value.bit_generator).__name__, "state": value.bit_generator.state}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(v) for v in value) if type(value) in (list, tuple) else _refuse(value)
-    return _refuse(value)
-
-
-def _refuse(value: object) -> Any:
+    if type(value) in (list, tuple):
+        return [_plain(v) for v in value]
     raise NotPlainError(type(value).__name__)
 
 
@@ -98,6 +94,4 @@ def _restore(value: Any) -> Any:
         generator = np.random.Generator(getattr(np.random, value["bit_generator"])())
         generator.bit_generator.state = value["state"]
         return generator
-    if isinstance(value, (list, tuple)):
-        return type(value)(_restore(v) for v in value)
-    return value
+    return [_restore(v) for v in value] if isinstance(value, list) else value

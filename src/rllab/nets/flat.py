@@ -5,10 +5,9 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """Moves a module's parameters, each ``[S, ...]``, into one buffer ``data [S, P]`` with gradients ``grad [S, P]``.
+    """Moves a module's parameters, each ``[S, ...]``, into ``data [S, P]``, with gradients in ``grad [S, P]``.
 
-    The module keeps working on views. ``rows`` are S leaf parameters ``[P]`` for a ``torch.optim`` optimiser: one row
-    is one session, so a session that has stopped early is skipped by setting its row's ``grad`` to None.
+    The module keeps working, on views of ``data``. Row s is session s.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -16,11 +15,9 @@ class FlatParameters:
         num_sessions = self.parameters[0].shape[0]
         self.data = torch.cat([p.detach().reshape(num_sessions, -1) for p in self.parameters], dim=1)
         self.grad = torch.zeros_like(self.data)
-        pieces = self.data.split([p[0].numel() for p in self.parameters], dim=1)
+        pieces = torch.split(self.data, [p[0].numel() for p in self.parameters], dim=1)
         for parameter, piece in zip(self.parameters, pieces, strict=True):
             parameter.data = piece.view(parameter.shape)
-        self.rows = [nn.Parameter(row) for row in self.data]
-        self.set_active([True] * num_sessions)
 
     def backward(self, loss: Tensor) -> None:
         """Replace ``grad`` by the gradient of `loss`, a sum over sessions, so that each row is its session's own."""
@@ -29,11 +26,6 @@ class FlatParameters:
 
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """Scale each session's gradient down to `max_norm`; returns the norms before, ``[S]``."""
-        norm = self.grad.norm(dim=1)
+        norm = torch.linalg.vector_norm(self.grad, dim=1)
         self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0).unsqueeze(1))
         return norm
-
-    def set_active(self, active: list[bool]) -> None:
-        """Let the optimiser's next step move only these sessions."""
-        for row, grad, is_active in zip(self.rows, self.grad, active, strict=True):
-            row.grad = grad if is_active else None
