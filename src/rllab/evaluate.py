@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from rllab import envs
 from rllab.algorithms import Algorithm
@@ -38,8 +37,8 @@ class Evaluator:
         returns = np.full(self.envs.shape, np.nan)
         lengths = np.zeros(self.envs.shape, np.int64)
         while np.isnan(returns).any():
-            action, _ = algorithm.act(torch.from_numpy(obs).to(algorithm.device), explore=False)
-            obs, _, _, _, finished = self.envs.step(action.cpu().numpy())
+            action, _ = algorithm.act(obs, explore=False)
+            obs, _, _, _, finished = self.envs.step(action)
             if finished is not None:
                 first = np.isnan(
                     returns[finished.session, finished.env]

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from time import perf_counter as now
 from typing import NamedTuple
 
-import torch
-
 from rllab.algorithms import Algorithm
 from rllab.buffers import Buffer
 from rllab.envs import SessionEnvs
@@ -57,16 +55,14 @@ def train(
 ) -> None:
     """Act, step, store, learn, until the budget is used up or the clock is stopped."""
     obs = envs.obs
-    device = algorithm.device
     shares = tracker.seconds
     while not (clock.finished or clock.stopped):
         start = now()
-        action, extras = algorithm.act(torch.from_numpy(obs).to(device), explore=True)
-        host_action = action.cpu().numpy()
+        action, extras = algorithm.act(obs, explore=True)
         acted = now()
-        next_obs, reward, terminated, truncated, finished = envs.step(host_action)
+        next_obs, reward, terminated, truncated, finished = envs.step(action)
         stepped = now()
-        buffer.add(obs, host_action, reward, terminated, truncated, next_obs, extras)
+        buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
         if finished is not None:
             tracker.episodes(finished)
         obs = next_obs

@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 from gymnasium.spaces import Space
 from torch import Tensor, nn
 
@@ -50,7 +51,7 @@ class Algorithm(Protocol):
     def make_buffer(self) -> Buffer:
         """The storage that `update` learns from."""
 
-    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         """Actions for observations ``[S, N, ...]``: ``[S, N, ...]``, and extras to store with them."""
 
     def update(self, buffer: Any, frame: int) -> Metrics:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gymnasium.spaces as gs
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -98,6 +99,11 @@ class PPOConfig:
         require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
 
 
+_LOSS_METRICS = [
+    f"train/{name}" for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
+]
+
+
 class PPO:
     """PPO of S sessions in lockstep, on N sub-envs each."""
 
@@ -142,7 +148,7 @@ class PPO:
         self.rollout_steps = config.num_steps
         self.max_frame = max_frame
         self.device = device
-        distribution = make_distribution(
+        self.distribution = make_distribution(
             action_space,
             num_sessions=num_sessions,
             log_std_init=config.log_std_init,
@@ -150,28 +156,25 @@ class PPO:
         )
         self.net = ActorCritic(
             obs_space,
-            distribution,
-            generators=Streams(
-                seed, num_sessions, "weights"
-            ).generators,  # weights are drawn on the CPU everywhere
+            self.distribution,
+            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
             network=config.network,
             hidden=config.hidden,
             activation=config.activation,
             shared=config.share_network,
             normalize_obs=config.normalize_obs,
         ).to(device)
-        self.distribution = distribution
         self.flat = FlatParameters(self.net)
+        self.host_policy = self.net.host_policy()
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        self.schedules = {
-            name: make_schedule(getattr(config, name)) for name in ("lr", "clip_coef", "ent_coef", "vf_coef")
-        }
-        self.vf_clip = None if config.vf_clip_coef is None else make_schedule(config.vf_clip_coef)
+        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
+        self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
         self.reward_norm = RunningNorm(num_sessions).to(device)
         self.discounted_return = torch.zeros(num_sessions, num_envs, device=device)
         self.action_streams = Streams(seed, num_sessions, "action", device)
         self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
-        self.noise = torch.zeros(0)
+        self.noise = torch.zeros(0)  # of the present rollout
+        self.host_noise = self.noise.numpy()
         self.step = 0  # of the rollout
         self.num_updates = [0] * num_sessions  # optimiser steps
 
@@ -179,127 +182,102 @@ class PPO:
         return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
 
     @torch.no_grad()
-    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once."""
-        outputs = self.net.policy(self.net.normalize(obs))
-        if not explore:
-            return self.distribution.mode(outputs), {}
-        if self.step == 0:
+        if explore and self.step == 0:
             self.noise = self.distribution.noise(self.action_streams, self.rollout_steps, self.num_envs)
-        action = self.distribution.sample(outputs, self.noise[self.step])
-        self.step = (self.step + 1) % self.rollout_steps
-        return action, {}
+            self.host_noise = self.noise.cpu().numpy()
+        step = self.step
+        self.step = (step + explore) % self.rollout_steps
+        if self.host_policy is not None:
+            outputs = self.host_policy(obs)
+            return np.asarray(self.distribution.mode(outputs + self.host_noise[step] if explore else outputs)), {}
+        outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
+        return self.distribution.mode(outputs + self.noise[step] if explore else outputs).cpu().numpy(), {}
 
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
-        progress = frame / self.max_frame
-        coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
-        vf_clip = None if self.vf_clip is None else self.vf_clip(progress)
+        coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
+        lr = coefs.pop("lr")
         raw_obs, batch = self._prepare(buffer)
         active = [True] * self.num_sessions
         collected: list[dict[str, Tensor]] = []
         for epoch in range(self.config.num_epochs):
-            last_epoch = epoch == self.config.num_epochs - 1
             for minibatch in self._minibatches(batch):
                 outputs, value = self.net.policy_and_value(minibatch["obs"])
                 log_prob, entropy = self.distribution.log_prob_entropy(outputs, minibatch["action"])
-                log_ratio = log_prob - minibatch["log_prob"]
-                policy_loss = clipped_policy_loss(log_ratio, minibatch["advantage"], coefs["clip_coef"])
-                value_loss = squared_value_loss(value, minibatch["returns"], minibatch["value"], vf_clip)
-                row_loss = policy_loss + coefs["vf_coef"] * value_loss - coefs["ent_coef"] * entropy
+                log_ratio = log_prob.detach() - minibatch["log_prob"]
                 if self.config.target_kl is not None:
-                    still = (
-                        kl_estimate(log_ratio.detach(), minibatch) <= 1.5 * self.config.target_kl
-                    ).tolist()
-                    active = [a and b for a, b in zip(active, still, strict=True)]
+                    near = (kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
+                    active = [a and b for a, b in zip(active, near, strict=True)]
                     if not any(active):
                         break
-                self.flat.backward((row_loss * minibatch["weight"]).sum())
+                grad_outputs = loss_gradients(minibatch, log_ratio, value.detach(), **coefs)
+                self.flat.backward((log_prob, value, entropy), grad_outputs)
                 grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
-                self.optimizer.step(coefs["lr"], active)
+                self.optimizer.step(lr, active)
                 self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
-                if last_epoch or not collected:
-                    collected.append(
-                        batch_metrics(
-                            minibatch, log_ratio, policy_loss, value_loss, entropy, coefs["clip_coef"]
-                        )
-                        | {"train/grad_norm": grad_norm}
-                    )
-            if not any(active):
-                break
-        if (
-            self.net.obs_norm is not None
-        ):  # after learning: the rollout was acted, and valued, with the old statistics
+                if epoch == self.config.num_epochs - 1:  # metrics cost as much as the loss: the last epoch tells most
+                    metrics = loss_metrics(minibatch, log_ratio, value.detach(), entropy.detach(), **coefs)
+                    collected.append(metrics | {"train/grad_norm": grad_norm})
+        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs, batch["valid"])
-        metrics = (
-            {
-                name: torch.stack([m[name] for m in collected[1:] or collected]).mean(0)
-                for name in collected[0]
-            }
-            if collected
-            else {}
-        )
-        metrics["train/explained_variance"] = explained_variance(
-            batch["value"], batch["returns"], batch["valid"]
-        )
-        metrics["train/lr"] = torch.full((self.num_sessions,), coefs["lr"])
-        metrics["train/num_updates"] = torch.tensor(self.num_updates, dtype=torch.float32)
-        return metrics
+        return self._summary(collected, batch, lr)
+
+    def _summary(self, collected: list[dict[str, Tensor]], batch: Tensors, lr: float) -> dict[str, Tensor]:
+        """Metrics of one update, each ``[S]``; nan where every session stopped before the last epoch."""
+        nan = torch.full((self.num_sessions,), math.nan)
+        metrics = {name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS}
+        return metrics | {
+            "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
+            "train/lr": torch.full((self.num_sessions,), lr),
+            "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32),
+        }
 
     @torch.no_grad()
     def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
         """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
         rollout = buffer.tensors(self.device)
         num_rows = self.rollout_steps * self.num_envs
-        all_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
-        x = self.net.normalize(all_obs)
-        value = self.net.value(x)
-        value_by_step = value.unflatten(1, (-1, self.num_envs)).transpose(0, 1)  # [T + 1, S, N]
-        reward = rollout["reward"]
-        if self.config.normalize_reward:
-            reward = self._scale_reward(rollout)
-        advantage = by_session(
-            gae(
-                reward,
-                value_by_step,
-                rollout["terminated"],
-                rollout["truncated"],
-                gamma=self.config.gamma,
-                gae_lambda=self.config.gae_lambda,
-            )
+        raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
+        x = self.net.normalize(raw_obs)
+        outputs, value = self.net.policy_and_value(x)
+        value_by_step = value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1)  # [T + 1, S, N]
+        reward = self._scale_reward(rollout) if self.config.normalize_reward else rollout["reward"]
+        advantage = gae(
+            reward,
+            value_by_step,
+            rollout["terminated"],
+            rollout["truncated"],
+            gamma=self.config.gamma,
+            gae_lambda=self.config.gae_lambda,
         )
-        action = by_session(rollout["action"])
-        log_prob, _ = self.distribution.log_prob_entropy(self.net.policy(x[:, :num_rows]), action)
-        return all_obs[:, :num_rows], {
+        batch = {
             "obs": x[:, :num_rows],
-            "action": action,
-            "log_prob": log_prob,
+            "action": by_session(rollout["action"]),
             "value": value[:, :num_rows],
-            "advantage": advantage,
-            "returns": advantage + value[:, :num_rows],
+            "advantage": by_session(advantage),
             "valid": by_session(rollout["valid"]).float(),
         }
+        batch["returns"] = batch["advantage"] + batch["value"]
+        batch["log_prob"], _ = self.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
+        return raw_obs[:, :num_rows], batch
 
     def _scale_reward(self, rollout: Tensors) -> Tensor:
         """Rewards ``[T, S, N]`` over the running standard deviation of the discounted return."""
-        done = rollout["terminated"] | rollout["truncated"]
-        sums = discounted_sums(rollout["reward"], done, self.discounted_return, gamma=self.config.gamma)
+        reward, done = rollout["reward"], rollout["terminated"] | rollout["truncated"]
+        sums = discounted_sums(reward, done, self.discounted_return, gamma=self.config.gamma)
         self.discounted_return = sums[-1] * ~done[-1]
         self.reward_norm.update(by_session(sums), by_session(rollout["valid"]).float())
-        return (
-            self.reward_norm.scale(rollout["reward"].transpose(0, 1).flatten(1))
-            .unflatten(1, rollout["reward"].shape[::2])
-            .transpose(0, 1)
-        )
+        return self.reward_norm.scale(reward)  # [S, 1] against [T, S, N]
 
     def _minibatches(self, batch: Tensors) -> list[Tensors]:
         """One epoch in random order, each session in its own, cut into minibatches ``[S, B, ...]``."""
         num_sessions, num_rows = batch["valid"].shape
         order = self.minibatch_streams.permutations(num_rows)
-        offset = torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows
-        rows = (order + offset).flatten()
+        rows = (order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows).flatten()
         parts = self.config.num_minibatches
         shuffled = {
-            name: x.flatten(0, 1)[rows].unflatten(0, (num_sessions, parts, -1)) for name, x in batch.items()
+            name: x.flatten(0, 1)[rows].view(num_sessions, parts, -1, *x.shape[2:]) for name, x in batch.items()
         }  # [S, parts, B, ...]
         valid = shuffled["valid"]
         if self.config.normalize_advantage:
@@ -331,6 +309,7 @@ class PPO:
         self.action_streams.load_state_dict(state["action_streams"])
         self.minibatch_streams.load_state_dict(state["minibatch_streams"])
         self.noise = state["noise"].to(self.device)
+        self.host_noise = state["noise"].numpy()
         self.step = state["step"]
         self.num_updates = state["num_updates"]
 
@@ -340,41 +319,71 @@ def by_session(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def clipped_policy_loss(log_ratio: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
+def policy_loss(log_ratio: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
     """Clipped surrogate, negated: ``[S, B]`` each."""
     ratio = log_ratio.exp()
     return -torch.minimum(advantage * ratio, advantage * ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef))
 
 
-def squared_value_loss(value: Tensor, returns: Tensor, old_value: Tensor, clip_coef: float | None) -> Tensor:
+def value_loss(value: Tensor, returns: Tensor, old_value: Tensor, vf_clip_coef: float | None) -> Tensor:
     """Half the squared error, ``[S, B]``; with clipping, the worse of the clipped and the unclipped one."""
     error = (value - returns).square()
-    if clip_coef is not None:
-        clipped = old_value + (value - old_value).clamp(-clip_coef, clip_coef)
+    if vf_clip_coef is not None:
+        clipped = old_value + (value - old_value).clamp(-vf_clip_coef, vf_clip_coef)
         error = torch.maximum(error, (clipped - returns).square())
     return 0.5 * error
 
 
-def kl_estimate(log_ratio: Tensor, minibatch: Tensors) -> Tensor:
+@torch.no_grad()
+def loss_gradients(
+    minibatch: Tensors,
+    log_ratio: Tensor,
+    value: Tensor,
+    *,
+    clip_coef: float,
+    ent_coef: float,
+    vf_coef: float,
+    vf_clip_coef: float | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of the loss with respect to log-probabilities, values and entropies, ``[S, B]`` each.
+
+    The loss is the sum over rows of ``weight * (policy_loss + vf_coef * value_loss - ent_coef * entropy)``. Its gradient
+    is written out, because autograd would spend more on these few elementwise steps than on a small network.
+    """
+    weight, advantage = minibatch["weight"], minibatch["advantage"]
+    ratio = log_ratio.exp()
+    surrogate = advantage * ratio
+    unclipped = surrogate <= advantage * ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef)
+    error = value - minibatch["returns"]
+    if vf_clip_coef is not None:
+        move = value - minibatch["value"]
+        clipped_error = minibatch["value"] + move.clamp(-vf_clip_coef, vf_clip_coef) - minibatch["returns"]
+        error = error * ((error.square() >= clipped_error.square()) | (move.abs() <= vf_clip_coef))
+    return surrogate * unclipped * -weight, error * weight * vf_coef, weight * -ent_coef
+
+
+def kl_estimate(log_ratio: Tensor, valid: Tensor) -> Tensor:
     """KL divergence from the old policy, ``[S]``: the low-variance estimator k3 of Schulman 2020."""
-    return masked_mean(log_ratio.exp() - 1.0 - log_ratio, minibatch["valid"])
+    return masked_mean(log_ratio.exp() - 1.0 - log_ratio, valid)
 
 
 @torch.no_grad()
-def batch_metrics(
+def loss_metrics(
     minibatch: Tensors,
     log_ratio: Tensor,
-    policy_loss: Tensor,
-    value_loss: Tensor,
+    value: Tensor,
     entropy: Tensor,
+    *,
     clip_coef: float,
+    vf_clip_coef: float | None = None,
+    **_: float,
 ) -> dict[str, Tensor]:
     """What a person watches, ``[S]`` each."""
-    valid = minibatch["valid"]
-    return {
-        "train/policy_loss": masked_mean(policy_loss, valid),
-        "train/value_loss": masked_mean(value_loss, valid),
-        "train/entropy": masked_mean(entropy, valid),
-        "train/approx_kl": kl_estimate(log_ratio, minibatch),
-        "train/clip_fraction": masked_mean(((log_ratio.exp() - 1.0).abs() > clip_coef).float(), valid),
+    per_row = {
+        "policy_loss": policy_loss(log_ratio, minibatch["advantage"], clip_coef),
+        "value_loss": value_loss(value, minibatch["returns"], minibatch["value"], vf_clip_coef),
+        "entropy": entropy,
+        "clip_fraction": ((log_ratio.exp() - 1.0).abs() > clip_coef).float(),
+        "approx_kl": log_ratio.exp() - 1.0 - log_ratio,
     }
+    return {f"train/{name}": masked_mean(x, minibatch["valid"]) for name, x in per_row.items()}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium.spaces as gs
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,8 +61,8 @@ class Random:
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(1, self.num_sessions, self.num_envs, *self.spaces)
 
-    def act(self, obs: Tensor, *, explore: bool) -> tuple[Tensor, Tensors]:
-        return self._sample(self.streams[explore], obs.shape[1]), {}
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+        return self._sample(self.streams[explore], obs.shape[1]).cpu().numpy(), {}
 
     def _sample(self, streams: Streams, num_envs: int) -> Tensor:
         distribution = self.distribution
@@ -69,7 +70,7 @@ class Random:
             low, high = (torch.as_tensor(bound) for bound in (self.spaces[1].low, self.spaces[1].high))  # type: ignore[attr-defined]
             return low + (high - low) * streams.uniform(1, num_envs, distribution.num_outputs)[0]
         noise = distribution.noise(streams, 1, num_envs)[0]
-        return distribution.sample(torch.zeros_like(noise), noise)
+        return distribution.mode(noise)  # type: ignore[no-any-return]
 
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:  # noqa: ARG002
         return {}

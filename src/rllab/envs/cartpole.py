@@ -1,4 +1,4 @@
-"""Gymnasium's vectorised CartPole, with a reset generator of its own for every sub-env."""
+"""CartPole, vectorised over all sessions, with a reset generator of its own for every sub-env."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from gymnasium.utils.seeding import np_random
 
 
 class SeededCartPoleVectorEnv(CartPoleVectorEnv):
-    """As Gymnasium's, but sub-env i draws its resets from its own generator, as ``CartPole-v1`` on its own would.
+    """Gymnasium's vectorised CartPole, but sub-env i draws its resets from its own generator.
 
-    Gymnasium's draws every reset from one generator, so one session's resets would depend on another's episodes.
+    Gymnasium's draws every reset from one generator, so one session's resets would depend on another's episodes. The
+    step is Gymnasium's too, in half as many array operations; a test holds the two against each other.
     """
 
     def __init__(self, num_envs: int = 1, **kwargs: Any) -> None:
@@ -27,18 +28,38 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         super().reset(options=options)
         if isinstance(seed, int):
             seed = [seed + i for i in range(self.num_envs)]
-        if seed is not None or not self.generators:
-            self.generators = [np_random(s)[0] for s in seed or [None] * self.num_envs]
-        for row, generator in enumerate(self.generators):
-            self.state[:, row] = generator.uniform(self.low, self.high, size=4)  # type: ignore[index]
+        if seed is not None:
+            self.generators = [np_random(s)[0] for s in seed]
+        elif not self.generators:
+            self.generators = [np_random()[0] for _ in range(self.num_envs)]
+        self._reset_rows(range(self.num_envs))
         return self.state.T.astype(np.float32), {}  # type: ignore[attr-defined]
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        resetting = self.prev_done.nonzero()[0]
-        obs, reward, terminated, truncated, info = super().step(action)
-        for row in resetting:
+    def _reset_rows(self, rows: Any) -> None:
+        for row in rows:
             self.state[:, row] = self.generators[row].uniform(self.low, self.high, size=4)  # type: ignore[index]
-            obs[row] = self.state[:, row]  # type: ignore[index]
-        return obs, reward, terminated, truncated, info
+            self.steps[row] = 0
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One Euler step of every sub-env; rows that finished in the last one are reset instead."""
+        x, x_dot, theta, theta_dot = state = self.state  # type: ignore[misc]
+        cos, sin = np.cos(theta), np.sin(theta)
+        force = np.where(action == 1, self.force_mag, -self.force_mag)
+        temp = (force + self.polemass_length * np.square(theta_dot) * sin) / self.total_mass
+        theta_acc = (self.gravity * sin - cos * temp) / (
+            self.length * (4.0 / 3.0 - self.masspole * np.square(cos) / self.total_mass)
+        )
+        x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
+        rate = np.stack((x_dot, x_acc, theta_dot, theta_acc))
+        self.state = state = state + self.tau * rate  # type: ignore[operator]
+        self.steps += 1
+        terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
+        truncated = self.steps >= self.max_episode_steps
+        reward = -terminated.astype(np.float32) if self._sutton_barto_reward else np.ones(self.num_envs, np.float32)
+        if self.prev_done.any():
+            self._reset_rows(self.prev_done.nonzero()[0])
+            reward[self.prev_done] = 0.0
+            terminated[self.prev_done] = False
+            truncated[self.prev_done] = False
+        self.prev_done = terminated | truncated
+        return state.T.astype(np.float32), reward, terminated, truncated, {}

@@ -3,20 +3,22 @@
 import copy
 import importlib
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import gymnasium.spaces as gs
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rllab.nets.distributions import Distribution
-from rllab.nets.mlp import MLP, Activation
+from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
 from rllab.nets.stacked import Stacked
 
 
 class ActorCritic(nn.Module):
-    """Torso and head of the policy, and of the value function; one torso for both if `shared`.
+    """Networks of the policy and of the value function; with `shared`, two heads on one torso.
 
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
     normalised once and not again in every epoch.
@@ -36,41 +38,72 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         assert obs_space.shape is not None
-        num_sessions = len(generators)
-        self.obs_norm = RunningNorm(num_sessions, *obs_space.shape) if normalize_obs else None
+        obs_shape = obs_space.shape
+        self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
 
-        def make_torso() -> tuple[nn.Module, int]:
+        def mlp(*sizes: int, last_gain: float | None = None) -> MLP:
+            activate_last = last_gain is None
+            return MLP(
+                list(sizes),
+                generators=generators,
+                activation=activation,
+                activate_last=activate_last,
+                last_gain=last_gain,
+            )
+
+        def torso() -> tuple[nn.Module, int]:
             if network != "mlp":
                 return make_user_torso(network, obs_space, generators)
-            sizes = [math.prod(obs_space.shape or ()), *hidden]
-            if not hidden:
-                return nn.Flatten(2), sizes[0]
-            mlp = MLP(sizes, generators=generators, activation=activation, activate_last=True)
-            return nn.Sequential(nn.Flatten(2), mlp) if len(obs_space.shape or ()) > 1 else mlp, hidden[-1]
+            return mlp(math.prod(obs_shape), *hidden), hidden[-1]
 
-        self.actor_torso, width = make_torso()
-        self.critic_torso = self.actor_torso if shared else make_torso()[0]
-        # small last layer: the first policy is nearly uniform (Andrychowicz et al. 2021)
-        self.actor_head = MLP([width, distribution.num_outputs], generators=generators, last_gain=0.01)
-        self.critic_head = MLP([width, 1], generators=generators, last_gain=1.0)
+        # small last layer of the policy: the first one is nearly uniform (Andrychowicz et al. 2021)
+        heads = {"actor": (distribution.num_outputs, 0.01), "critic": (1, 1.0)}
+        self.torso: nn.Module | None = None
+        self.flatten = len(obs_shape) > 1 and network == "mlp"
+        if shared and hidden:
+            self.torso, width = torso()
+            nets = [mlp(width, size, last_gain=gain) for size, gain in heads.values()]
+        elif network == "mlp":
+            nets = [mlp(math.prod(obs_shape), *hidden, size, last_gain=gain) for size, gain in heads.values()]
+        else:
+            nets = []
+            for size, gain in heads.values():
+                features, width = torso()
+                nets.append(nn.Sequential(features, mlp(width, size, last_gain=gain)))  # type: ignore[arg-type]
+        self.actor, self.critic = nets
         self.distribution = distribution
 
     def normalize(self, obs: Tensor) -> Tensor:
-        return obs.float() if self.obs_norm is None else self.obs_norm(obs)
+        """Observations as the networks take them."""
+        x = obs.float() if self.obs_norm is None else self.obs_norm(obs)
+        return x.flatten(2) if self.flatten else x
 
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
-        return cast("Tensor", self.actor_head(self.actor_torso(x)))
-
-    def value(self, x: Tensor) -> Tensor:
-        """Values of normalised observations, ``[S, B]``."""
-        return cast("Tensor", self.critic_head(self.critic_torso(x))).squeeze(-1)
+        return cast("Tensor", self.actor(x if self.torso is None else self.torso(x)))
 
     def policy_and_value(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both, through one pass of a shared torso."""
-        features = self.actor_torso(x)
-        critic_features = features if self.critic_torso is self.actor_torso else self.critic_torso(x)
-        return self.actor_head(features), self.critic_head(critic_features).squeeze(-1)
+        """Outputs of the policy, and values ``[S, B]``."""
+        if self.torso is not None:
+            x = self.torso(x)
+        return self.actor(x), self.critic(x).squeeze(-1)
+
+    def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """`normalize` and `policy` for numpy on the parameters' own memory, where there are MLPs on the CPU."""
+        mlps = [net for net in (self.torso, self.actor) if net is not None]
+        if not all(isinstance(net, MLP) and net.weight_0.is_cpu for net in mlps):
+            return None
+        hosts = [HostMLP(cast("MLP", net)) for net in mlps]
+        normalize = None if self.obs_norm is None else self.obs_norm.host()
+
+        def policy(obs: np.ndarray) -> np.ndarray:
+            x = obs if normalize is None else normalize(obs)
+            x = x.reshape(*obs.shape[:2], -1)
+            for host in hosts:
+                x = host(x)
+            return x
+
+        return policy
 
 
 class GreedyPolicy(nn.Module):

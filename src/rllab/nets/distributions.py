@@ -1,13 +1,23 @@
-"""Action distributions over the outputs of a policy network, written out for speed (`torch.distributions` costs ten
-times as much per call). Leading axes are ``[S, B]``; noise is drawn beforehand, for a whole rollout at once."""
+"""Action distributions over the outputs of a policy network ``[S, B, num_outputs]``.
+
+All of them draw by perturbation: ``mode(outputs + noise)`` is a sample if `noise` is theirs. Noise is drawn beforehand,
+for a whole rollout at once, and `mode` takes numpy arrays and tensors alike: the way from an observation to an action is
+short. (`torch.distributions` costs ten times as much per call.)
+"""
 
 import math
+from itertools import accumulate
+from typing import Any
 
 import gymnasium.spaces as gs
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from rllab.functional.streams import Streams
+
+Array = Any
+"""A numpy array or a tensor; the result is of the same kind."""
 
 
 class Categorical(nn.Module):
@@ -23,17 +33,35 @@ class Categorical(nn.Module):
         uniform = streams.uniform(steps, num_envs, self.num_outputs)
         return -torch.log(-torch.log(uniform.clamp(min=1e-20)))
 
-    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
-        return (logits + noise).argmax(-1) + self.start
-
-    def mode(self, logits: Tensor) -> Tensor:
+    def mode(self, logits: Array) -> Array:
+        """Most likely actions."""
         return logits.argmax(-1) + self.start
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the action and entropy, each ``[S, B]``."""
+        index = (action - self.start).unsqueeze(-1)
+        return _CategoricalFunction.apply(logits, index)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _CategoricalFunction(torch.autograd.Function):
+    """Log-probability and entropy as one node of autograd's graph, with the gradient written out."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         log_probs = logits - logits.logsumexp(-1, keepdim=True)
-        log_prob = log_probs.gather(-1, (action - self.start).unsqueeze(-1)).squeeze(-1)
-        return log_prob, -(log_probs.exp() * log_probs).sum(-1)
+        probs = log_probs.exp()
+        entropy = -torch.linalg.vecdot(probs, log_probs)
+        ctx.save_for_backward(log_probs, probs, entropy, index)
+        return log_probs.gather(-1, index).squeeze(-1), entropy
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_log_prob: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None]:
+        log_probs, probs, entropy, index = ctx.saved_tensors
+        # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
+        grad_log_prob = grad_log_prob.unsqueeze(-1)
+        inner = grad_log_prob + grad_entropy.unsqueeze(-1) * (log_probs + entropy.unsqueeze(-1))
+        return (-probs * inner).scatter_add_(-1, index, grad_log_prob), None
 
 
 class MultiCategorical(nn.Module):
@@ -42,25 +70,24 @@ class MultiCategorical(nn.Module):
     def __init__(self, nvec: list[int], start: list[int]) -> None:
         super().__init__()
         self.num_outputs = sum(nvec)
-        self.nvec = nvec
-        self.parts = nn.ModuleList(Categorical(n, first) for n, first in zip(nvec, start, strict=True))
+        ends = list(accumulate(nvec))
+        self.slices = [slice(end - n, end) for n, end in zip(nvec, ends, strict=True)]
+        self.choices = [Categorical(n, first) for n, first in zip(nvec, start, strict=True)]
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Gumbel noise ``[steps, S, num_envs, sum(nvec)]``."""
         return Categorical(self.num_outputs).noise(streams, steps, num_envs)
 
-    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
-        return self.mode(logits + noise)
-
-    def mode(self, logits: Tensor) -> Tensor:
-        choices = [part.mode(x) for part, x in zip(self.parts, logits.split(self.nvec, -1), strict=True)]  # type: ignore[operator]
-        return torch.stack(choices, -1)
+    def mode(self, logits: Array) -> Array:
+        """Most likely actions."""
+        logits = torch.as_tensor(logits)
+        return torch.stack([c.mode(logits[..., s]) for c, s in zip(self.choices, self.slices, strict=True)], -1)
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the joint action and joint entropy, each ``[S, B]``."""
-        parts = zip(self.parts, logits.split(self.nvec, -1), action.unbind(-1), strict=True)
-        each = [part.log_prob_entropy(x, a) for part, x, a in parts]  # type: ignore[operator]
-        return sum(e[0] for e in each), sum(e[1] for e in each)  # type: ignore[return-value]
+        parts = zip(self.choices, self.slices, action.unbind(-1), strict=True)
+        each = [choice.log_prob_entropy(logits[..., s], a) for choice, s, a in parts]
+        return torch.stack([e[0] for e in each]).sum(0), torch.stack([e[1] for e in each]).sum(0)
 
 
 class Bernoulli(nn.Module):
@@ -74,11 +101,9 @@ class Bernoulli(nn.Module):
         """Logistic noise ``[steps, S, num_envs, n]``: logits + noise is positive with the switch's probability."""
         return torch.special.logit(streams.uniform(steps, num_envs, self.num_outputs), eps=1e-7)
 
-    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
-        return self.mode(logits + noise)
-
-    def mode(self, logits: Tensor) -> Tensor:
-        return (logits > 0).long()
+    def mode(self, logits: Array) -> Array:
+        """Most likely actions."""
+        return (logits > 0) * 1
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of all switches together and their joint entropy, each ``[S, B]``."""
@@ -95,23 +120,19 @@ class DiagGaussian(nn.Module):
     while exploration becomes persistent (Hollenstein et al. 2024, "Colored Noise in PPO").
     """
 
-    def __init__(
-        self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0
-    ) -> None:
+    def __init__(self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0) -> None:
         super().__init__()
         self.num_outputs = n
         self.noise_beta = noise_beta
         self.log_std = nn.Parameter(torch.full((num_sessions, 1, n), log_std_init))
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
-        """Normal noise ``[steps, S, num_envs, n]``, coloured along the first axis."""
+        """Normal noise ``[steps, S, num_envs, n]`` of the present standard deviation, coloured along the first axis."""
         white = streams.normal(steps, num_envs, self.num_outputs)
-        return white if self.noise_beta == 0 else colour(white, self.noise_beta)
+        return self.log_std.detach().exp() * (white if self.noise_beta == 0 else colour(white, self.noise_beta))
 
-    def sample(self, mean: Tensor, noise: Tensor) -> Tensor:
-        return torch.addcmul(mean, self.log_std.exp(), noise)
-
-    def mode(self, mean: Tensor) -> Tensor:
+    def mode(self, mean: Array) -> Array:
+        """Most likely actions."""
         return mean
 
     def log_prob_entropy(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """All parameters of S sessions in one ``[S, P]`` buffer: per-session reductions and the optimiser become few calls."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +21,15 @@ class FlatParameters:
         for parameter, piece in zip(self.parameters, pieces, strict=True):
             parameter.data = piece.view(parameter.shape)
 
-    def backward(self, loss: Tensor) -> None:
-        """Replace ``grad`` by the gradient of `loss`, a sum over sessions, so that each row is its session's own."""
-        grads = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
-        torch.cat([g.reshape(self.grad.shape[0], -1) for g in grads], dim=1, out=self.grad)
+    def backward(self, outputs: Sequence[Tensor], grad_outputs: Sequence[Tensor] | None = None) -> None:
+        """Replace ``grad`` by the gradient of a loss that sums over sessions, so that each row is its session's own.
+
+        Args:
+            outputs: the loss, or tensors on the way to it.
+            grad_outputs: the loss's gradient with respect to each of them.
+        """
+        grads = torch.autograd.grad(outputs, self.parameters, grad_outputs, materialize_grads=True)
+        torch.cat([g.flatten(1) for g in grads], dim=1, out=self.grad)
 
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """Scale each session's gradient down to `max_norm`; returns the norms before, ``[S]``."""

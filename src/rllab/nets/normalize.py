@@ -1,5 +1,8 @@
 """Running normalisation per session. It lives in the module, so that state_dict and export carry it."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +27,11 @@ class RunningNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean) / (self.var + 1e-8).sqrt()).clamp(-self.clip, self.clip)
+
+    def host(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`forward` for numpy, on the memory of the statistics; for statistics on the CPU."""
+        mean, var = self.mean.numpy(), self.var.numpy()
+        return lambda x: ((x - mean) / np.sqrt(var + np.float32(1e-8))).clip(-self.clip, self.clip)
 
     def scale(self, x: Tensor) -> Tensor:
         """Divide by the standard deviation alone, clipped: for rewards, whose sign must stay."""
