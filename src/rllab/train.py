@@ -4,7 +4,9 @@ import dataclasses
 import os
 import sys
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would fight torch's over small products
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before numpy: its threads would fight torch's over small products
 
 import hydra
 from hydra.core.hydra_config import HydraConfig

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ from rllab.tracking.writers import SessionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SAVE_PERIOD = 1.0
+"""Seconds between two times that log checkpoints reach the disk: what a killed run loses at most."""
 
 
 def run(cfg: RunConfig) -> float:
@@ -129,8 +133,10 @@ class Trial:
                 cfg.env, num_sessions=num_sessions, num_episodes=cfg.meta.rigorous_eval, seed=seed
             )
         self.evaluation: list[float] = [math.nan] * num_sessions
-        self.best_scores: list[float] = [math.nan] * num_sessions
+        self.best_scores: list[float] = [-math.inf] * num_sessions
         self.best: dict[str, Any] | None = None
+        self.best_changed = False
+        self.saved_at = -math.inf
         title = f"{cfg.agent.name} on {cfg.env.id}, {num_sessions} session{'s' * (num_sessions > 1)}"
         self.console = Console(title, cfg.env.max_frame)
         self._open_directory(resumed=state is not None)
@@ -182,7 +188,7 @@ class Trial:
             train(self.envs, self.algorithm, self.buffer, self.tracker, events, self.clock)
         self.console.close()
         if received and not self.clock.finished:
-            self._write_last()
+            self._save()
             self.console.message(
                 f"stopped at frame {self.clock.frame:,}; go on with: python train.py meta.resume={self.directory}"
             )
@@ -212,7 +218,8 @@ class Trial:
             writer.write_train(row)
         if not self.evaluator:
             self._keep_best()
-        self._write_last()
+        if self.clock.finished or time.monotonic() - self.saved_at > SAVE_PERIOD:
+            self._save()
         self.console.progress(rows, self.best_scores)
 
     def _eval_checkpoint(self) -> None:
@@ -229,31 +236,31 @@ class Trial:
             writer.write_eval(common | row)
 
     def _keep_best(self) -> None:
-        """Keep the policy of each session whose score is its best so far."""
-        scores = self._scores()
-        better = [
-            s
-            for s, (new, old) in enumerate(zip(scores, self.best_scores, strict=True))
-            if new > old or (new == new and old != old)
-        ]
+        """Remember the policy of each session whose score is its best so far."""
+        better = [s for s, score in enumerate(self._scores()) if score > self.best_scores[s]]
         if not better:
             return
         policy = self.algorithm.state_dict()["policy"]
         if self.best is None:
             self.best = {
-                "frame": [0] * len(scores),
-                "policy": {name: x.clone() for name, x in policy.items()},
+                "frame": [0] * len(self.best_scores),
+                "policy": {k: v.clone() for k, v in policy.items()},
             }
         for session in better:
-            self.best_scores[session] = scores[session]
+            self.best_scores[session] = self._scores()[session]
             self.best["frame"][session] = self.clock.frame
             for name, x in policy.items():
                 self.best["policy"][name][session] = x[session]
-        checkpoint.write(
-            self.directory / "checkpoints" / "best.safetensors", self.best | {"score": self.best_scores}
-        )
+        self.best_changed = True
 
-    def _write_last(self) -> None:
+    def _save(self) -> None:
+        """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
+        for writer in self.writers:
+            writer.flush()
+        directory = self.directory / "checkpoints"
+        if self.best_changed:
+            checkpoint.write(directory / "best.safetensors", {**(self.best or {}), "score": self.best_scores})
+            self.best_changed = False
         state = {
             "step": self.clock.step,
             "algorithm": self.algorithm.state_dict(),
@@ -261,9 +268,9 @@ class Trial:
             "envs": self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
-            "best_scores": self.best_scores,
         }
-        checkpoint.write(self.directory / "checkpoints" / "last.safetensors", state)
+        checkpoint.write(directory / "last.safetensors", state)
+        self.saved_at = time.monotonic()
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.clock.step = state["step"]

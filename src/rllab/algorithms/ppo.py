@@ -100,7 +100,8 @@ class PPOConfig:
 
 
 _LOSS_METRICS = [
-    f"train/{name}" for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
+    f"train/{name}"
+    for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
 ]
 
 
@@ -157,7 +158,9 @@ class PPO:
         self.net = ActorCritic(
             obs_space,
             self.distribution,
-            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
+            generators=Streams(
+                seed, num_sessions, "weights"
+            ).generators,  # drawn on the CPU, whatever the device
             network=config.network,
             hidden=config.hidden,
             activation=config.activation,
@@ -167,7 +170,9 @@ class PPO:
         self.flat = FlatParameters(self.net)
         self.host_policy = self.net.host_policy()
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
+        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (
+            config.vf_clip_coef is not None
+        )
         self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
         self.reward_norm = RunningNorm(num_sessions).to(device)
         self.discounted_return = torch.zeros(num_sessions, num_envs, device=device)
@@ -191,10 +196,13 @@ class PPO:
         self.step = (step + explore) % self.rollout_steps
         if self.host_policy is not None:
             outputs = self.host_policy(obs)
-            return np.asarray(self.distribution.mode(outputs + self.host_noise[step] if explore else outputs)), {}
+            return np.asarray(
+                self.distribution.mode(outputs + self.host_noise[step] if explore else outputs)
+            ), {}
         outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
         return self.distribution.mode(outputs + self.noise[step] if explore else outputs).cpu().numpy(), {}
 
+    @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
@@ -203,44 +211,52 @@ class PPO:
         collected: list[dict[str, Tensor]] = []
         for epoch in range(self.config.num_epochs):
             for minibatch in self._minibatches(batch):
-                outputs, value = self.net.policy_and_value(minibatch["obs"])
-                log_prob, entropy = self.distribution.log_prob_entropy(outputs, minibatch["action"])
-                log_ratio = log_prob.detach() - minibatch["log_prob"]
+                outputs, value, net_pullback = self.net.vjp(minibatch["obs"])
+                log_prob, entropy, pullback = self.distribution.vjp(outputs, minibatch["action"])
+                log_ratio = log_prob - minibatch["log_prob"]
                 if self.config.target_kl is not None:
-                    near = (kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
+                    near = (
+                        kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl
+                    ).tolist()
                     active = [a and b for a, b in zip(active, near, strict=True)]
                     if not any(active):
                         break
-                grad_outputs = loss_gradients(minibatch, log_ratio, value.detach(), **coefs)
-                self.flat.backward((log_prob, value, entropy), grad_outputs)
+                grad_log_prob, grad_value, grad_entropy = loss_gradients(minibatch, log_ratio, value, **coefs)
+                net_pullback(pullback(grad_log_prob, grad_entropy), grad_value)
                 grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
                 self.optimizer.step(lr, active)
                 self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
-                if epoch == self.config.num_epochs - 1:  # metrics cost as much as the loss: the last epoch tells most
-                    metrics = loss_metrics(minibatch, log_ratio, value.detach(), entropy.detach(), **coefs)
+                if (
+                    epoch == self.config.num_epochs - 1
+                ):  # metrics cost as much as the loss: the last epoch tells most
+                    metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
                     collected.append(metrics | {"train/grad_norm": grad_norm})
-        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
+        if (
+            self.net.obs_norm is not None
+        ):  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs, batch["valid"])
         return self._summary(collected, batch, lr)
 
     def _summary(self, collected: list[dict[str, Tensor]], batch: Tensors, lr: float) -> dict[str, Tensor]:
         """Metrics of one update, each ``[S]``; nan where every session stopped before the last epoch."""
         nan = torch.full((self.num_sessions,), math.nan)
-        metrics = {name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS}
+        metrics = {
+            name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan
+            for name in _LOSS_METRICS
+        }
         return metrics | {
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
             "train/lr": torch.full((self.num_sessions,), lr),
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32),
         }
 
-    @torch.no_grad()
     def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
         """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
         rollout = buffer.tensors(self.device)
         num_rows = self.rollout_steps * self.num_envs
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
         x = self.net.normalize(raw_obs)
-        outputs, value = self.net.policy_and_value(x)
+        outputs, value, _ = self.net.vjp(x)
         value_by_step = value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1)  # [T + 1, S, N]
         reward = self._scale_reward(rollout) if self.config.normalize_reward else rollout["reward"]
         advantage = gae(
@@ -273,17 +289,19 @@ class PPO:
     def _minibatches(self, batch: Tensors) -> list[Tensors]:
         """One epoch in random order, each session in its own, cut into minibatches ``[S, B, ...]``."""
         num_sessions, num_rows = batch["valid"].shape
-        order = self.minibatch_streams.permutations(num_rows)
-        rows = (order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows).flatten()
         parts = self.config.num_minibatches
-        shuffled = {
-            name: x.flatten(0, 1)[rows].view(num_sessions, parts, -1, *x.shape[2:]) for name, x in batch.items()
-        }  # [S, parts, B, ...]
+        order = self.minibatch_streams.permutations(num_rows)
+        rows = order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows
+        rows = rows.view(num_sessions, parts, -1).transpose(0, 1)  # [parts, S, B]
+        shuffled = {name: x.flatten(0, 1)[rows] for name, x in batch.items()}
         valid = shuffled["valid"]
         if self.config.normalize_advantage:
             shuffled["advantage"] = masked_standardize(shuffled["advantage"], valid)
         shuffled["weight"] = valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
-        return [{name: x[:, part] for name, x in shuffled.items()} for part in range(parts)]
+        return [
+            dict(zip(shuffled, part, strict=True))
+            for part in zip(*(x.unbind() for x in shuffled.values()), strict=True)
+        ]
 
     def policy(self, session: int) -> nn.Module:
         return GreedyPolicy(self.net, session)
@@ -334,7 +352,6 @@ def value_loss(value: Tensor, returns: Tensor, old_value: Tensor, vf_clip_coef: 
     return 0.5 * error
 
 
-@torch.no_grad()
 def loss_gradients(
     minibatch: Tensors,
     log_ratio: Tensor,
@@ -367,7 +384,6 @@ def kl_estimate(log_ratio: Tensor, valid: Tensor) -> Tensor:
     return masked_mean(log_ratio.exp() - 1.0 - log_ratio, valid)
 
 
-@torch.no_grad()
 def loss_metrics(
     minibatch: Tensors,
     log_ratio: Tensor,

@@ -40,7 +40,9 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
             self.state[:, row] = self.generators[row].uniform(self.low, self.high, size=4)  # type: ignore[index]
             self.steps[row] = 0
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One Euler step of every sub-env; rows that finished in the last one are reset instead."""
         x, x_dot, theta, theta_dot = state = self.state  # type: ignore[misc]
         cos, sin = np.cos(theta), np.sin(theta)
@@ -55,7 +57,11 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         self.steps += 1
         terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
         truncated = self.steps >= self.max_episode_steps
-        reward = -terminated.astype(np.float32) if self._sutton_barto_reward else np.ones(self.num_envs, np.float32)
+        reward = (
+            -terminated.astype(np.float32)
+            if self._sutton_barto_reward
+            else np.ones(self.num_envs, np.float32)
+        )
         if self.prev_done.any():
             self._reset_rows(self.prev_done.nonzero()[0])
             reward[self.prev_done] = 0.0

@@ -34,12 +34,18 @@ def gae(
     alive = (~terminated).to(reward.dtype)
     delta = torch.addcmul(reward - value[:-1], alive, value[1:], value=gamma)
     decay = (~(terminated | truncated)).to(reward.dtype) * (gamma * gae_lambda)
-    advantage = torch.empty_like(delta)
-    running = torch.zeros_like(delta[0])
-    rows = zip(delta.unbind(), decay.unbind(), advantage.unbind(), strict=True)
-    for delta_t, decay_t, out_t in reversed(list(rows)):
-        running = torch.addcmul(delta_t, decay_t, running, out=out_t)
-    return advantage
+    return _reverse_scan(delta, decay)
+
+
+def _reverse_scan(x: Tensor, decay: Tensor) -> Tensor:
+    """``y_t = x_t + decay_t * y_{t+1}`` along the first axis, in log2(T) steps: after each, a row has summed twice as far."""
+    x, decay = x.clone(), decay.clone()
+    shift = 1
+    while shift < len(x):
+        x[:-shift] += decay[:-shift] * x[shift:]
+        decay[:-shift] = decay[:-shift] * decay[shift:]
+        shift *= 2
+    return x
 
 
 def discounted_sums(reward: Tensor, done: Tensor, start: Tensor, *, gamma: float) -> Tensor:
@@ -54,10 +60,7 @@ def discounted_sums(reward: Tensor, done: Tensor, start: Tensor, *, gamma: float
     Returns:
         ``[T, ...]``.
     """
-    keep = (~done).to(reward.dtype) * gamma
-    sums = torch.empty_like(reward)
-    running, keep_t = start, torch.full_like(start, gamma)
-    for reward_t, next_keep, out_t in zip(reward.unbind(), keep.unbind(), sums.unbind(), strict=True):
-        running = torch.addcmul(reward_t, keep_t, running, out=out_t)
-        keep_t = next_keep
-    return sums
+    decay = torch.cat([torch.full_like(start, gamma).unsqueeze(0), (~done[:-1]).to(reward.dtype) * gamma])
+    x = reward.clone()
+    x[0] += gamma * start
+    return _reverse_scan(x.flip(0), decay.flip(0)).flip(0)

@@ -18,7 +18,7 @@ from rllab.nets.stacked import Stacked
 
 
 class ActorCritic(nn.Module):
-    """Networks of the policy and of the value function; with `shared`, two heads on one torso.
+    """A torso and a head for the policy, and for the value function; with `shared`, one torso for both.
 
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
     normalised once and not again in every epoch.
@@ -41,36 +41,18 @@ class ActorCritic(nn.Module):
         obs_shape = obs_space.shape
         self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
 
-        def mlp(*sizes: int, last_gain: float | None = None) -> MLP:
-            activate_last = last_gain is None
-            return MLP(
-                list(sizes),
-                generators=generators,
-                activation=activation,
-                activate_last=activate_last,
-                last_gain=last_gain,
-            )
-
-        def torso() -> tuple[nn.Module, int]:
+        def make_torso() -> tuple[nn.Module, int]:
             if network != "mlp":
                 return make_user_torso(network, obs_space, generators)
-            return mlp(math.prod(obs_shape), *hidden), hidden[-1]
+            sizes = [math.prod(obs_shape), *hidden]
+            return MLP(sizes, generators=generators, activation=activation, activate_last=True), sizes[-1]
 
+        self.flatten = network == "mlp" and len(obs_shape) != 1
+        self.actor_torso, width = make_torso()
+        self.critic_torso = self.actor_torso if shared else make_torso()[0]
         # small last layer of the policy: the first one is nearly uniform (Andrychowicz et al. 2021)
-        heads = {"actor": (distribution.num_outputs, 0.01), "critic": (1, 1.0)}
-        self.torso: nn.Module | None = None
-        self.flatten = len(obs_shape) > 1 and network == "mlp"
-        if shared and hidden:
-            self.torso, width = torso()
-            nets = [mlp(width, size, last_gain=gain) for size, gain in heads.values()]
-        elif network == "mlp":
-            nets = [mlp(math.prod(obs_shape), *hidden, size, last_gain=gain) for size, gain in heads.values()]
-        else:
-            nets = []
-            for size, gain in heads.values():
-                features, width = torso()
-                nets.append(nn.Sequential(features, mlp(width, size, last_gain=gain)))  # type: ignore[arg-type]
-        self.actor, self.critic = nets
+        self.actor_head = MLP([width, distribution.num_outputs], generators=generators, last_gain=0.01)
+        self.critic_head = MLP([width, 1], generators=generators, last_gain=1.0)
         self.distribution = distribution
 
     def normalize(self, obs: Tensor) -> Tensor:
@@ -80,28 +62,35 @@ class ActorCritic(nn.Module):
 
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
-        return cast("Tensor", self.actor(x if self.torso is None else self.torso(x)))
+        return cast("Tensor", self.actor_head(self.actor_torso(x)))
 
-    def policy_and_value(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of the policy, and values ``[S, B]``."""
-        if self.torso is not None:
-            x = self.torso(x)
-        return self.actor(x), self.critic(x).squeeze(-1)
+    def vjp(self, x: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
+        """Outputs of the policy, values ``[S, B]``, and the pullback of their gradients into the parameters."""
+        shared = self.critic_torso is self.actor_torso
+        torsos = [self.actor_torso] if shared else [self.actor_torso, self.critic_torso]
+        features, torso_pullbacks = zip(*(t.vjp(x, input_grad=False) for t in torsos), strict=True)  # type: ignore[operator]
+        outputs, actor_pullback = self.actor_head.vjp(features[0], input_grad=True)
+        value, critic_pullback = self.critic_head.vjp(features[-1], input_grad=True)
+
+        def pullback(grad_outputs: Tensor, grad_value: Tensor) -> None:
+            grads = [actor_pullback(grad_outputs), critic_pullback(grad_value.unsqueeze(-1))]
+            if shared:
+                grads = [torch.add(*grads)]
+            for torso_pullback, grad in zip(torso_pullbacks, grads, strict=True):
+                torso_pullback(grad)
+
+        return outputs, value.squeeze(-1), pullback
 
     def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """`normalize` and `policy` for numpy on the parameters' own memory, where there are MLPs on the CPU."""
-        mlps = [net for net in (self.torso, self.actor) if net is not None]
-        if not all(isinstance(net, MLP) and net.weight_0.is_cpu for net in mlps):
+        if not (isinstance(self.actor_torso, MLP) and self.actor_head.weight_0.is_cpu):
             return None
-        hosts = [HostMLP(cast("MLP", net)) for net in mlps]
+        torso, head = HostMLP(self.actor_torso), HostMLP(self.actor_head)
         normalize = None if self.obs_norm is None else self.obs_norm.host()
 
         def policy(obs: np.ndarray) -> np.ndarray:
             x = obs if normalize is None else normalize(obs)
-            x = x.reshape(*obs.shape[:2], -1)
-            for host in hosts:
-                x = host(x)
-            return x
+            return head(torso(x.reshape(*obs.shape[:2], -1)))
 
         return policy
 

@@ -15,23 +15,28 @@ class Adam:
     session that has stopped early is left out, moments and step count included.
     """
 
-    def __init__(self, flat: FlatParameters, *, eps: float = 1e-8, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    def __init__(
+        self, flat: FlatParameters, *, eps: float = 1e-8, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
         self.flat = flat
         self.eps = eps
         self.betas = betas
         self.exp_avg = torch.zeros_like(flat.data)
         self.exp_avg_sq = torch.zeros_like(flat.data)
         self.steps = torch.zeros(flat.data.shape[0], device=flat.data.device)
+        buffers = (flat.data, flat.grad, self.exp_avg, self.exp_avg_sq, self.steps)
+        self.rows = list(zip(*(b.unbind() for b in buffers), strict=True))  # views: one tuple per session
 
     def step(self, lr: float, active: list[bool] | None = None) -> None:
         """Move the sessions that are `active` (all, if not given) along ``flat.grad``."""
-        buffers = (self.flat.data, self.flat.grad, self.exp_avg, self.exp_avg_sq, self.steps)
-        rows = [b.unbind() for b in buffers]
-        if active is not None:
-            rows = [tuple(x for x, chosen in zip(row, active, strict=True) if chosen) for row in rows]
-        data, grad, exp_avg, exp_avg_sq, steps = rows
-        for step in steps:
-            step += 1
+        if active is None or all(active):
+            rows = self.rows
+            self.steps += 1
+        else:
+            rows = [row for row, chosen in zip(self.rows, active, strict=True) if chosen]
+            for row in rows:
+                row[-1].add_(1)
+        data, grad, exp_avg, exp_avg_sq, steps = zip(*rows, strict=True)
         beta1, beta2 = self.betas
         torch._fused_adam_(  # noqa: SLF001 - the kernel behind torch.optim.Adam(fused=True)
             data,

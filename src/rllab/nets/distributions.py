@@ -6,16 +6,18 @@ short. (`torch.distributions` costs ten times as much per call.)
 """
 
 import math
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
 import gymnasium.spaces as gs
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from rllab.functional.streams import Streams
 
+Pullback = Callable[[Tensor, Tensor], Tensor]
+"""Gradients of log-probability and entropy, ``[S, B]`` each, to the gradient of the network's outputs."""
 Array = Any
 """A numpy array or a tensor; the result is of the same kind."""
 
@@ -39,29 +41,26 @@ class Categorical(nn.Module):
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the action and entropy, each ``[S, B]``."""
+        log_probs = logits - logits.logsumexp(-1, keepdim=True)
+        log_prob = log_probs.gather(-1, (action - self.start).unsqueeze(-1)).squeeze(-1)
+        return log_prob, -torch.linalg.vecdot(log_probs.exp(), log_probs)
+
+    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
         index = (action - self.start).unsqueeze(-1)
-        return _CategoricalFunction.apply(logits, index)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class _CategoricalFunction(torch.autograd.Function):
-    """Log-probability and entropy as one node of autograd's graph, with the gradient written out."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         log_probs = logits - logits.logsumexp(-1, keepdim=True)
         probs = log_probs.exp()
         entropy = -torch.linalg.vecdot(probs, log_probs)
-        ctx.save_for_backward(log_probs, probs, entropy, index)
-        return log_probs.gather(-1, index).squeeze(-1), entropy
 
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_log_prob: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None]:
-        log_probs, probs, entropy, index = ctx.saved_tensors
-        # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
-        grad_log_prob = grad_log_prob.unsqueeze(-1)
-        inner = grad_log_prob + grad_entropy.unsqueeze(-1) * (log_probs + entropy.unsqueeze(-1))
-        return (-probs * inner).scatter_add_(-1, index, grad_log_prob), None
+        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+            # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
+            grad_log_prob = grad_log_prob.unsqueeze(-1)
+            inner = torch.addcmul(
+                grad_log_prob, grad_entropy.unsqueeze(-1), log_probs + entropy.unsqueeze(-1)
+            )
+            return (-probs * inner).scatter_add_(-1, index, grad_log_prob)
+
+        return log_probs.gather(-1, index).squeeze(-1), entropy, pullback
 
 
 class MultiCategorical(nn.Module):
@@ -81,13 +80,25 @@ class MultiCategorical(nn.Module):
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
         logits = torch.as_tensor(logits)
-        return torch.stack([c.mode(logits[..., s]) for c, s in zip(self.choices, self.slices, strict=True)], -1)
+        return torch.stack(
+            [c.mode(logits[..., s]) for c, s in zip(self.choices, self.slices, strict=True)], -1
+        )
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the joint action and joint entropy, each ``[S, B]``."""
         parts = zip(self.choices, self.slices, action.unbind(-1), strict=True)
         each = [choice.log_prob_entropy(logits[..., s], a) for choice, s, a in parts]
         return torch.stack([e[0] for e in each]).sum(0), torch.stack([e[1] for e in each]).sum(0)
+
+    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
+        parts = zip(self.choices, self.slices, action.unbind(-1), strict=True)
+        log_probs, entropies, pullbacks = zip(*(c.vjp(logits[..., s], a) for c, s, a in parts), strict=True)
+
+        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+            return torch.cat([pull(grad_log_prob, grad_entropy) for pull in pullbacks], -1)
+
+        return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0), pullback
 
 
 class Bernoulli(nn.Module):
@@ -111,6 +122,18 @@ class Bernoulli(nn.Module):
         log_prob = torch.where(action > 0, log_on, log_off).sum(-1)
         return log_prob, -(logits.sigmoid() * log_on + (-logits).sigmoid() * log_off).sum(-1)
 
+    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
+        on = logits.sigmoid()
+
+        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+            # d log p / d logit = a - p ;  d H / d logit = -logit p (1 - p)
+            return grad_log_prob.unsqueeze(-1) * (action - on) - grad_entropy.unsqueeze(-1) * logits * on * (
+                1.0 - on
+            )
+
+        return *self.log_prob_entropy(logits, action), pullback
+
 
 class DiagGaussian(nn.Module):
     """Independent normals whose log standard deviation is a parameter: means and actions ``[S, B, n]``.
@@ -120,7 +143,9 @@ class DiagGaussian(nn.Module):
     while exploration becomes persistent (Hollenstein et al. 2024, "Colored Noise in PPO").
     """
 
-    def __init__(self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0) -> None:
+    def __init__(
+        self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0
+    ) -> None:
         super().__init__()
         self.num_outputs = n
         self.noise_beta = noise_beta
@@ -129,7 +154,9 @@ class DiagGaussian(nn.Module):
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Normal noise ``[steps, S, num_envs, n]`` of the present standard deviation, coloured along the first axis."""
         white = streams.normal(steps, num_envs, self.num_outputs)
-        return self.log_std.detach().exp() * (white if self.noise_beta == 0 else colour(white, self.noise_beta))
+        return self.log_std.detach().exp() * (
+            white if self.noise_beta == 0 else colour(white, self.noise_beta)
+        )
 
     def mode(self, mean: Array) -> Array:
         """Most likely actions."""
@@ -142,6 +169,20 @@ class DiagGaussian(nn.Module):
         log_prob = -0.5 * z.square().sum(-1) - scale - 0.5 * self.num_outputs * math.log(2 * math.pi)
         entropy = scale + 0.5 * self.num_outputs * (1.0 + math.log(2 * math.pi))
         return log_prob, entropy.expand_as(log_prob)
+
+    def vjp(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """`log_prob_entropy`, and the pullback of both gradients to the means and into ``log_std.grad``."""
+        inverse_std = (-self.log_std).exp()
+        z = (action - mean) * inverse_std
+
+        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+            # d log p / d mean = z / std ;  d log p / d log_std = z^2 - 1 ;  d H / d log_std = 1
+            grad = grad_log_prob.unsqueeze(-1)
+            per_row = torch.addcmul(grad_entropy.unsqueeze(-1), grad, z.square() - 1.0)
+            torch.sum(per_row, 1, keepdim=True, out=self.log_std.grad)
+            return grad * z * inverse_std
+
+        return *self.log_prob_entropy(mean, action), pullback
 
 
 def colour(white: Tensor, beta: float) -> Tensor:

@@ -1,12 +1,13 @@
 """Fully connected networks of S sessions, evaluated together by batched matrix products."""
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from rllab.nets.vjp import Pullback
 
 Activation = Literal["tanh", "relu", "elu"]
 
@@ -43,10 +44,65 @@ class MLP(nn.Module):
             self.register_parameter(f"bias_{i}", nn.Parameter(torch.zeros(len(generators), 1, fan_out)))
 
     def forward(self, x: Tensor) -> Tensor:
-        parameters = list(self._parameters.values())
-        if torch.is_grad_enabled():
-            return _MLPFunction.apply(x, self.activation, self.num_activated, *parameters)  # type: ignore[no-any-return, no-untyped-call]
-        return _forward(x, self.activation, self.num_activated, parameters)[-1]
+        activate = {"tanh": torch.tanh, "relu": torch.relu, "elu": nn.functional.elu}[self.activation]
+        for i, (weight, bias) in enumerate(self._layers()):
+            x = torch.baddbmm(bias, x, weight.mT)
+            if i < self.num_activated:
+                x = activate(x)
+        return x
+
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        parameters = [p for p in self._parameters.values() if p is not None]
+        return list(zip(parameters[::2], parameters[1::2], strict=True))
+
+    def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
+        """Output and pullback; call without grad mode. Twice as fast as `forward` and autograd on small networks."""
+        layers = self._layers()
+        outputs = [x]
+        for i, (weight, bias) in enumerate(layers):
+            outputs.append(
+                _layer(bias, outputs[-1], weight, self.activation if i < self.num_activated else None)
+            )
+
+        def pullback(grad: Tensor) -> Tensor | None:
+            for i in reversed(range(len(layers))):
+                weight, bias = layers[i]
+                if i < self.num_activated:
+                    grad = _activation_backward(self.activation, grad, outputs[i + 1])
+                assert weight.grad is not None
+                assert bias.grad is not None
+                torch.sum(grad, 1, keepdim=True, out=bias.grad)
+                weight.grad.copy_(_outer(grad, outputs[i]))
+                if i > 0 or input_grad:
+                    grad = torch.bmm(grad, weight)
+            return grad if input_grad else None
+
+        return outputs[-1], pullback
+
+
+def _layer(bias: Tensor, x: Tensor, weight: Tensor, activation: Activation | None) -> Tensor:
+    """One layer, activated in place."""
+    if activation == "tanh" and x.shape[0] * x.shape[1] * weight.shape[1] >= _MANY:
+        # tanh(z) = 2 sigmoid(2 z) - 1: torch's vectorised sigmoid is six times faster than its tanh (error 2e-7)
+        return torch.baddbmm(bias, x, weight.mT, beta=2, alpha=2).sigmoid_().mul_(2).sub_(1)
+    y = torch.baddbmm(bias, x, weight.mT)
+    if activation is None:
+        return y
+    return {"tanh": torch.tanh_, "relu": torch.relu_, "elu": nn.functional.elu_}[activation](y)
+
+
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
+    """``grad.mT @ x``, summed over the batch; a product with few rows is four times faster than one with few columns."""
+    return torch.bmm(grad.mT, x) if grad.shape[2] <= x.shape[2] else torch.bmm(x.mT, grad).mT
+
+
+def _activation_backward(activation: Activation, grad: Tensor, y: Tensor) -> Tensor:
+    """Gradient before the activation, from its output `y`."""
+    if activation == "tanh":
+        return torch.ops.aten.tanh_backward(grad, y)  # type: ignore[no-any-return]
+    if activation == "relu":
+        return torch.ops.aten.threshold_backward(grad, y, 0)  # type: ignore[no-any-return]
+    return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, y)  # type: ignore[no-any-return]
 
 
 class HostMLP:
@@ -57,7 +113,9 @@ class HostMLP:
 
     def __init__(self, mlp: MLP) -> None:
         arrays = [parameter.detach().numpy() for parameter in mlp.parameters()]
-        self.layers = [(weight.swapaxes(1, 2), bias) for weight, bias in zip(arrays[::2], arrays[1::2], strict=True)]
+        self.layers = [
+            (weight.swapaxes(1, 2), bias) for weight, bias in zip(arrays[::2], arrays[1::2], strict=True)
+        ]
         self.num_activated = mlp.num_activated
         self.activate = {"tanh": _numpy_tanh, "relu": _numpy_relu, "elu": _numpy_elu}[mlp.activation]
 
@@ -81,64 +139,3 @@ def _numpy_relu(x: np.ndarray) -> None:
 
 def _numpy_elu(x: np.ndarray) -> None:
     np.copyto(x, np.expm1(x), where=x < 0)
-
-
-def _forward(x: Tensor, activation: str, num_activated: int, parameters: Any) -> list[Tensor]:
-    """The input and every layer's output; the last entry is the network's."""
-    outputs = [x]
-    for i, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
-        if i >= num_activated:
-            x = torch.baddbmm(bias, x, weight.mT)
-        elif activation == "tanh":
-            x = _tanh_layer(bias, x, weight)
-        elif activation == "relu":
-            x = torch.baddbmm(bias, x, weight.mT).relu_()
-        else:
-            x = nn.functional.elu_(torch.baddbmm(bias, x, weight.mT))
-        outputs.append(x)
-    return outputs
-
-
-def _tanh_layer(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    if x.shape[0] * x.shape[1] * weight.shape[1] < _MANY:
-        return torch.baddbmm(bias, x, weight.mT).tanh_()
-    # tanh(z) = 2 sigmoid(2 z) - 1: torch's vectorised sigmoid is six times faster than its tanh (error 2e-7)
-    return torch.baddbmm(bias, x, weight.mT, beta=2, alpha=2).sigmoid_().mul_(2).sub_(1)
-
-
-class _MLPFunction(torch.autograd.Function):
-    """The whole network as one node of autograd's graph: half the calls of layer-by-layer differentiation."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, activation: str, num_activated: int, *parameters: Tensor) -> Tensor:
-        outputs = _forward(x, activation, num_activated, parameters)
-        ctx.activation, ctx.num_activated = activation, num_activated
-        ctx.save_for_backward(*outputs, *parameters[::2])
-        return outputs[-1]
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        num_layers = len(saved) // 2
-        outputs, weights = saved[: num_layers + 1], saved[num_layers + 1 :]
-        grads: list[Tensor | None] = []
-        for i in reversed(range(num_layers)):
-            x, y, weight = outputs[i], outputs[i + 1], weights[i]
-            if i < ctx.num_activated:
-                grad = _activation_backward(ctx.activation, grad, y)
-            # a product with few rows is four times faster than one with few columns
-            wide = weight.shape[1] <= weight.shape[2]
-            grads += [grad.sum(1, keepdim=True), torch.bmm(grad.mT, x) if wide else torch.bmm(x.mT, grad).mT]
-            if i > 0 or ctx.needs_input_grad[0]:
-                grad = torch.bmm(grad, weight)
-        return (grad if ctx.needs_input_grad[0] else None, None, None, *reversed(grads))
-
-
-def _activation_backward(activation: str, grad: Tensor, y: Tensor) -> Tensor:
-    """Gradient before the activation, from its output `y`."""
-    if activation == "tanh":
-        return torch.ops.aten.tanh_backward(grad, y)  # type: ignore[no-any-return]
-    if activation == "relu":
-        return torch.ops.aten.threshold_backward(grad, y, 0)  # type: ignore[no-any-return]
-    return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, y)  # type: ignore[no-any-return]

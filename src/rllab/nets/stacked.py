@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from rllab.nets.vjp import Pullback, autograd_vjp
+
 
 class Stacked(nn.Module):
     """S copies of a user's module, evaluated together: ``[S, B, ...] -> [S, B, ...]``.
@@ -40,3 +42,7 @@ class Stacked(nn.Module):
             return functional_call(self._skeleton[0], (parameters, buffers), (x,))  # type: ignore[no-any-return]
 
         return torch.vmap(one_session, randomness="different")(parameters, buffers, x)
+
+    def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
+        """Output and pullback, by autograd."""
+        return autograd_vjp(self, x, input_grad=input_grad)

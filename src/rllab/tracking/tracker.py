@@ -68,8 +68,6 @@ class Tracker:
         self._mark = (frame, elapsed)
         total = max(sum(self.seconds.values()), 1e-9)
         shared = {"time/fps": rate} | {f"time/{name}_share": s / total for name, s in self.seconds.items()}
-        for name in self.seconds:
-            self.seconds[name] = 0.0
         trained = self._fetch()
         rows = []
         for session, mean_return in enumerate(self.mean_returns()):

@@ -38,13 +38,12 @@ class CsvWriter:
     def write(self, row: Row) -> None:
         """Append one row; not-a-number becomes an empty cell."""
         if new := [name for name in row if name not in self.columns]:
-            self.file.close()
+            self.file.close()  # its rows are on disk now
             rows = [line.split(",") for line in self.path.read_text().splitlines()[1:]]
             self.columns += new
             self.file = self._rewrite(rows)
         cells = (row.get(name, math.nan) for name in self.columns)
         self.file.write(",".join("" if math.isnan(x) else f"{x:.9g}" for x in cells) + "\n")
-        self.file.flush()
 
     def close(self) -> None:
         self.file.close()
@@ -91,6 +90,11 @@ class SessionWriter:
     def write_eval(self, row: Row) -> None:
         self.eval.write(row)
         self.tensorboard.write(row)
+
+    def flush(self) -> None:
+        """Bring the rows to disk. (TensorBoard's writer does so by itself, every ten seconds.)"""
+        self.train.file.flush()
+        self.eval.file.flush()
 
     def close(self) -> None:
         self.train.close()
