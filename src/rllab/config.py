@@ -201,9 +201,9 @@ def conf_dir() -> Path:
 def register() -> None:
     """Make the schema known to Hydra. Call once, before a config is composed."""
     store = ConfigStore.instance()
-    store.store(name="rllab_schema", node=_schema(RunConfig))
+    store.store(name="rllab_schema", node=_schema(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
-        store.store(group="schema/agent", name=name, node=_schema(algorithm.Config))
+        store.store(group="schema/agent", name=name, node=_schema(algorithm.Config), replace=True)
 
 
 def _schema(cls: type) -> DictConfig:

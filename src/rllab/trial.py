@@ -6,7 +6,9 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,17 +199,16 @@ class Trial:
         summary = summarize(self.directory)
         self.console.summary(
             summary,
-            str(self.directory),
             threshold=cfg.env.reward_threshold,
-            next_commands=self._next_commands(),
+            evaluated=self.evaluator is not None,
+            closing={
+                "results": str(self.directory),
+                "learning curve": str(self.directory / "learning_curve.png"),
+                "look closer": f"tensorboard --logdir {self.directory}",
+                "eight seeds": validation_command(sys.argv),
+            },
         )
         return float(np.mean(self._scores()))
-
-    def _next_commands(self) -> list[str]:
-        return [
-            f"tensorboard --logdir {self.directory}",
-            f"open {self.directory / 'learning_curve.png'}",
-        ]
 
     def _scores(self) -> list[float]:
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
@@ -296,6 +297,13 @@ class Trial:
             self.evaluator.close()
         for writer in getattr(self, "writers", []):
             writer.close()
+
+
+def validation_command(argv: list[str]) -> str:
+    """The command line of this run, with the meta preset that validates a result."""
+    kept = [word for word in argv[1:] if not word.startswith(("meta", "run_dir="))]
+    program = "python train.py" if argv[0].endswith(".py") else Path(argv[0]).name
+    return f"{program} {shlex.join([*kept, 'meta=validate'])}"
 
 
 def _evaluation_rows(result: Evaluation) -> list[dict[str, float]]:

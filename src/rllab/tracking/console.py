@@ -79,35 +79,26 @@ class Console:
             self.live.stop()
             self.live = None
 
-    def summary(
-        self, trial: dict[str, Any], run_dir: str, *, threshold: float | None, next_commands: list[str]
-    ) -> None:
-        """The end of a run: returns per session and over sessions, when it was solved, where it is, what to type next."""
+    def summary(self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]) -> None:
+        """The end of a run: returns per session and over sessions, when it was solved, and what to do next."""
         for session in trial["sessions"]:
-            solved = session["solved_frame"]
-            note = ""
-            if threshold is not None:
-                note = (
-                    f"   solved at frame {solved:,}"
-                    if solved is not None
-                    else f"   not solved (threshold {threshold:g})"
-                )
-            evaluated = (
-                "" if session["final_eval"] is None else f"   evaluation {_number(session['final_eval'])}"
-            )
-            self.message(
-                f"session {session['session']}   return {_number(session['final_return'])}{evaluated}{note}"
-            )
-        mean = trial["final_return"]["mean"]
-        interval = (
-            ""
-            if mean["low"] is None
-            else f"  (95 % interval {_number(mean['low'])} to {_number(mean['high'])})"
-        )
-        self.message(f"mean        return {_number(mean['value'])}{interval}")
-        self.message(f"results     {run_dir}")
-        for i, command in enumerate(next_commands):
-            self.message(f"{'next' if i == 0 else '':<12}{command}")
+            text = f"{_number(session['final_return']):>9}"
+            if evaluated:
+                text += f"   evaluation {_number(session['final_eval'])}"
+            if session["solved_frame"] is not None:
+                text += f"   solved ({threshold:g}) at frame {session['solved_frame']:,}"
+            elif threshold is not None:
+                text += f"   not solved ({threshold:g})"
+            self.message(f"session {session['session']:<4}{text}")
+        for name, label in (("final_return", "mean return"), ("final_eval", "mean evaluation")):
+            if name == "final_return" or evaluated:
+                mean = trial[name]["mean"]
+                interval = ""
+                if mean["low"] is not None:
+                    interval = f"   (95 % interval {_number(mean['low'])} to {_number(mean['high'])})"
+                self.message(f"{label:<12}{_number(mean['value']):>9}{interval}")
+        for label, text in closing.items():
+            self.message(f"{label:<15}{text}")
 
 
 def _number(value: float | None) -> str:

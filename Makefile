@@ -1,0 +1,47 @@
+# Two commands are enough: make train, make test. Everything happens in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?= meta=quick_dev env=cartpole
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@echo "usage: make TARGET [ARGS=\"...\"]"
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; write make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: train
+train: $(VENV)/installed ## Train: make train ARGS="meta=standard env=acrobot" (default: CartPole, meta=quick_dev)
+	$(BIN)/python train.py $(ARGS)
+
+.PHONY: test
+test: $(VENV)/installed ## Check style and types, and run the tests (three minutes)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n 2
+
+.PHONY: test-slow
+test-slow: $(VENV)/installed ## Run the learning tests as well (half an hour)
+	$(BIN)/pytest -q -m "slow or not slow" -n 2
+
+.PHONY: bench
+bench: $(VENV)/installed ## Compare the speed with Stable-Baselines3
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.speed ppo_cartpole
+
+.PHONY: format
+format: $(VENV)/installed ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove the virtual environment and all caches; results in outputs/ and multirun/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,121 @@
+"""Tiny envs that isolate one failure each, after Andy Jones's probe environments; and one for each action space."""
+
+import gymnasium
+import gymnasium.spaces as gs
+import numpy as np
+from torch import nn
+
+
+class Probe(gymnasium.Env):
+    """Episodes of `length` steps; the observation and the reward are what the subclass says."""
+
+    observation_space = gs.Box(-1.0, 1.0, (1,))
+    action_space = gs.Discrete(2)
+    length = 1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        self.time = 0
+        self.coin = float(self.np_random.choice([-1.0, 1.0]))
+        self.first_action = None
+        return self.observe(), {}
+
+    def step(self, action):
+        if self.time == 0:
+            self.first_action = action
+        reward = float(self.reward(action))
+        self.time += 1
+        return self.observe(), reward, self.time >= self.length, False, {}
+
+    def observe(self):
+        return np.zeros(1, np.float32)
+
+    def reward(self, action):
+        return 1.0
+
+
+class ValueOnly(Probe):
+    """Always 1: the value must be 1."""
+
+
+class RewardByObs(Probe):
+    """The coin is seen and paid: the value must follow the observation."""
+
+    def observe(self):
+        return np.array([self.coin], np.float32)
+
+    def reward(self, action):
+        return self.coin
+
+
+class DelayedReward(Probe):
+    """1 after two steps: the value of the first must be gamma."""
+
+    length = 2
+
+    def observe(self):
+        return np.array([self.time], np.float32)
+
+    def reward(self, action):
+        return float(self.time == 1)
+
+
+class RewardByAction(Probe):
+    """Action 1 pays: the policy must choose it."""
+
+    def reward(self, action):
+        return float(action == 1)
+
+
+class RewardByActionAndObs(RewardByObs):
+    """The action must match the coin."""
+
+    def reward(self, action):
+        return float(action == (self.coin > 0))
+
+
+class TwoStepCredit(DelayedReward):
+    """The first action decides, the second step pays."""
+
+    def reward(self, action):
+        return float(self.time == 1 and self.first_action == 1)
+
+
+class Truncated(Probe):
+    """Always 1, cut by a time limit: with gamma 0.9 the value must be 10, not that of a short episode."""
+
+    def step(self, action):
+        obs, reward, _, _, info = super().step(action)
+        return obs, reward, False, self.time >= 3, info
+
+
+class AnySpace(Probe):
+    length = 10
+
+    def __init__(self, space):
+        self.action_space = space
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+class Torso(nn.Module):
+    """What a user would write: knows nothing of sessions."""
+
+    def __init__(self, obs_space):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(obs_space.shape[0], 8), nn.SiLU(), nn.Linear(8, 6), nn.LayerNorm(6))
+
+    def forward(self, obs):
+        return self.layers(obs)
+
+
+for name, space in {
+    "multi_discrete": gs.MultiDiscrete([2, 3], start=[0, 5]),
+    "multi_binary": gs.MultiBinary(3),
+    "box": gs.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 10.0], np.float32)),
+}.items():
+    gymnasium.register(f"{name}-v0", lambda space=space: AnySpace(space))
+for cls in (ValueOnly, RewardByObs, DelayedReward, RewardByAction, RewardByActionAndObs, TwoStepCredit, Truncated):
+    gymnasium.register(f"{cls.__name__}-v0", cls)
