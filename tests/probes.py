@@ -117,5 +117,13 @@ for name, space in {
     "box": gs.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 10.0], np.float32)),
 }.items():
     gymnasium.register(f"{name}-v0", lambda space=space: AnySpace(space))
-for cls in (ValueOnly, RewardByObs, DelayedReward, RewardByAction, RewardByActionAndObs, TwoStepCredit, Truncated):
+for cls in (
+    ValueOnly,
+    RewardByObs,
+    DelayedReward,
+    RewardByAction,
+    RewardByActionAndObs,
+    TwoStepCredit,
+    Truncated,
+):
     gymnasium.register(f"{cls.__name__}-v0", cls)

@@ -7,7 +7,13 @@ import torch
 from rllab import trial
 
 FAST = ["tuned=none", "env.num_envs=8", "agent.num_steps=16", "agent.num_epochs=4", "agent.num_minibatches=2"]
-FAST += ["agent.lr=linear:1e-2:1e-4", "agent.gamma=0.9", "agent.hidden=[16]", "meta.max_session=2", "meta.log_frequency=1e6"]
+FAST += [
+    "agent.lr=linear:1e-2:1e-4",
+    "agent.gamma=0.9",
+    "agent.hidden=[16]",
+    "meta.max_session=2",
+    "meta.log_frequency=1e6",
+]
 
 
 @pytest.fixture

@@ -74,7 +74,12 @@ def test_run_directory_holds_what_a_person_needs(load_config, tmp_path):
 
 def test_checkpoints_of_the_clock_are_in_frames_whatever_num_envs_is(load_config, tmp_path):
     for num_envs, expected in ((8, [104, 200, 304, 400]), (3, [102, 201, 300, 402])):
-        overrides = [f"env.num_envs={num_envs}", "env.max_frame=400", "meta.log_frequency=100", "meta.eval_frequency=250"]
+        overrides = [
+            f"env.num_envs={num_envs}",
+            "env.max_frame=400",
+            "meta.log_frequency=100",
+            "meta.eval_frequency=250",
+        ]
         trial.run(load_config("agent=random", *overrides, "meta.max_session=1", run_dir=f"n{num_envs}"))
         frames = [int(r["frame"]) for r in rows(tmp_path / f"n{num_envs}")]
         assert frames == expected, num_envs
@@ -111,9 +116,7 @@ def test_evaluation_touches_neither_training_nor_normaliser(load_config, tmp_pat
     assert_same_policy(tmp_path / "eval0", tmp_path / "eval3")
 
 
-@pytest.mark.parametrize(
-    "env", ["cartpole", "acrobot", "pendulum", "mountaincar", "mountaincar_continuous"]
-)
+@pytest.mark.parametrize("env", ["cartpole", "acrobot", "pendulum", "mountaincar", "mountaincar_continuous"])
 def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_path, stop_at, env):
     overrides = [f"env={env}", "tuned=none", *SMALL, "meta.max_session=2", "agent.normalize_obs=true"]
     overrides += ["agent.normalize_reward=true", "agent.lr=linear:1e-3:0", "meta.rigorous_eval=1"]
@@ -136,7 +139,14 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_pat
 
 
 def test_env_whose_state_cannot_be_saved_restarts_its_episodes_and_says_so(load_config, tmp_path, stop_at, capsys):
-    overrides = ["env=pendulum", *SMALL, "tuned=none", "env.backend=async", "env.num_envs=2", "meta.max_session=1"]
+    overrides = [
+        "env=pendulum",
+        *SMALL,
+        "tuned=none",
+        "env.backend=async",
+        "env.num_envs=2",
+        "meta.max_session=1",
+    ]
     overrides += ["env.max_frame=400"]
     stop_at(150)
     with pytest.raises(SystemExit):
@@ -172,7 +182,13 @@ def test_a_session_that_stops_on_kl_stands_still(load_config, tmp_path):
 
 def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
     run = tmp_path / "run"
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL[:-1], "env.max_frame=60000", "meta.max_session=1"]
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *SMALL[:-1],
+        "env.max_frame=60000",
+        "meta.max_session=1",
+    ]
     command += ["meta.num_threads=1"]
     process = subprocess.Popen([*command, f"run_dir={run}"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     path = run / "checkpoints" / "last.safetensors"
@@ -191,7 +207,13 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), "env.max_frame=1e7", "meta.max_session=1", f"run_dir={tmp_path / 'run'}"]
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "env.max_frame=1e7",
+        "meta.max_session=1",
+        f"run_dir={tmp_path / 'run'}",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     while not (tmp_path / "run" / "checkpoints" / "last.safetensors").exists():
         assert process.poll() is None

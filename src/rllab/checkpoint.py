@@ -4,7 +4,6 @@ The tensors are safetensors' own, the structure around them is JSON in its heade
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
     structure = _Encoder(tensors).encode(state)
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(save(tensors, {"format": FORMAT, "structure": structure}))
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -71,7 +70,8 @@ class _Encoder(json.JSONEncoder):
     def default(self, o: Any) -> dict[str, str]:
         name = str(len(self.tensors))
         if isinstance(o, Tensor):
-            self.tensors[name] = o.detach().contiguous()
+            # a copy of each: safetensors refuses what shares memory, as a shared torso does
+            self.tensors[name] = o.detach().clone(memory_format=torch.contiguous_format)
             return {_TENSOR: name}
         if isinstance(o, (np.ndarray, np.generic)):
             self.tensors[name] = torch.from_numpy(np.ascontiguousarray(o).reshape(o.shape))

@@ -1,25 +1,28 @@
 """The schema of a run, and the border where Hydra's config becomes plain frozen dataclasses.
 
-Presets in ``conf/`` are merged into these dataclasses, so a misspelt key or a wrong type is refused before anything
-starts. Everything behind `load` works on plain frozen dataclasses and knows nothing of Hydra.
+Presets in ``conf/`` are merged into these dataclasses, so a misspelt key or a wrong type is refused before
+anything starts. Everything behind `load` works on plain frozen dataclasses and knows nothing of Hydra.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+import yaml
 from hydra.core.config_store import ConfigStore
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
     MissingMandatoryValue,
     OmegaConfBaseException,
+    ValidationError,
 )
 
 from rllab import algorithms
@@ -40,7 +43,7 @@ class ConfigError(Exception):
 
 
 def _to_frames(config: object, name: str, *, optional: bool = False) -> None:
-    """Turn a number of frames such as 1e6 into an int, in place of the frozen field; refuse anything below 1."""
+    """Make a number of frames such as 1e6 an int, in place of the frozen field; refuse what is below 1."""
     group = "env" if isinstance(config, EnvConfig) else "meta"
     if isinstance(config, SearchScheduler):
         group = "meta.search_scheduler"
@@ -85,9 +88,7 @@ class SearchScheduler:
     def __post_init__(self) -> None:
         _to_frames(self, "grace_period", optional=True)
         name = "meta.search_scheduler.reduction_factor"
-        require(
-            self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3"
-        )
+        require(self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3")
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,14 @@ class MetaConfig:
     max_trial: int = 1
     """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
     log_frequency: Frames = 1000
-    """Frames between two log checkpoints: a row of metrics, TensorBoard, the `last` and `best` checkpoints."""
+    """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
     eval_frequency: Frames = 1000
     """Frames between two evaluation checkpoints, independent of log_frequency."""
     distributed: Literal[False, "shared", "synced"] = False
     """Hogwild: the sessions are lock-free workers of one policy."""
     rigorous_eval: int | None = None
-    """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate evaluation
-    envs per session play one whole greedy episode each at every evaluation checkpoint."""
+    """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
+    evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
     search_resources: SearchResources = field(default_factory=SearchResources)
     """What one trial of a search occupies."""
     search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
@@ -114,10 +115,10 @@ class MetaConfig:
     seed: int = 0
     """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
     device: str = "cpu"
-    """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (an accelerator where there is one)."""
+    """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (cuda where there is one)."""
     num_threads: int | None = None
-    """CPU threads of torch; null is one for a single session and every core for several. The same config gives the
-    same numbers only with the same number of threads."""
+    """CPU threads of torch; null is one for a single session and every core for several. The same config
+    gives the same numbers only with the same number of threads."""
     resume: str | None = None
     """Run directory to continue, to the budget of its own config."""
 
@@ -155,7 +156,7 @@ class EnvConfig:
     max_frame: Frames = 100_000
     """Budget: env steps of each session, summed over its sub-envs."""
     backend: Literal["auto", "vector_entry_point", "sync", "async"] = "auto"
-    """Vectorisation. auto: the env's own vectorised implementation where Gymnasium has one, otherwise sync."""
+    """Vectorisation. auto: the env's own vectorised implementation if Gymnasium has one, otherwise sync."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
     reward_threshold: Number | None = None
@@ -199,15 +200,15 @@ def conf_dir() -> Path:
 
 
 def register() -> None:
-    """Make the schema known to Hydra. Call once, before a config is composed."""
+    """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
     store = ConfigStore.instance()
-    store.store(name="rllab_schema", node=_schema(RunConfig), replace=True)
+    store.store(name="schema", node=_schema(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
-        store.store(group="schema/agent", name=name, node=_schema(algorithm.Config), replace=True)
+        store.store(name=f"schema_{name}", node=_schema(algorithm.Config), replace=True)
 
 
 def _schema(cls: type) -> DictConfig:
-    """Structured config of a frozen dataclass that can still be merged into (OmegaConf marks it read-only)."""
+    """Structured config of a frozen dataclass that can be merged into (OmegaConf marks it read-only)."""
     node = OmegaConf.structured(cls)
 
     def unlock(container: DictConfig) -> None:
@@ -230,8 +231,15 @@ def load(config: DictConfig) -> RunConfig:
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True)
+        name = OmegaConf.select(config, "agent.name")
+        if not isinstance(name, str):
+            raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
+        agent = _schema(_config_class(name))
+        given = OmegaConf.get_type(config.agent)
+        if is_dataclass(given) and given is not OmegaConf.get_type(agent):
+            raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
         schema = _schema(RunConfig)
-        schema.agent = _schema(algorithms.find(str(config.agent.name)).Config)
+        schema.agent = agent
         run = OmegaConf.to_object(OmegaConf.merge(schema, plain))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error)) from error
@@ -239,11 +247,20 @@ def load(config: DictConfig) -> RunConfig:
     return run
 
 
+def _config_class(name: str) -> type:
+    algorithm = algorithms.find(name)
+    if not is_dataclass(getattr(algorithm, "Config", None)):
+        raise ConfigError(f"agent.name: got {name!r}, which has no dataclass Config; write it as PPO does")
+    return algorithm.Config
+
+
 def load_file(path: Path) -> RunConfig:
     """The config that an earlier run saved with `save`."""
-    saved = OmegaConf.load(path)
-    assert isinstance(saved, DictConfig)
-    return load(saved)
+    try:
+        saved = OmegaConf.load(path)
+        return load(saved if isinstance(saved, DictConfig) else OmegaConf.create())
+    except (ConfigError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
 
 
 def save(config: RunConfig, path: Path) -> None:
@@ -251,24 +268,85 @@ def save(config: RunConfig, path: Path) -> None:
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
 
 
+_SAYINGS = (
+    (
+        r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)=(.*?)'",
+        r"{0}: got several values, {1}; write one, or sweep over them with -m",
+    ),
+    (
+        r"does not support sweep type : (\w+)_SWEEP",
+        "sampling from an {0} is not built yet; write values, e.g. -m agent.lr=1e-3,3e-4",
+    ),
+    (
+        r"(?:An item is already at|Multiple values for) '?([\w.]*\w)",
+        "{0}: is there already; write {0}=... without the +",
+    ),
+    (
+        r"Additional config directory '(.+)' not found",
+        "--config-dir: got '{0}', which is no directory; write one that holds presets, e.g. env/my_env.yaml",
+    ),
+    (
+        r"Error resolving interpolation '\$\{agent\}/\$\{env\}'",
+        "agent, env: each wants the name of one preset; write e.g. agent=ppo env=cartpole",
+    ),
+)
+"""What Hydra says in its own way, without the structure that `explain` reads, and what we say."""
+
+
 def explain(error: BaseException) -> str:
-    """One line for an error of Hydra or OmegaConf: the field, what it got, and what to write instead."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
+    """One line for an error of Hydra, OmegaConf or YAML: the field, what it got, what to write instead."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
         return f"{group}={option}: no such option; {_near(option, list(error.options), prefix=f'{group}=')}"
-    cause = error
-    while not isinstance(cause, OmegaConfBaseException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if not isinstance(cause, OmegaConfBaseException) or not cause.full_key:
-        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    name = str(cause.full_key)
+    if isinstance(error, ConfigError):
+        return str(error)
+    if isinstance(error, OverrideParseException):
+        return _explain_syntax(error.override)
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OmegaConfBaseException) and cause.full_key):
+        cause = cause.__cause__ or cause.__context__
+    text = str(error)
+    if cause is not None:
+        preset = re.match(r"In '(.+)': \w+ raised while composing", text)
+        return (f"{preset[1]}.yaml: " if preset else "") + _explain_field(cause)
+    for pattern, saying in _SAYINGS:
+        if match := re.search(pattern, text):
+            return saying.format(*match.groups())
+    return " ".join(text.partition("\nConfig search path")[0].split()) or type(error).__name__
+
+
+def _explain_syntax(override: str) -> str:
+    """One line for an override that Hydra's grammar cannot read."""
+    name, equals, value = override.partition("=")
+    if not equals:
+        return f"{name}: no value; write {name}=..."
+    if call := re.fullmatch(r"linear\((.+),(.+)\)", value):
+        return f"{name}: got {value!r}; write {name}=linear:{call[1].strip()}:{call[2].strip()}"
+    return f"{name}: got {value!r}, which cannot be read; quote special characters, e.g. '{name}=\"a=b\"'"
+
+
+def _explain_field(error: OmegaConfBaseException) -> str:
+    """One line for a field that is not there, or not of its type."""
+    name = str(error.full_key)
     parent, _, key = name.rpartition(".")
-    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
-        known = [f.name for f in fields(cause.object_type)] if is_dataclass(cause.object_type) else []
-        return f"{name}: no such field; {_near(key, known, prefix=f'{parent}.' if parent else '')}"
-    if isinstance(cause, MissingMandatoryValue):
+    if isinstance(error, MissingMandatoryValue):
         return f"{name}: not set; write {name}=..."
-    return f"{name}: got {getattr(cause, 'value', None)!r}; write {_expected(cause, key)}"
+    if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
+        siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else OmegaConf.create()
+        if parent and not is_dataclass(OmegaConf.get_type(siblings)):
+            return f"{name}: not set by the preset; write +{name}=... to add it"
+        known = [str(k) for k in siblings if k != "hydra"]
+        for group in ("meta", "env", "agent") if not parent else ():
+            if key in (OmegaConf.select(siblings, group) or {}):
+                return f"{name}: no such field; did you mean {group}.{key}?"
+        return f"{name}: no such field; {_near(key, known, prefix=f'{parent}.' if parent else '')}"
+    if isinstance(error, ValidationError):
+        got = repr(getattr(error, "value", None))
+        got = {"None": "null", "True": "true", "False": "false"}.get(got, got)
+        owner = error.object_type
+        wanted = get_type_hints(owner).get(key) if is_dataclass(owner) else error.ref_type  # of a list: itself
+        return f"{name}: got {got}; write {_expected(wanted)}"
+    return f"{name}: {str(error).splitlines()[0]}"
 
 
 def _near(word: str, known: list[str], *, prefix: str) -> str:
@@ -278,15 +356,18 @@ def _near(word: str, known: list[str], *, prefix: str) -> str:
     return f"write one of {', '.join(sorted(known))}" if known else "remove it"
 
 
-def _expected(error: OmegaConfBaseException, key: str) -> str:
+def _expected(annotation: Any) -> str:
     """What a field's type wants, in words."""
-    owner = error.object_type
-    annotation = get_type_hints(owner).get(key) if is_dataclass(owner) else error.ref_type
-    if annotation is None:
-        return str(error.msg).splitlines()[0]
-    if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(str(choice).lower() for choice in get_args(annotation))
     words = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    kinds = get_args(annotation) or (annotation,)
-    names = [words[kind] for kind in kinds if kind in words and not (kind is int and float in kinds)]
-    return " or ".join(names) or str(annotation).replace("typing.", "")
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(str(choice).lower() for choice in arguments)
+    if origin is list:
+        return f"a list, e.g. [64,64], each item {_expected(arguments[0])}"
+    if origin is dict:
+        return "a mapping, e.g. {name:value}"
+    if is_dataclass(annotation):
+        return "its fields one by one: " + ", ".join(field.name for field in fields(annotation))
+    if float in arguments:  # 1 is a number too
+        arguments = tuple(a for a in arguments if a is not int)
+    return " or ".join(_expected(a) for a in arguments) or words.get(annotation, str(annotation))

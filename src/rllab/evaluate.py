@@ -30,9 +30,7 @@ class Evaluator:
     def run(self, algorithm: Algorithm, frame: int) -> Evaluation:
         """Play the episodes with the policies as they are now."""
         num_sessions, num_episodes = self.envs.shape
-        seeds = [
-            session_seeds(self.seed, session, "eval", num_episodes, frame) for session in range(num_sessions)
-        ]
+        seeds = [session_seeds(self.seed, session, "eval", num_episodes, frame) for session in range(num_sessions)]
         obs = self.envs.reset([seed for session in seeds for seed in session])
         returns = np.full(self.envs.shape, np.nan)
         lengths = np.zeros(self.envs.shape, np.int64)
@@ -40,9 +38,7 @@ class Evaluator:
             action, _ = algorithm.act(obs, explore=False)
             obs, _, _, _, finished = self.envs.step(action)
             if finished is not None:
-                first = np.isnan(
-                    returns[finished.session, finished.env]
-                )  # later episodes of an env do not count
+                first = np.isnan(returns[finished.session, finished.env])  # later episodes of an env do not count
                 rows = finished.session[first], finished.env[first]
                 returns[rows] = finished.returns[first]
                 lengths[rows] = finished.lengths[first]

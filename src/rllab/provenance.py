@@ -1,12 +1,13 @@
 """Where a result comes from: code, command, versions, machine."""
 
-import datetime
+import datetime as dt
 import os
 import platform
 import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ def collect(seed: int) -> dict[str, Any]:
     """Facts for ``provenance.json``; the git fields are null outside a checkout."""
     sha, dirty = _git()
     return {
-        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "time": dt.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
-        "directory": os.getcwd(),
+        "directory": str(Path.cwd()),
         "git_sha": sha,
         "git_dirty": dirty,
         "seed": seed,

@@ -1,49 +1,128 @@
 """The `rllab-train` command; `python train.py` in a checkout is the same."""
 
 import dataclasses
+import itertools
 import os
+import re
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # before numpy: its threads would fight torch's over small products
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would fight torch's over small products
 
 import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config
+from rllab.config import ConfigError, RunConfig
 
-
-@hydra.main(config_path=str(config.conf_dir()), config_name="config")
-def _train(cfg: DictConfig) -> float:
-    from rllab import trial  # noqa: PLC0415 - --help and --cfg need no training code
-
-    run = config.load(cfg)
-    hydra_config = HydraConfig.get()
-    if hydra_config.mode == RunMode.MULTIRUN or hydra_config.run.dir != ".":  # a directory that Hydra chose
-        run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-    extra = [o for o in hydra_config.overrides.task if not o.startswith(("meta.resume=", "+meta.resume="))]
-    if run.meta.resume is not None and extra:
-        raise config.ConfigError(
-            f"meta.resume: got it together with {' '.join(extra)}; write meta.resume=... alone"
-        )
-    return trial.run(run)
+_BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
-    """Compose, check, train. Bad input ends with one line on stderr and exit code 1."""
-    wants_traceback = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
-    if any(word in ("--cfg", "-c") for word in sys.argv) and "--resolve" not in sys.argv:
+    """Compose, check, train. Bad input ends with one line on stderr; RLLAB_TRACEBACK=1 shows more."""
+    parser = get_args_parser()
+    parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
+    args = parser.parse_intermixed_args()
+    if args.cfg and not args.resolve:
         sys.argv.append("--resolve")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
+    sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
     config.register()
-    try:
+    with _bad_input_refused():
+        _check_choices(args.overrides)
         _train()
-    except (config.ConfigError, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
+
+
+@hydra.main(config_path=str(config.conf_dir()), config_name="config", execution_whitelist="rllab.train.CheckJobs")
+def _train(cfg: DictConfig) -> float:
+    from rllab import trial  # noqa: PLC0415 - --help and --cfg need no training code
+
+    hydra_config = HydraConfig.get()
+    with _bad_input_refused():
+        run = _load(cfg, hydra_config)
+        if hydra_config.mode == RunMode.MULTIRUN or hydra_config.run.dir != ".":  # Hydra chose the directory
+            run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
+        return trial.run(run)
+
+
+class CheckJobs(Callback):
+    """Checks every job of a grid before the first one starts, and before any directory is made."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        from rllab import trial  # noqa: PLC0415 - as in `_train`
+
+        loader = GlobalHydra.instance().config_loader()
+        overrides = OverridesParser.create(loader).parse_overrides(list(config.hydra.overrides.task))
+        if any(o.is_sweep_override() and not o.is_discrete_sweep() for o in overrides):
+            return  # sampled: only the sweeper knows the jobs
+        choices = [
+            [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+            if o.is_sweep_override()
+            else [str(o.input_line)]
+            for o in overrides
+        ]
+        with _bad_input_refused():
+            for words in itertools.product(*choices):
+                job = loader.load_sweep_config(config, list(words))
+                fields = [str(key) for key in job if key != "hydra"]
+                trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+
+
+def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
+    """The config of one job, with what Hydra alone can tell checked as well."""
+    words = hydra_config.overrides.task
+    resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
+    run = config.load(cfg)
+    if run.meta.resume is not None and len(words) > len(resume):
+        others = " ".join(word for word in words if word not in resume)
+        raise ConfigError(f"meta.resume: got it together with {others}; write meta.resume=... alone")
+    for word in words:  # `optional tuned` forgives a name that does not exist
+        if word.startswith("tuned="):
+            group, _, option = word.replace("=", "/", 1).rpartition("/")
+            options = GlobalHydra.instance().config_loader().get_group_options(group)
+            if option not in options:
+                raise MissingConfigException("", f"{group}/{option}", options)
+    return run
+
+
+def _check_choices(words: list[str]) -> None:
+    """Refuse what Hydra's own error would not name."""
+    for word in words:
+        if word.startswith("="):
+            raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
+        if re.fullmatch(r"(meta|env|agent|tuned)=(null|\[.*|[\d.]+)|~(env|agent)", word):
+            raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
+
+
+@contextmanager
+def _bad_input_refused() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+        from_hydra = frame.f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
+        if "RLLAB_TRACEBACK" in os.environ or not (from_hydra or isinstance(error, _BAD_INPUT)):
             raise
-        sys.exit(f"error: {error if isinstance(error, config.ConfigError) else config.explain(error)}")
+        _refuse(config.explain(error))
+
+
+def _refuse_flags(message: str) -> NoReturn:
+    _refuse(f"{message}; fields are written as agent.lr=1e-3, and --help shows the rest")
+
+
+def _refuse(line: str) -> NoReturn:
+    sys.exit(f"error: {line}")

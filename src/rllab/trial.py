@@ -7,12 +7,10 @@ import json
 import math
 import os
 import shlex
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +20,10 @@ from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Evaluation, Evaluator
 from rllab.functional.streams import session_seeds
-from rllab.loop import Clock, Event, train
+from rllab.loop import Clock, Event, stopping_on_signals, train
 from rllab.tracking.console import Console
 from rllab.tracking.tracker import Tracker
 from rllab.tracking.writers import SessionWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SAVE_PERIOD = 1.0
 """Seconds between two times that log checkpoints reach the disk: what a killed run loses at most."""
@@ -68,7 +63,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
         )
     meta = dataclasses.replace(meta, device=_check_device(meta.device))
     try:
-        info = envs.inspect(cfg.env)
+        info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, num_envs=cfg.env.num_envs)
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -97,9 +92,7 @@ def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
     try:
         state = checkpoint.read(directory / "checkpoints" / "last.safetensors")
     except checkpoint.CheckpointError as error:
-        raise ConfigError(
-            f"meta.resume: got {str(directory)!r}, whose checkpoint cannot be used: {error}"
-        ) from None
+        raise ConfigError(f"meta.resume: got {str(directory)!r}, whose checkpoint cannot be used: {error}") from None
     cfg = config.load_file(directory / "config.yaml")
     return dataclasses.replace(cfg, run_dir=str(directory)), state
 
@@ -149,9 +142,7 @@ class Trial:
         else:
             self._restore(state)
         self.writers = [
-            SessionWriter(
-                self.directory / f"session_{session}", resumed_at=None if state is None else self.clock.frame
-            )
+            SessionWriter(self.directory / f"session_{session}", resumed_at=None if state is None else self.clock.frame)
             for session in range(num_sessions)
         ]
 
@@ -170,11 +161,7 @@ class Trial:
         """One seed for each sub-env, session by session."""
         num_envs = self.cfg.env.num_envs
         sessions = range(self.cfg.meta.max_session)
-        return [
-            s
-            for session in sessions
-            for s in session_seeds(self.cfg.meta.seed, session, "env", num_envs, *key)
-        ]
+        return [s for session in sessions for s in session_seeds(self.cfg.meta.seed, session, "env", num_envs, *key)]
 
     def run(self) -> float:
         """Train to the budget, then write `trial.json` and the learning curve."""
@@ -238,20 +225,20 @@ class Trial:
 
     def _keep_best(self) -> None:
         """Remember the policy of each session whose score is its best so far."""
-        better = [s for s, score in enumerate(self._scores()) if score > self.best_scores[s]]
-        if not better:
+        scores, frame = self._scores(), self.clock.frame
+        better = [new > old for new, old in zip(scores, self.best_scores, strict=True)]
+        if not any(better):
             return
         policy = self.algorithm.state_dict()["policy"]
         if self.best is None:
-            self.best = {
-                "frame": [0] * len(self.best_scores),
-                "policy": {k: v.clone() for k, v in policy.items()},
-            }
-        for session in better:
-            self.best_scores[session] = self._scores()[session]
-            self.best["frame"][session] = self.clock.frame
-            for name, x in policy.items():
-                self.best["policy"][name][session] = x[session]
+            self.best = {"frame": [0] * len(scores), "policy": policy}
+        chosen = torch.tensor(better, device=self.algorithm.device)
+        self.best["policy"] = {
+            name: torch.where(chosen.view(-1, *[1] * (x.dim() - 1)), x, self.best["policy"][name].to(x.device))
+            for name, x in policy.items()
+        }
+        self.best["frame"] = [frame if b else old for b, old in zip(better, self.best["frame"], strict=True)]
+        self.best_scores = [new if b else old for b, new, old in zip(better, scores, self.best_scores, strict=True)]
         self.best_changed = True
 
     def _save(self) -> None:
@@ -317,29 +304,3 @@ def _evaluation_rows(result: Evaluation) -> list[dict[str, float]]:
         }
         for returns, lengths in zip(result.returns, result.lengths, strict=True)
     ]
-
-
-@contextmanager
-def stopping_on_signals(clock: Clock) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM stop the clock, so that the state is whole when it is saved; a second one ends at once.
-
-    Yields the list of signals received. Outside the main thread Python delivers no signals, and nothing is changed.
-    """
-    received: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        received.append(number)
-        clock.stop()
-        signal.signal(number, previous[number])
-
-    previous: dict[int, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, stop)
-    except ValueError:
-        pass
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

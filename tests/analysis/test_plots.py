@@ -47,9 +47,7 @@ def test_what_the_config_asks_for_is_drawn(make_run, tmp_path):
         (path / "config.yaml").read_text().replace("rigorous_eval: null", "rigorous_eval: 8")
     )
     pictures.add(drawn(path, tmp_path))
-    (path / "config.yaml").write_text(
-        (path / "config.yaml").read_text().replace("reward_threshold: 30.0", "x: 0")
-    )
+    (path / "config.yaml").write_text((path / "config.yaml").read_text().replace("reward_threshold: 30.0", "x: 0"))
     pictures.add(drawn(path, tmp_path))
     assert len(pictures) == 3
 

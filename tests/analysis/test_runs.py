@@ -51,9 +51,7 @@ def test_windows_line_ends_as_the_csv_module_writes_them(make_run):
     assert read_run(path).sessions[0].eval["eval/mean_ep_length"].tolist() == [20, 30, 20]
 
 
-@pytest.mark.parametrize(
-    "content", [None, "", "frame,elapsed_s,eval/mean_re", "frame,elapsed_s,eval/mean_reward\n"]
-)
+@pytest.mark.parametrize("content", [None, "", "frame,elapsed_s,eval/mean_re", "frame,elapsed_s,eval/mean_reward\n"])
 def test_no_evaluation_yet(make_run, content):
     path = make_run()
     table = path / "session_0" / "eval.csv"

@@ -187,9 +187,7 @@ def test_bootstrap_of_two_values():
 
 def test_bootstrap_comes_close_to_the_normal_interval():
     values = np.random.default_rng(0).normal(size=400)
-    half = (
-        1.96 * values.std() / np.sqrt(400)
-    )  # the mean's standard error is 0.05; the tolerance a tenth of it
+    half = 1.96 * values.std() / np.sqrt(400)  # the mean's standard error is 0.05; the tolerance a tenth of it
     expected = (values.mean() - half, values.mean() + half)
     assert bootstrap_interval(values, mean) == pytest.approx(expected, abs=0.005)
 

@@ -33,7 +33,7 @@ class Algorithm(Protocol):
 
     @staticmethod
     def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, num_envs: int) -> None:
-        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces; called before anything is made."""
+        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces; comes before anything is made."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022 and Andrychowicz et al. 2021."""
+"""Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from rllab.functional.reductions import explained_variance, masked_mean, masked_
 from rllab.functional.returns import discounted_sums, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Streams
-from rllab.nets.adam import Adam
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
 from rllab.nets.normalize import RunningNorm
@@ -93,15 +93,12 @@ class PPOConfig:
             value = getattr(self, name)
             require(value is None or value > 0, f"agent.{name}", value, write="a number above 0")
         for width in self.hidden:
-            require(
-                width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]"
-            )
+            require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
         require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
 
 
 _LOSS_METRICS = [
-    f"train/{name}"
-    for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
+    f"train/{name}" for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
 ]
 
 
@@ -111,9 +108,7 @@ class PPO:
     Config = PPOConfig
 
     @staticmethod
-    def check(
-        config: PPOConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_envs: int
-    ) -> None:
+    def check(config: PPOConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_envs: int) -> None:
         try:
             make_distribution(action_space, num_sessions=1)
         except ValueError as error:
@@ -158,9 +153,7 @@ class PPO:
         self.net = ActorCritic(
             obs_space,
             self.distribution,
-            generators=Streams(
-                seed, num_sessions, "weights"
-            ).generators,  # drawn on the CPU, whatever the device
+            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
             network=config.network,
             hidden=config.hidden,
             activation=config.activation,
@@ -170,9 +163,7 @@ class PPO:
         self.flat = FlatParameters(self.net)
         self.host_policy = self.net.host_policy()
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (
-            config.vf_clip_coef is not None
-        )
+        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
         self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
         self.reward_norm = RunningNorm(num_sessions).to(device)
         self.discounted_return = torch.zeros(num_sessions, num_envs, device=device)
@@ -195,12 +186,12 @@ class PPO:
         step = self.step
         self.step = (step + explore) % self.rollout_steps
         if self.host_policy is not None:
-            outputs = self.host_policy(obs)
-            return np.asarray(
-                self.distribution.mode(outputs + self.host_noise[step] if explore else outputs)
-            ), {}
+            host_outputs = self.host_policy(obs)
+            host_outputs = host_outputs + self.host_noise[step] if explore else host_outputs
+            return np.asarray(self.distribution.mode(host_outputs)), {}
         outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
-        return self.distribution.mode(outputs + self.noise[step] if explore else outputs).cpu().numpy(), {}
+        outputs = outputs + self.noise[step] if explore else outputs
+        return self.distribution.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
@@ -215,9 +206,7 @@ class PPO:
                 log_prob, entropy, pullback = self.distribution.vjp(outputs, minibatch["action"])
                 log_ratio = log_prob - minibatch["log_prob"]
                 if self.config.target_kl is not None:
-                    near = (
-                        kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl
-                    ).tolist()
+                    near = (kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
                     active = [a and b for a, b in zip(active, near, strict=True)]
                     if not any(active):
                         break
@@ -226,14 +215,10 @@ class PPO:
                 grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
                 self.optimizer.step(lr, active)
                 self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
-                if (
-                    epoch == self.config.num_epochs - 1
-                ):  # metrics cost as much as the loss: the last epoch tells most
+                if epoch == self.config.num_epochs - 1:  # metrics cost as much as the loss: the last epoch tells most
                     metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
                     collected.append(metrics | {"train/grad_norm": grad_norm})
-        if (
-            self.net.obs_norm is not None
-        ):  # after learning: the rollout was acted, and valued, with the old statistics
+        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs, batch["valid"])
         return self._summary(collected, batch, lr)
 
@@ -241,8 +226,7 @@ class PPO:
         """Metrics of one update, each ``[S]``; nan where every session stopped before the last epoch."""
         nan = torch.full((self.num_sessions,), math.nan)
         metrics = {
-            name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan
-            for name in _LOSS_METRICS
+            name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS
         }
         return metrics | {
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
@@ -364,8 +348,8 @@ def loss_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradient of the loss with respect to log-probabilities, values and entropies, ``[S, B]`` each.
 
-    The loss is the sum over rows of ``weight * (policy_loss + vf_coef * value_loss - ent_coef * entropy)``. Its gradient
-    is written out, because autograd would spend more on these few elementwise steps than on a small network.
+    The loss is the sum over rows of ``weight * (policy_loss + vf_coef * value_loss - ent_coef * entropy)``. Its
+    gradient is written out, because autograd would spend more on these few steps than on a small network.
     """
     weight, advantage = minibatch["weight"], minibatch["advantage"]
     ratio = log_ratio.exp()

@@ -30,8 +30,12 @@ class Random:
 
     @staticmethod
     def check(
-        config: RandomConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_envs: int
-    ) -> None:  # noqa: ARG004
+        config: RandomConfig,  # noqa: ARG004
+        obs_space: gs.Space[Any],  # noqa: ARG004
+        action_space: gs.Space[Any],
+        *,
+        num_envs: int,  # noqa: ARG004
+    ) -> None:
         try:
             make_distribution(action_space, num_sessions=1)
         except ValueError as error:

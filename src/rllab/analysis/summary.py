@@ -50,9 +50,7 @@ def _trial_summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _session_summary(
-    session: Session, random_return: float | None, threshold: float | None
-) -> dict[str, Any]:
+def _session_summary(session: Session, random_return: float | None, threshold: float | None) -> dict[str, Any]:
     reasons: dict[str, str] = {}
     metrics: dict[str, Metric] = {
         "final_return": statistics.final_return(session),

@@ -21,7 +21,7 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
     def reset(
         self,
         *,
-        seed: list[int] | int | None = None,  # type: ignore[override]
+        seed: list[int] | int | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Reset all sub-envs; `seed` is one per sub-env, or one to count up from, as in `SyncVectorEnv`."""
@@ -40,11 +40,10 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
             self.state[:, row] = self.generators[row].uniform(self.low, self.high, size=4)  # type: ignore[index]
             self.steps[row] = 0
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One Euler step of every sub-env; rows that finished in the last one are reset instead."""
-        x, x_dot, theta, theta_dot = state = self.state  # type: ignore[misc]
+        state: np.ndarray = self.state  # type: ignore[assignment] # [4, num_envs]
+        _, x_dot, theta, theta_dot = state
         cos, sin = np.cos(theta), np.sin(theta)
         force = np.where(action == 1, self.force_mag, -self.force_mag)
         temp = (force + self.polemass_length * np.square(theta_dot) * sin) / self.total_mass
@@ -53,15 +52,11 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         )
         x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
         rate = np.stack((x_dot, x_acc, theta_dot, theta_acc))
-        self.state = state = state + self.tau * rate  # type: ignore[operator]
+        self.state = state = state + self.tau * rate  # type: ignore[assignment]
         self.steps += 1
         terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
         truncated = self.steps >= self.max_episode_steps
-        reward = (
-            -terminated.astype(np.float32)
-            if self._sutton_barto_reward
-            else np.ones(self.num_envs, np.float32)
-        )
+        reward = -terminated.astype(np.float32) if self._sutton_barto_reward else np.ones(self.num_envs, np.float32)
         if self.prev_done.any():
             self._reset_rows(self.prev_done.nonzero()[0])
             reward[self.prev_done] = 0.0

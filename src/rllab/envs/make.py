@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import re
 import warnings
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import gymnasium.spaces as gs
-from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, load_env_creator
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers import FlattenObservation
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _SEEDED_PER_ROW = {
     "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": "rllab.envs.cartpole:SeededCartPoleVectorEnv"
 }
-"""Vectorised envs of Gymnasium, and ours with one reset generator per sub-env, so that sessions stay independent."""
-_EXTRAS = {"box2d": "box2d", "swig": "box2d", "mujoco": "mujoco", "pygame": "classic-control"}
+"""Vectorised envs of Gymnasium, and ours with a reset generator per sub-env: sessions stay independent."""
+_EXTRAS = ("box2d", "mujoco")
 
 
 @dataclass(frozen=True)
@@ -43,32 +44,33 @@ class EnvInfo:
     """What a person should know: conversions that were made."""
 
 
-def inspect(config: EnvConfig) -> EnvInfo:
+def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
     """Make one copy of the env, look at it, and close it.
 
     Raises:
-        ValueError: no such env, a missing extra, wrong kwargs or an unusable space; one line each.
+        ValueError: no such env or backend, a missing extra, wrong kwargs or an unusable space; one line each.
     """
     spec = _find_spec(config.id)
+    _choose_backend(spec, config, num_sessions)
+    newest = _newest(spec)
+    notes = [f"{spec.id} is out of date: there is {newest}"] if spec.id != newest else []
     env = _make_one(spec, config)
     try:
         obs_space, action_space = env.observation_space, env.action_space
-        notes = ()
         if not isinstance(obs_space, gs.Box):
-            notes = (
-                f"observations of {type(obs_space).__name__} are flattened to {gs.flatten_space(obs_space).shape}",
-            )
-            obs_space = gs.flatten_space(obs_space)
+            flat = gs.flatten_space(obs_space)
+            if not isinstance(flat, gs.Box):  # Sequence and Graph, of no fixed length
+                raise NotImplementedError  # noqa: TRY301 - as flatten_space does for other spaces
+            notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
+            obs_space = flat
         if is_bounded_box(action_space):
             action_space = gs.Box(-1.0, 1.0, action_space.shape)
     except NotImplementedError:
-        raise ValueError(
-            f"env.id: got {config.id!r}, whose observations {obs_space} cannot be flattened"
-        ) from None
+        raise ValueError(f"env.id: got {config.id!r}, whose observations {obs_space} cannot be flattened") from None
     finally:
         env.close()
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
-    return EnvInfo(obs_space, action_space, threshold, notes)
+    return EnvInfo(obs_space, action_space, threshold, tuple(notes))
 
 
 def make(config: EnvConfig, *, num_sessions: int, num_envs: int | None = None) -> SessionEnvs:
@@ -104,21 +106,17 @@ def make(config: EnvConfig, *, num_sessions: int, num_envs: int | None = None) -
 def _choose_backend(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> str:
     """The fastest vectorisation that keeps sessions independent, or the one asked for."""
     entry_point = spec.vector_entry_point
-    independent = num_sessions == 1 or str(entry_point) in _SEEDED_PER_ROW
+    independent = str(entry_point) in _SEEDED_PER_ROW  # one session alone must see what it sees beside others
     if config.backend == "auto":
-        return (
-            "vector_entry_point"
-            if entry_point and spec.entry_point != entry_point and independent
-            else "sync"
-        )
+        return "vector_entry_point" if independent and spec.entry_point != entry_point else "sync"
     if config.backend == "vector_entry_point":
         if entry_point is None:
             raise ValueError(
-                f"env.backend: got 'vector_entry_point', which {config.id} does not have; write env.backend=sync"
+                f"env.backend: got 'vector_entry_point', which {config.id} has not; write env.backend=sync"
             )
-        if not independent:
+        if not independent and num_sessions > 1:
             raise ValueError(
-                "env.backend: got 'vector_entry_point', whose resets come from one generator for all sessions; "
+                "env.backend: got 'vector_entry_point', whose resets share one generator among all sessions; "
                 "write env.backend=sync or meta.max_session=1"
             )
     return config.backend
@@ -126,15 +124,19 @@ def _choose_backend(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> str:
 
 def _find_spec(env_id: str) -> EnvSpec:
     module, _, name = env_id.rpartition(":")
+    if name.startswith("ALE/"):  # as Gymnasium's pages spell them
+        module = "ale_py"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Gymnasium warns of versions; the id is the user's choice
             if module:
-                __import__(module)
+                library = importlib.import_module(module)
+                if module == "ale_py":  # a banner from every sub-env
+                    library.ALEInterface.setLoggerMode(library.LoggerMode.Error)
             return gymnasium.spec(name)
     except ImportError as error:
         raise ValueError(
-            f"env.id: got {env_id!r}, whose package cannot be imported ({error}); install it"
+            f"env.id: got {env_id!r}, whose package cannot be imported ({error}); install it, or start where it lies"
         ) from None
     except gymnasium.error.Error:
         known = list(gymnasium.registry)
@@ -143,21 +145,36 @@ def _find_spec(env_id: str) -> EnvSpec:
         raise ValueError(f"env.id: got {env_id!r}, which is not registered; {hint}") from None
 
 
+def _newest(spec: EnvSpec) -> str:
+    """Id of the latest version of this env."""
+    return get_env_id(spec.namespace, spec.name, find_highest_version(spec.namespace, spec.name))
+
+
 def _make_one(spec: EnvSpec, config: EnvConfig, *, flatten: bool = False) -> gymnasium.Env[Any, Any]:
     try:
         env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
     except (DependencyNotInstalled, ImportError) as error:
-        extra = next((extra for word, extra in _EXTRAS.items() if word in str(error).lower()), None)
-        install = f"pip install 'rllab[{extra}]'" if extra else "the package it names"
+        reason = " ".join(str(error).split())
+        extra = next((extra for extra in _EXTRAS if extra in reason.lower()), None)
+        newest = _newest(spec)
+        if isinstance(error, ImportError) and spec.id != newest:
+            hint = f"which is deprecated; write env.id={newest}"
+        elif extra:
+            hint = f"which is in the extra {extra}; type pip install 'rllab[{extra}]'"
+        else:
+            hint = f"which needs more packages: {reason}"
+        raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
+    except Exception as error:
+        if not config.kwargs:
+            raise
+        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+            value = config.kwargs[unknown[1]]
+            raise ValueError(
+                f"env.kwargs.{unknown[1]}: got {value!r}, but {config.id} takes no such argument"
+            ) from error
         raise ValueError(
-            f"env.id: got {config.id!r}, which needs more packages ({error}); install {install}"
-        ) from None
-    except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        name = f"env.kwargs.{unknown[1]}" if unknown else "env.kwargs"
-        raise ValueError(
-            f"{name}: got {config.kwargs!r}, which {config.id} does not take; write its own arguments"
-        ) from None
+            f"env.kwargs: got {config.kwargs!r}, which {config.id} refuses: {' '.join(str(error).split())}"
+        ) from error
     if flatten and not isinstance(env.observation_space, gs.Box):
         env = FlattenObservation(env)
     return env

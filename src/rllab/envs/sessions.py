@@ -23,7 +23,7 @@ class SessionEnvs:
     Observations come as float32, or uint8 where the env has them so. ``obs`` is what the agent acts on next.
     """
 
-    def __init__(self, envs: VectorEnv, num_sessions: int) -> None:  # type: ignore[type-arg]
+    def __init__(self, envs: VectorEnv, num_sessions: int) -> None:
         self.vector = envs
         self.shape = (num_sessions, envs.num_envs // num_sessions)
         self.obs_space = envs.single_observation_space
@@ -36,17 +36,16 @@ class SessionEnvs:
         self.obs = self._by_session(obs)
         return self.obs
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
-        """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, each ``[S, N, ...]``, and what episodes ended."""
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
+        """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, ``[S, N, ...]``, and the episodes it ended."""
         num_rows = self.shape[0] * self.shape[1]
         flat_action = action.reshape(num_rows, *action.shape[2:])
         obs, reward, terminated, truncated, info = self.vector.step(flat_action)
         finished = None
         if "finished" in info:
             rows, returns, lengths = info["finished"]
-            finished = Finished(*divmod(rows, self.shape[1]), returns, lengths)
+            session, env = divmod(rows, self.shape[1])
+            finished = Finished(session, env, returns, lengths)
         self.obs = self._by_session(obs)
         shape = self.shape
         return self.obs, reward.reshape(shape), terminated.reshape(shape), truncated.reshape(shape), finished

@@ -31,7 +31,7 @@ class NotPlainError(Exception):
     """An env holds something that is not plain data."""
 
 
-def get_state(envs: VectorEnv) -> list[dict[str, Any]] | None:  # type: ignore[type-arg]
+def get_state(envs: VectorEnv) -> list[dict[str, Any]] | None:
     """State of every object of a vector env, wrappers included; None if one of them is not plain data."""
     try:
         layers = _layers(envs)
@@ -40,14 +40,14 @@ def get_state(envs: VectorEnv) -> list[dict[str, Any]] | None:  # type: ignore[t
         return None
 
 
-def set_state(envs: VectorEnv, state: list[dict[str, Any]]) -> None:  # type: ignore[type-arg]
+def set_state(envs: VectorEnv, state: list[dict[str, Any]]) -> None:
     """Restore what `get_state` gave, into a vector env made by the same config."""
     for layer, saved in zip(_layers(envs), state, strict=True):
         for name, value in saved.items():
             setattr(layer, name, _restore(value))
 
 
-def _layers(envs: VectorEnv) -> list[object]:  # type: ignore[type-arg]
+def _layers(envs: VectorEnv) -> list[object]:
     layers: list[object] = []
     vector: Any = envs
     while isinstance(vector, VectorWrapper):

@@ -10,14 +10,14 @@ from gymnasium.vector.utils import batch_space
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
-class TrackReward(VectorWrapper):  # type: ignore[type-arg]
+class TrackReward(VectorWrapper):
     """Sums raw rewards, before any clipping or normalising, into the returns and lengths of whole episodes.
 
     A step that finishes episodes has ``info["finished"] = (rows, returns, lengths)``, arrays of equal length. Rows that
     only reset (NEXT_STEP autoreset) count neither as reward nor as a step.
     """
 
-    def __init__(self, env: VectorEnv) -> None:  # type: ignore[type-arg]
+    def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)
         self.returns = np.zeros(env.num_envs, np.float64)
         self.lengths = np.zeros(env.num_envs, np.int64)
@@ -42,10 +42,10 @@ class TrackReward(VectorWrapper):  # type: ignore[type-arg]
         return obs, reward, terminated, truncated, info
 
 
-class RescaleAction(VectorWrapper):  # type: ignore[type-arg]
+class RescaleAction(VectorWrapper):
     """Lets an agent act in [-1, 1] where the env has a bounded box; what lies outside is clipped."""
 
-    def __init__(self, env: VectorEnv) -> None:  # type: ignore[type-arg]
+    def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)
         box = env.single_action_space
         assert isinstance(box, gs.Box)
@@ -62,8 +62,4 @@ class RescaleAction(VectorWrapper):  # type: ignore[type-arg]
 
 def is_bounded_box(space: gs.Space[Any]) -> bool:
     """Whether actions of this space can be rescaled to [-1, 1]."""
-    return (
-        isinstance(space, gs.Box)
-        and np.issubdtype(space.dtype, np.floating)
-        and bool(space.is_bounded("both"))
-    )
+    return isinstance(space, gs.Box) and np.issubdtype(space.dtype, np.floating) and bool(space.is_bounded("both"))

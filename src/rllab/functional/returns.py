@@ -38,7 +38,7 @@ def gae(
 
 
 def _reverse_scan(x: Tensor, decay: Tensor) -> Tensor:
-    """``y_t = x_t + decay_t * y_{t+1}`` along the first axis, in log2(T) steps: after each, a row has summed twice as far."""
+    """``y_t = x_t + decay_t * y_{t+1}`` along the first axis in log2(T) steps; each doubles how far a row sums."""
     x, decay = x.clone(), decay.clone()
     shift = 1
     while shift < len(x):

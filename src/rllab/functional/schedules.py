@@ -47,6 +47,4 @@ def check_coefficient(field: str, value: Coefficient, *, low: float, high: float
     for progress in (0.0, 1.0):
         if not low <= schedule(progress) <= high:
             wanted = f"of at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-            raise ValueError(
-                f"{field}: got {value!r}; write a number {wanted}, or linear:START:END within that"
-            )
+            raise ValueError(f"{field}: got {value!r}; write a number {wanted}, or linear:START:END within that")

@@ -35,9 +35,7 @@ class Streams:
         """Uniform noise on [0, 1), ``[steps, S, *shape]``."""
         return self._stack(steps, shape, lambda row, g: row.uniform_(generator=g))
 
-    def _stack(
-        self, steps: int, shape: tuple[int, ...], fill: Callable[[Tensor, torch.Generator], Tensor]
-    ) -> Tensor:
+    def _stack(self, steps: int, shape: tuple[int, ...], fill: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
         rows = [fill(torch.empty(steps, *shape, device=self.device), g) for g in self.generators]
         return torch.stack(rows, dim=1)
 

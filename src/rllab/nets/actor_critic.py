@@ -73,10 +73,11 @@ class ActorCritic(nn.Module):
         value, critic_pullback = self.critic_head.vjp(features[-1], input_grad=True)
 
         def pullback(grad_outputs: Tensor, grad_value: Tensor) -> None:
-            grads = [actor_pullback(grad_outputs), critic_pullback(grad_value.unsqueeze(-1))]
-            if shared:
-                grads = [torch.add(*grads)]
-            for torso_pullback, grad in zip(torso_pullbacks, grads, strict=True):
+            actor_grad = actor_pullback(grad_outputs)
+            critic_grad = critic_pullback(grad_value.unsqueeze(-1))
+            for torso_pullback, grad in zip(
+                torso_pullbacks, [actor_grad + critic_grad] if shared else [actor_grad, critic_grad], strict=True
+            ):
                 torso_pullback(grad)
 
         return outputs, value.squeeze(-1), pullback
@@ -110,9 +111,7 @@ class GreedyPolicy(nn.Module):
         return cast("Tensor", self.net.distribution.mode(self.net.policy(x)).squeeze(0))
 
 
-def make_user_torso(
-    network: str, obs_space: gs.Space[Any], generators: list[torch.Generator]
-) -> tuple[nn.Module, int]:
+def make_user_torso(network: str, obs_space: gs.Space[Any], generators: list[torch.Generator]) -> tuple[nn.Module, int]:
     """A user's module, ``package.module:Class``, built with the observation space; and how many features it gives.
 
     Raises:
@@ -122,9 +121,7 @@ def make_user_torso(
     try:
         make = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"agent.network: got {network!r} ({error}); write mlp or package.module:Class"
-        ) from None
+        raise ValueError(f"agent.network: got {network!r} ({error}); write mlp or package.module:Class") from None
     torso = Stacked(lambda: make(obs_space), generators)
     with torch.no_grad():
         features = torso(torch.zeros(len(generators), 2, *(obs_space.shape or ())))

@@ -15,9 +15,7 @@ class Adam:
     session that has stopped early is left out, moments and step count included.
     """
 
-    def __init__(
-        self, flat: FlatParameters, *, eps: float = 1e-8, betas: tuple[float, float] = (0.9, 0.999)
-    ) -> None:
+    def __init__(self, flat: FlatParameters, *, eps: float = 1e-8, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         self.flat = flat
         self.eps = eps
         self.betas = betas
@@ -38,7 +36,7 @@ class Adam:
                 row[-1].add_(1)
         data, grad, exp_avg, exp_avg_sq, steps = zip(*rows, strict=True)
         beta1, beta2 = self.betas
-        torch._fused_adam_(  # noqa: SLF001 - the kernel behind torch.optim.Adam(fused=True)
+        torch._fused_adam_(
             data,
             grad,
             exp_avg,

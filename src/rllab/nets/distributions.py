@@ -1,8 +1,8 @@
 """Action distributions over the outputs of a policy network ``[S, B, num_outputs]``.
 
 All of them draw by perturbation: ``mode(outputs + noise)`` is a sample if `noise` is theirs. Noise is drawn beforehand,
-for a whole rollout at once, and `mode` takes numpy arrays and tensors alike: the way from an observation to an action is
-short. (`torch.distributions` costs ten times as much per call.)
+for a whole rollout at once, and `mode` takes numpy arrays and tensors alike: the way from an observation to an action
+is short. (`torch.distributions` costs ten times as much per call.)
 """
 
 import math
@@ -55,9 +55,7 @@ class Categorical(nn.Module):
         def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
             # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
             grad_log_prob = grad_log_prob.unsqueeze(-1)
-            inner = torch.addcmul(
-                grad_log_prob, grad_entropy.unsqueeze(-1), log_probs + entropy.unsqueeze(-1)
-            )
+            inner = torch.addcmul(grad_log_prob, grad_entropy.unsqueeze(-1), log_probs + entropy.unsqueeze(-1))
             return (-probs * inner).scatter_add_(-1, index, grad_log_prob)
 
         return log_probs.gather(-1, index).squeeze(-1), entropy, pullback
@@ -80,9 +78,7 @@ class MultiCategorical(nn.Module):
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
         logits = torch.as_tensor(logits)
-        return torch.stack(
-            [c.mode(logits[..., s]) for c, s in zip(self.choices, self.slices, strict=True)], -1
-        )
+        return torch.stack([c.mode(logits[..., s]) for c, s in zip(self.choices, self.slices, strict=True)], -1)
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the joint action and joint entropy, each ``[S, B]``."""
@@ -110,7 +106,8 @@ class Bernoulli(nn.Module):
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Logistic noise ``[steps, S, num_envs, n]``: logits + noise is positive with the switch's probability."""
-        return torch.special.logit(streams.uniform(steps, num_envs, self.num_outputs), eps=1e-7)
+        uniform = streams.uniform(steps, num_envs, self.num_outputs)
+        return torch.logit(uniform, eps=1e-7)
 
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
@@ -128,9 +125,7 @@ class Bernoulli(nn.Module):
 
         def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
             # d log p / d logit = a - p ;  d H / d logit = -logit p (1 - p)
-            return grad_log_prob.unsqueeze(-1) * (action - on) - grad_entropy.unsqueeze(-1) * logits * on * (
-                1.0 - on
-            )
+            return grad_log_prob.unsqueeze(-1) * (action - on) - grad_entropy.unsqueeze(-1) * logits * on * (1.0 - on)
 
         return *self.log_prob_entropy(logits, action), pullback
 
@@ -143,9 +138,7 @@ class DiagGaussian(nn.Module):
     while exploration becomes persistent (Hollenstein et al. 2024, "Colored Noise in PPO").
     """
 
-    def __init__(
-        self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0
-    ) -> None:
+    def __init__(self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0) -> None:
         super().__init__()
         self.num_outputs = n
         self.noise_beta = noise_beta
@@ -154,9 +147,7 @@ class DiagGaussian(nn.Module):
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Normal noise ``[steps, S, num_envs, n]`` of the present standard deviation, coloured along the first axis."""
         white = streams.normal(steps, num_envs, self.num_outputs)
-        return self.log_std.detach().exp() * (
-            white if self.noise_beta == 0 else colour(white, self.noise_beta)
-        )
+        return self.log_std.detach().exp() * (white if self.noise_beta == 0 else colour(white, self.noise_beta))
 
     def mode(self, mean: Array) -> Array:
         """Most likely actions."""
@@ -200,7 +191,8 @@ def colour(white: Tensor, beta: float) -> Tensor:
         twice[-1] = 1.0
     amplitude = amplitude / ((twice * amplitude.square()).sum() / steps).sqrt()
     spectrum = torch.fft.rfft(white, dim=0) * amplitude.reshape(-1, *[1] * (white.dim() - 1))
-    return torch.fft.irfft(spectrum, n=steps, dim=0)
+    coloured: Tensor = torch.fft.irfft(spectrum, n=steps, dim=0)
+    return coloured
 
 
 Distribution = Categorical | MultiCategorical | Bernoulli | DiagGaussian
@@ -221,9 +213,5 @@ def make_distribution(
     if isinstance(space, gs.MultiBinary) and len(space.shape) == 1:
         return Bernoulli(space.shape[0])
     if isinstance(space, gs.Box) and len(space.shape) == 1:
-        return DiagGaussian(
-            space.shape[0], num_sessions=num_sessions, log_std_init=log_std_init, noise_beta=noise_beta
-        )
-    raise ValueError(
-        f"no policy head for {space}; heads exist for Discrete, MultiDiscrete, MultiBinary and 1-D Box"
-    )
+        return DiagGaussian(space.shape[0], num_sessions=num_sessions, log_std_init=log_std_init, noise_beta=noise_beta)
+    raise ValueError(f"no policy head for {space}; heads exist for Discrete, MultiDiscrete, MultiBinary and 1-D Box")

@@ -16,15 +16,13 @@ class FlatParameters:
         sizes = [p[0].numel() for p in parameters]
         self.data = torch.cat([p.detach().reshape(num_sessions, -1) for p in parameters], dim=1)
         self.grad = torch.zeros_like(self.data)
-        pieces = zip(
-            parameters, torch.split(self.data, sizes, 1), torch.split(self.grad, sizes, 1), strict=True
-        )
+        pieces = zip(parameters, torch.split(self.data, sizes, 1), torch.split(self.grad, sizes, 1), strict=True)
         for parameter, data, grad in pieces:
             parameter.data = data.view(parameter.shape)
             parameter.grad = grad.view(parameter.shape)
 
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """Scale each session's gradient down to `max_norm`; returns the norms before, ``[S]``."""
-        norm = torch.linalg.vector_norm(self.grad, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(self.grad, dim=1)
         self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0).unsqueeze(1))
         return norm

@@ -60,11 +60,9 @@ class MLP(nn.Module):
         layers = self._layers()
         outputs = [x]
         for i, (weight, bias) in enumerate(layers):
-            outputs.append(
-                _layer(bias, outputs[-1], weight, self.activation if i < self.num_activated else None)
-            )
+            outputs.append(_layer(bias, outputs[-1], weight, self.activation if i < self.num_activated else None))
 
-        def pullback(grad: Tensor) -> Tensor | None:
+        def pullback(grad: Tensor) -> Tensor:
             for i in reversed(range(len(layers))):
                 weight, bias = layers[i]
                 if i < self.num_activated:
@@ -75,7 +73,7 @@ class MLP(nn.Module):
                 weight.grad.copy_(_outer(grad, outputs[i]))
                 if i > 0 or input_grad:
                     grad = torch.bmm(grad, weight)
-            return grad if input_grad else None
+            return grad if input_grad else grad.new_empty(0)
 
         return outputs[-1], pullback
 
@@ -92,7 +90,7 @@ def _layer(bias: Tensor, x: Tensor, weight: Tensor, activation: Activation | Non
 
 
 def _outer(grad: Tensor, x: Tensor) -> Tensor:
-    """``grad.mT @ x``, summed over the batch; a product with few rows is four times faster than one with few columns."""
+    """``grad.mT @ x``, summed over the batch; few rows are four times faster than few columns."""
     return torch.bmm(grad.mT, x) if grad.shape[2] <= x.shape[2] else torch.bmm(x.mT, grad).mT
 
 
@@ -113,9 +111,7 @@ class HostMLP:
 
     def __init__(self, mlp: MLP) -> None:
         arrays = [parameter.detach().numpy() for parameter in mlp.parameters()]
-        self.layers = [
-            (weight.swapaxes(1, 2), bias) for weight, bias in zip(arrays[::2], arrays[1::2], strict=True)
-        ]
+        self.layers = [(weight.swapaxes(1, 2), bias) for weight, bias in zip(arrays[::2], arrays[1::2], strict=True)]
         self.num_activated = mlp.num_activated
         self.activate = {"tanh": _numpy_tanh, "relu": _numpy_relu, "elu": _numpy_elu}[mlp.activation]
 
@@ -138,4 +134,4 @@ def _numpy_relu(x: np.ndarray) -> None:
 
 
 def _numpy_elu(x: np.ndarray) -> None:
-    np.copyto(x, np.expm1(x), where=x < 0)
+    np.copyto(x, np.expm1(np.minimum(x, 0)), where=x < 0)  # expm1 of large x would overflow, with a warning

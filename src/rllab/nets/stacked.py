@@ -34,9 +34,7 @@ class Stacked(nn.Module):
             self.register_buffer(name.replace(".", "__"), tensor)
 
     def forward(self, x: Tensor) -> Tensor:
-        parameters, buffers = (
-            {n: getattr(self, n.replace(".", "__")) for n in names} for names in self._names
-        )
+        parameters, buffers = ({n: getattr(self, n.replace(".", "__")) for n in names} for names in self._names)
 
         def one_session(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
             return functional_call(self._skeleton[0], (parameters, buffers), (x,))  # type: ignore[no-any-return]

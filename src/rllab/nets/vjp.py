@@ -1,8 +1,8 @@
 """Vector-Jacobian products: networks that differentiate themselves.
 
 ``y, pullback = net.vjp(x)`` evaluates; ``pullback(dL/dy)`` writes ``dL/dw`` into the ``grad`` of each parameter and
-returns ``dL/dx`` if that was asked for. On small networks autograd's bookkeeping costs more than the arithmetic, so MLPs
-and distributions write theirs out; any other module gets it from autograd.
+returns ``dL/dx``. On small networks autograd's bookkeeping costs more than the arithmetic, so
+MLPs and distributions write theirs out; any other module gets it from autograd.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-Pullback = Callable[[Tensor], Tensor | None]
+Pullback = Callable[[Tensor], Tensor]
+"""Writes the parameters' gradients; returns that of the input, or an empty tensor if it was not asked for."""
 
 
 class Differentiable(Protocol):
@@ -30,12 +31,12 @@ def autograd_vjp(module: nn.Module, x: Tensor, *, input_grad: bool) -> tuple[Ten
         x = x.detach().requires_grad_(input_grad)
         y = module(x)
 
-    def pullback(grad: Tensor) -> Tensor | None:
+    def pullback(grad: Tensor) -> Tensor:
         inputs = [*parameters, x] if input_grad else parameters
         grads = torch.autograd.grad(y, inputs, grad, materialize_grads=True)
         for parameter, value in zip(parameters, grads, strict=False):
             assert parameter.grad is not None
             parameter.grad.copy_(value)
-        return grads[-1] if input_grad else None
+        return grads[-1] if input_grad else grad.new_empty(0)
 
     return y.detach(), pullback

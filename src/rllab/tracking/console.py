@@ -79,7 +79,9 @@ class Console:
             self.live.stop()
             self.live = None
 
-    def summary(self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]) -> None:
+    def summary(
+        self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]
+    ) -> None:
         """The end of a run: returns per session and over sessions, when it was solved, and what to do next."""
         for session in trial["sessions"]:
             text = f"{_number(session['final_return']):>9}"

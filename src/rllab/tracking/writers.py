@@ -43,17 +43,23 @@ class CsvWriter:
             self.columns += new
             self.file = self._rewrite(rows)
         cells = (row.get(name, math.nan) for name in self.columns)
-        self.file.write(",".join("" if math.isnan(x) else f"{x:.9g}" for x in cells) + "\n")
+        self.file.write(",".join(_cell(x) for x in cells) + "\n")
 
     def close(self) -> None:
         self.file.close()
+
+
+def _cell(x: float) -> str:
+    if isinstance(x, int):
+        return str(x)  # frames in full: `keep_until` reads them back
+    return "" if math.isnan(x) else f"{x:.9g}"
 
 
 class TensorBoardWriter:
     """Scalars of one session; all tags of a row travel in one event."""
 
     def __init__(self, directory: Path, *, purge_after: int | None = None) -> None:
-        """Write to `directory`; with `purge_after`, TensorBoard hides what an earlier process wrote past that frame."""
+        """Write to `directory`; TensorBoard hides what an earlier process wrote there after frame `purge_after`."""
         self.writer = EventFileWriter(str(directory), flush_secs=10)
         if purge_after is not None:
             start = Event(wall_time=time.time(), step=purge_after + 1)
@@ -66,9 +72,7 @@ class TensorBoardWriter:
             for tag, value in row.items()
             if "/" in tag and not math.isnan(value)
         ]
-        self.writer.add_event(
-            Event(wall_time=time.time(), step=int(row["frame"]), summary=Summary(value=values))
-        )
+        self.writer.add_event(Event(wall_time=time.time(), step=int(row["frame"]), summary=Summary(value=values)))
 
     def close(self) -> None:
         self.writer.close()
@@ -92,7 +96,7 @@ class SessionWriter:
         self.tensorboard.write(row)
 
     def flush(self) -> None:
-        """Bring the rows to disk. (TensorBoard's writer does so by itself, every ten seconds.)"""
+        """Bring the rows to disk; TensorBoard's writer does so by itself, every ten seconds."""
         self.train.file.flush()
         self.eval.file.flush()
 

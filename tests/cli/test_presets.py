@@ -1,0 +1,79 @@
+"""Every YAML in conf/ composes, is typed, and trains a few frames."""
+
+from pathlib import Path
+
+import pytest
+
+from rllab import trial
+from rllab.config import ConfigError
+
+CONF = Path(__file__).parents[2] / "conf"
+FEW = ["env.max_frame=64", "meta.max_session=1", "meta.max_trial=1"]
+
+
+def presets(group):
+    return sorted(path.relative_to(CONF / group).with_suffix("").as_posix() for path in (CONF / group).rglob("*.yaml"))
+
+
+def train(cfg):
+    try:
+        trial.run(cfg)
+    except ConfigError as error:
+        if "pip install" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.mark.parametrize("name", presets("meta"))
+def test_meta(name, load_config):
+    train(load_config(f"meta={name}", *FEW))
+
+
+@pytest.mark.parametrize("name", presets("env"))
+def test_env(name, load_config):
+    cfg = load_config(f"env={name}", *FEW)
+    assert cfg.env.random_return is not None, "agent=random measures it"
+    train(cfg)
+
+
+@pytest.mark.parametrize("name", presets("agent"))
+def test_agent(name, load_config):
+    """On the first env in which it can act."""
+    for env in ("cartpole", "pendulum"):
+        try:
+            return train(load_config(f"agent={name}", f"env={env}", *FEW))
+        except ConfigError as error:
+            if "cannot act" not in str(error):
+                raise
+    return pytest.fail(f"agent={name} acts in none of these")
+
+
+@pytest.mark.parametrize("name", presets("tuned"))
+def test_tuned(name, load_config):
+    agent, _, env = name.rpartition("/")
+    cfg = load_config(f"agent={agent or 'ppo'}", f"env={env if agent else 'cartpole'}", f"tuned={name}", *FEW)
+    plain = load_config(f"agent={agent or 'ppo'}", f"env={env if agent else 'cartpole'}", "tuned=none", *FEW)
+    assert (cfg != plain) == (name != "none")
+    train(cfg)
+
+
+def test_tuned_is_picked_up_by_itself_and_loses_to_the_command_line(load_config):
+    assert load_config("env=pendulum").agent == load_config("env=pendulum", "tuned=ppo/pendulum").agent
+    assert load_config("env=pendulum", "agent.gamma=0.5").agent.gamma == 0.5
+
+
+def test_the_presets_of_the_specification(load_config):
+    def meta(name):
+        m = load_config(f"meta={name}").meta
+        return m.max_session, m.max_trial, m.log_frequency, m.eval_frequency
+
+    assert meta("quick_dev") == (1, 1, 500, 500)
+    assert meta("standard") == (4, 1, 1000, 1000)
+    assert meta("asha") == (1, 16, 10_000, 10_000)
+    asha = load_config("meta=asha").meta
+    assert (asha.search_resources.cpu, asha.search_resources.gpu) == (1, 0.125)
+    scheduler = asha.search_scheduler
+    assert (scheduler.kind, scheduler.grace_period, scheduler.reduction_factor) == ("asha", 100_000, 3)
+    sessions = {"classic_control": (4, 500), "box2d": (4, 1000), "mujoco": (4, 10_000), "atari": (4, 10_000)}
+    assert {name: (meta(name)[0], meta(name)[2]) for name in sessions} == sessions
+    assert load_config("meta=atari").meta.rigorous_eval == 0

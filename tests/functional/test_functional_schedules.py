@@ -1,0 +1,61 @@
+import math
+
+import pytest
+
+from rllab.functional.checks import require
+from rllab.functional.schedules import check_coefficient, make_schedule
+
+
+@pytest.mark.parametrize("value", [3, 3.0])
+def test_a_number_is_constant(value):
+    schedule = make_schedule(value)
+    assert [schedule(p) for p in (0.0, 0.5, 1.0)] == [3.0, 3.0, 3.0]
+    assert isinstance(schedule(0.5), float)
+
+
+def test_a_line_ends_at_exactly_zero():
+    schedule = make_schedule("linear:1e-3:0")
+    assert schedule(0.0) == 1e-3
+    assert schedule(0.75) == pytest.approx(0.25e-3)
+    assert schedule(1.0) == 0.0
+
+
+def test_a_line_may_rise_and_cross_zero():
+    schedule = make_schedule("linear:-1:3")
+    assert [schedule(p) for p in (0.0, 0.25, 0.5, 1.0)] == [-1.0, 0.0, 1.0, 3.0]
+
+
+def test_a_line_reaches_its_end_exactly():
+    assert make_schedule("linear:0.1:0.3")(1.0) == 0.3  # 0.1 + (0.3 - 0.1) would be 0.30000000000000004
+
+
+def test_progress_outside_the_budget_is_clamped():
+    schedule = make_schedule("linear:2:1")
+    assert schedule(-0.1) == 2.0
+    assert schedule(1.1) == 1.0  # the last vector step may pass the budget
+
+
+@pytest.mark.parametrize("text", ["", "fast", "linear", "linear:1", "linear:1:2:3", "linear:a:0", "cos:1:0"])
+def test_bad_text_is_one_line_that_says_what_to_write(text):
+    with pytest.raises(ValueError, match="linear:START:END") as caught:
+        make_schedule(text)
+    assert repr(text) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, "linear:1:0", "linear:0:1"])
+def test_coefficients_within_the_range_pass(value):
+    check_coefficient("agent.clip_coef", value, low=0.0, high=1.0)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, "linear:1:-0.1", "linear:2:0", "linear:nan:0", "no"])
+def test_coefficients_outside_the_range_are_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^agent\.clip_coef: got ") as caught:
+        check_coefficient("agent.clip_coef", value, low=0.0, high=1.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_require():
+    require(condition=True, field="agent.gamma", got=0.9, write="less")
+    with pytest.raises(ValueError, match=r"^agent\.gamma: got 2; write a number from 0 to 1$"):
+        require(condition=False, field="agent.gamma", got=2, write="a number from 0 to 1")

@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch import nn
+
+from rllab.nets.flat import FlatParameters
+from rllab.nets.stacked import Stacked
+
+
+class Torso(nn.Module):
+    """An ordinary module of a user: nested, with a buffer, and with nothing of the session axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.register_buffer("offset", torch.rand(3))
+
+    def forward(self, x):
+        return self.body(x) + self.offset
+
+
+def separate(generators):
+    modules = []
+    for generator in generators:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            modules.append(Torso())
+    return modules
+
+
+@pytest.mark.parametrize("num_sessions", [1, 3])
+def test_equals_separate_modules_seeded_alike(make_generators, num_sessions):
+    stacked = Stacked(Torso, make_generators(num_sessions))
+    modules = separate(make_generators(num_sessions))
+    x = torch.randn(num_sessions, 5, 4)
+    expected = torch.stack([module(x[s]) for s, module in enumerate(modules)])
+    torch.testing.assert_close(stacked(x), expected)
+    assert not torch.allclose(expected[0], modules[-1](x[0]), atol=1e-3) or num_sessions == 1
+
+
+def test_every_parameter_and_buffer_has_a_session_axis(make_generators):
+    stacked = Stacked(Torso, make_generators(3))
+    shapes = sorted(tuple(p.shape) for p in stacked.parameters())
+    assert shapes == [(3, 3), (3, 3, 8), (3, 8), (3, 8, 4)]
+    assert [tuple(b.shape) for b in stacked.buffers()] == [(3, 3)]
+    assert all(p.requires_grad and p.is_leaf for p in stacked.parameters())
+
+
+def test_a_session_begins_the_same_however_many_run_beside_it(make_generators):
+    one, four = Stacked(Torso, make_generators(1)), Stacked(Torso, make_generators(4))
+    for x, y in zip(one.state_dict().values(), four.state_dict().values(), strict=True):
+        assert torch.equal(x[0], y[0])
+        assert not torch.equal(y[0], y[1])
+
+
+def test_building_leaves_the_global_generator_alone(make_generators):
+    before = torch.get_rng_state()
+    Stacked(Torso, make_generators(2))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("num_sessions", [1, 3])
+def test_vjp_equals_autograd(make_generators, check_gradients, num_sessions):
+    stacked = Stacked(Torso, make_generators(num_sessions)).double()
+    x = torch.randn(num_sessions, 5, 4, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(num_sessions, 5, 3, dtype=torch.float64)
+    results = {}
+
+    def by_hand():
+        results["y"], pullback = stacked.vjp(x, input_grad=True)
+        results["x"] = pullback(grad)
+
+    def by_autograd():
+        modules = separate(make_generators(num_sessions))
+        for s, module in enumerate(modules):  # the separate modules say what the stacked one must give
+            torch.testing.assert_close(module.double()(x[s]), results["y"][s], rtol=1e-6, atol=1e-6)
+        return (stacked(x) * grad).sum()
+
+    check_gradients(stacked, by_hand, by_autograd)
+    (expected,) = torch.autograd.grad((stacked(x) * grad).sum(), x)
+    torch.testing.assert_close(results["x"], expected)
+    assert not results["y"].requires_grad
+
+
+@torch.no_grad()
+def test_vjp_without_input_gradient_and_sessions_apart(make_generators):
+    stacked = Stacked(Torso, make_generators(3))
+    flat = FlatParameters(stacked)
+    _, pullback = stacked.vjp(torch.randn(3, 5, 4), input_grad=False)
+    grad = torch.zeros(3, 5, 3)
+    grad[2] = 1.0
+    assert pullback(grad).numel() == 0
+    assert flat.grad[:2].abs().sum() == 0
+    assert flat.grad[2].abs().sum() > 0
+
+
+@torch.no_grad()
+def test_state_dict_round_trip(make_generators):
+    first, second = Stacked(Torso, make_generators(2)), Stacked(Torso, make_generators(2, seed=1))
+    x = torch.randn(2, 5, 4)
+    assert not torch.equal(first(x), second(x))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), second(x))
