@@ -230,11 +230,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     [("multi_discrete", "MultiCategorical"), ("multi_binary", "Bernoulli"), ("box", "DiagGaussian")],
 )
 def test_every_action_space_trains(load_config, space, head):
-    cfg = load_config(f"env.id=probes:{space}-v0", "tuned=none", *SMALL, "meta.max_session=2", "env.max_frame=600")
-    made = trial.Trial(*trial.check(cfg), None)
+    overrides = [f"env.id=probes:{space}-v0", "tuned=none", *SMALL, "meta.max_session=2", "env.max_frame=600"]
+    made = trial.Trial(*trial.check(load_config(*overrides, run_dir="made")), None)
     assert type(made.algorithm.distribution).__name__ == head
     made.close()
-    assert np.isfinite(trial.run(cfg))
+    assert np.isfinite(trial.run(load_config(*overrides)))
+
+
+def test_a_directory_that_holds_a_run_is_refused(load_config, tmp_path):
+    trial.run(load_config("agent=random", "env.max_frame=100"))
+    before = rows(tmp_path / "run")
+    with pytest.raises(config.ConfigError, match=r"run_dir: got .*, which holds a run already; write another one"):
+        trial.run(load_config("agent=random", "env.max_frame=200"))
+    assert rows(tmp_path / "run") == before
 
 
 def test_ordinary_module_as_network(load_config, tmp_path):

@@ -39,6 +39,9 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     if args.cfg and not args.resolve:
         sys.argv.append("--resolve")
+    words = {word.partition("=")[0] for word in args.overrides}
+    if "env.id" in words and "env" not in words:  # not what the default preset knows of another env
+        sys.argv.append("env=gymnasium")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
     config.register()

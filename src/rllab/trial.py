@@ -37,6 +37,10 @@ def run(cfg: RunConfig) -> float:
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     state = None
+    if cfg.meta.resume is None and (Path(cfg.run_dir) / "config.yaml").exists():
+        raise ConfigError(
+            f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
+        )
     if cfg.meta.resume is not None:
         directory = Path(cfg.meta.resume)
         cfg, state = _load_run(directory)
@@ -66,7 +70,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, num_envs=cfg.env.num_envs)
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, reward_threshold=info.reward_threshold)
     return dataclasses.replace(cfg, meta=meta, env=env), info
 
@@ -192,8 +196,8 @@ class Trial:
                 "results": str(self.directory),
                 "learning curve": str(self.directory / "learning_curve.png"),
                 "look closer": f"tensorboard --logdir {self.directory}",
-                "eight seeds": validation_command(sys.argv),
-            },
+            }
+            | ({} if {"-m", "--multirun"} & set(sys.argv) else {"eight seeds": validation_command(sys.argv)}),
         )
         return float(np.mean(self._scores()))
 

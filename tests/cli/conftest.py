@@ -100,7 +100,7 @@ def command(monkeypatch, capsys):
         except SystemExit as stop:
             code = stop.code or 0
             if isinstance(code, str):  # as the interpreter does
-                print(code, file=sys.stderr)
+                sys.stderr.write(f"{code}\n")
                 code = 1
         return Result(code, *capsys.readouterr())
 

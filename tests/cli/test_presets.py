@@ -31,8 +31,9 @@ def test_meta(name, load_config):
 
 @pytest.mark.parametrize("name", presets("env"))
 def test_env(name, load_config):
+    any_env = name == "gymnasium"
     cfg = load_config(f"env={name}", *FEW)
-    assert cfg.env.random_return is not None, "agent=random measures it"
+    assert any_env or cfg.env.random_return is not None, "agent=random measures it"
     train(cfg)
 
 

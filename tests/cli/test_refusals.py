@@ -104,7 +104,7 @@ REFUSED = {
     ),
     "env.id=my_pkg:MyEnv-v0 +env.kwargs.gaol=2": ("env.kwargs.gaol: got 2, but my_pkg:MyEnv-v0 takes no such argument"),
     "env.id=Acrobot-v1 env.backend=vector_entry_point": (
-        "env.backend: got 'vector_entry_point', which Acrobot-v1 has not; write env.backend=sync"
+        "env.backend: got 'vector_entry_point', which Acrobot-v1 does not have; write env.backend=sync"
     ),
     "env.id=my_pkg:DictAction-v0": "agent: got 'ppo', which cannot act here: *Dict*",
     "env.id=my_pkg:TupleAction-v0 agent=random": "agent: got 'random', which cannot act here: *Tuple*",
@@ -155,16 +155,12 @@ REFUSED = {
 
 IN_A_PROCESS = [
     "meta.max_sesion=2",
-    "agent.hidden=[a]",
     "meta.max_session=0",
     "env=cartpol",
-    "env.id=CartPol-v1",
     "env.id=HalfCheetah-v2",
     "env.id=my_pkg:DictAction-v0",
     "agent.lr=linear(1e-3,0)",
-    "--agent ppo",
     "meta.resume=my_conf",
-    "-m meta.max_session=1,0",
     "-m agent.lr=1e-3,fast",
 ]
 """Those that are run as a process too, whose whole stderr is that one line: no warnings beside it."""

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from rllab import cli
 
-
 _load = functools.cache(cli._load)  # each composes a config
 
 

@@ -1,4 +1,4 @@
-"""What a person can ask of `python train.py` besides training: the whole config, help, completion, a grid, own presets."""
+"""What a person can ask of `python train.py`: the whole config, help, completion, a grid, presets of one's own."""
 
 import json
 import subprocess
@@ -97,7 +97,7 @@ def test_a_grid_trains_each_combination_in_a_directory_of_its_own(command, tmp_p
 
 
 def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):
-    """From another directory, with the installed command: an env, an agent and meta settings that rllab does not know."""
+    """From another directory, with the installed command: env, agent and meta settings that rllab does not know."""
     done = process(
         Path(sys.executable).with_name("rllab-train"),
         "--config-dir",
@@ -141,3 +141,10 @@ def test_a_wheel_holds_the_presets_and_runs(process, tmp_path):
     config = yaml.safe_load(shown.out)
     assert config["env"]["id"] == "CartPole-v1"
     assert str(conf) in [source["path"] for source in config["hydra"]["runtime"]["config_sources"]]
+
+
+def test_env_id_alone_leaves_what_the_default_preset_knows_of_another_env(command):
+    shown = yaml.safe_load(command("--cfg job env.id=Acrobot-v1").out)
+    assert shown["env"]["id"] == "Acrobot-v1"
+    assert shown["env"]["random_return"] is None
+    assert shown["agent"]["normalize_advantage"] is True  # conf/tuned/ppo/cartpole.yaml is not for it

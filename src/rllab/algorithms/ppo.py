@@ -16,7 +16,7 @@ from rllab.functional.reductions import explained_variance, masked_mean, masked_
 from rllab.functional.returns import discounted_sums, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Streams
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, make_user_torso
 from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
@@ -113,7 +113,9 @@ class PPO:
             make_distribution(action_space, num_sessions=1)
         except ValueError as error:
             raise ValueError(f"agent: got 'ppo', which cannot act here: {error}") from None
-        if config.network == "mlp" and len(obs_space.shape or ()) == 3:
+        if config.network != "mlp":
+            make_user_torso(config.network, obs_space, [torch.Generator()])
+        elif len(obs_space.shape or ()) == 3:
             raise ValueError(
                 f"agent.network: got 'mlp' for images {obs_space.shape}; write a convolutional torso of your own, "
                 "e.g. agent.network=my_pkg.nets:MyTorso"
@@ -252,9 +254,9 @@ class PPO:
             gae_lambda=self.config.gae_lambda,
         )
         batch = {
-            "obs": x[:, :num_rows],
+            "obs": x[:, :num_rows].contiguous(),
             "action": by_session(rollout["action"]),
-            "value": value[:, :num_rows],
+            "value": value[:, :num_rows].contiguous(),
             "advantage": by_session(advantage),
             "valid": by_session(rollout["valid"]).float(),
         }
@@ -386,4 +388,5 @@ def loss_metrics(
         "clip_fraction": ((log_ratio.exp() - 1.0).abs() > clip_coef).float(),
         "approx_kl": log_ratio.exp() - 1.0 - log_ratio,
     }
-    return {f"train/{name}": masked_mean(x, minibatch["valid"]) for name, x in per_row.items()}
+    means = (torch.stack(list(per_row.values())) * minibatch["weight"]).sum(-1)
+    return {f"train/{name}": mean for name, mean in zip(per_row, means, strict=True)}

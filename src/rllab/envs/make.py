@@ -112,11 +112,11 @@ def _choose_backend(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> str:
     if config.backend == "vector_entry_point":
         if entry_point is None:
             raise ValueError(
-                f"env.backend: got 'vector_entry_point', which {config.id} has not; write env.backend=sync"
+                f"env.backend: got 'vector_entry_point', which {config.id} does not have; write env.backend=sync"
             )
         if not independent and num_sessions > 1:
             raise ValueError(
-                "env.backend: got 'vector_entry_point', whose resets share one generator among all sessions; "
+                "env.backend: got 'vector_entry_point', whose resets come from one generator for all sessions; "
                 "write env.backend=sync or meta.max_session=1"
             )
     return config.backend

@@ -1,5 +1,6 @@
 """Adam for S sessions at once."""
 
+from itertools import compress
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Adam:
         self.exp_avg_sq = torch.zeros_like(flat.data)
         self.steps = torch.zeros(flat.data.shape[0], device=flat.data.device)
         buffers = (flat.data, flat.grad, self.exp_avg, self.exp_avg_sq, self.steps)
-        self.rows = list(zip(*(b.unbind() for b in buffers), strict=True))  # views: one tuple per session
+        self.rows = [b.unbind() for b in buffers]  # views: one row per session
 
     def step(self, lr: float, active: list[bool] | None = None) -> None:
         """Move the sessions that are `active` (all, if not given) along ``flat.grad``."""
@@ -31,10 +32,9 @@ class Adam:
             rows = self.rows
             self.steps += 1
         else:
-            rows = [row for row, chosen in zip(self.rows, active, strict=True) if chosen]
-            for row in rows:
-                row[-1].add_(1)
-        data, grad, exp_avg, exp_avg_sq, steps = zip(*rows, strict=True)
+            rows = [tuple(compress(views, active)) for views in self.rows]
+            self.steps += torch.tensor(active, dtype=self.steps.dtype, device=self.steps.device)
+        data, grad, exp_avg, exp_avg_sq, steps = rows
         beta1, beta2 = self.betas
         torch._fused_adam_(
             data,

@@ -24,5 +24,5 @@ class FlatParameters:
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """Scale each session's gradient down to `max_norm`; returns the norms before, ``[S]``."""
         norm: Tensor = torch.linalg.vector_norm(self.grad, dim=1)
-        self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0).unsqueeze(1))
+        self.grad.div_((norm / max_norm).clamp_(min=1.0).unsqueeze(1))
         return norm

@@ -11,6 +11,7 @@ from rllab.nets.vjp import Pullback
 
 Activation = Literal["tanh", "relu", "elu"]
 
+_MINUS_ONE = torch.tensor(-1.0)
 _MANY = 4096  # elements from which three fast passes beat one slow one
 
 
@@ -82,7 +83,8 @@ def _layer(bias: Tensor, x: Tensor, weight: Tensor, activation: Activation | Non
     """One layer, activated in place."""
     if activation == "tanh" and x.shape[0] * x.shape[1] * weight.shape[1] >= _MANY:
         # tanh(z) = 2 sigmoid(2 z) - 1: torch's vectorised sigmoid is six times faster than its tanh (error 2e-7)
-        return torch.baddbmm(bias, x, weight.mT, beta=2, alpha=2).sigmoid_().mul_(2).sub_(1)
+        y = torch.baddbmm(bias, x, weight.mT, beta=2, alpha=2).sigmoid_()
+        return torch.add(_MINUS_ONE, y, alpha=2, out=y)
     y = torch.baddbmm(bias, x, weight.mT)
     if activation is None:
         return y
