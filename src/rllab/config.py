@@ -116,9 +116,9 @@ class MetaConfig:
     """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
     device: str = "cpu"
     """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (cuda where there is one)."""
-    num_threads: int | None = None
-    """CPU threads of torch; null is one for a single session and every core for several. The same config
-    gives the same numbers only with the same number of threads."""
+    num_threads: int = 1
+    """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
+    they cost a factor of five and more where something does. Another number of threads rounds differently."""
     resume: str | None = None
     """Run directory to continue, to the budget of its own config."""
 
@@ -137,12 +137,7 @@ class MetaConfig:
         )
         require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
         threads = self.num_threads
-        require(
-            threads is None or threads >= 1,
-            "meta.num_threads",
-            threads,
-            write="null or an integer of at least 1",
-        )
+        require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would fight torch's over small products
+# Before numpy and torch are imported: numpy's threads would fight torch's over small products, and a thread of torch
+# that waits should soon give its core to whoever needs it (by default it spins, which stalls two runs on one machine).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import hydra
 import yaml
@@ -47,7 +50,10 @@ def main() -> None:
     config.register()
     with _bad_input_refused():
         _check_choices(args.overrides)
-        _train()
+        try:
+            _train()
+        except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
+            sys.exit(130)
 
 
 @hydra.main(config_path=str(config.conf_dir()), config_name="config", execution_whitelist="rllab.train.CheckJobs")

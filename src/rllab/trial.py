@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import shlex
 import sys
 import time
@@ -45,7 +44,7 @@ def run(cfg: RunConfig) -> float:
         directory = Path(cfg.meta.resume)
         cfg, state = _load_run(directory)
     cfg, info = check(cfg)
-    torch.set_num_threads(cfg.meta.num_threads or (1 if cfg.meta.max_session == 1 else _num_cores()))
+    torch.set_num_threads(cfg.meta.num_threads)
     trial = Trial(cfg, info, state)
     try:
         return trial.run()
@@ -99,10 +98,6 @@ def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
         raise ConfigError(f"meta.resume: got {str(directory)!r}, whose checkpoint cannot be used: {error}") from None
     cfg = config.load_file(directory / "config.yaml")
     return dataclasses.replace(cfg, run_dir=str(directory)), state
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Trial:
@@ -183,7 +178,8 @@ class Trial:
         if received and not self.clock.finished:
             self._save()
             self.console.message(
-                f"stopped at frame {self.clock.frame:,}; go on with: python train.py meta.resume={self.directory}"
+                f"stopped at frame {self.clock.frame:,}; go on with: "
+                f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"
             )
             raise SystemExit(128 + received[0])
         self.close()
@@ -197,7 +193,7 @@ class Trial:
                 "learning curve": str(self.directory / "learning_curve.png"),
                 "look closer": f"tensorboard --logdir {self.directory}",
             }
-            | ({} if {"-m", "--multirun"} & set(sys.argv) else {"eight seeds": validation_command(sys.argv)}),
+            | ({"eight seeds": command} if (command := validation_command(sys.argv)) else {}),
         )
         return float(np.mean(self._scores()))
 
@@ -290,11 +286,17 @@ class Trial:
             writer.close()
 
 
-def validation_command(argv: list[str]) -> str:
-    """The command line of this run, with the meta preset that validates a result."""
-    kept = [word for word in argv[1:] if not word.startswith(("meta", "run_dir="))]
-    program = "python train.py" if argv[0].endswith(".py") else Path(argv[0]).name
-    return f"{program} {shlex.join([*kept, 'meta=validate'])}"
+def program(argv: list[str]) -> str:
+    """How this program was called."""
+    return "python train.py" if argv[0].endswith(".py") else Path(argv[0]).name
+
+
+def validation_command(argv: list[str]) -> str | None:
+    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run."""
+    if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
+        return None
+    kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra.")) and w != "env=gymnasium"]
+    return f"{program(argv)} {shlex.join([*kept, 'meta=validate'])}"
 
 
 def _evaluation_rows(result: Evaluation) -> list[dict[str, float]]:

@@ -26,7 +26,7 @@ def test_a_line_may_rise_and_cross_zero():
 
 
 def test_a_line_reaches_its_end_exactly():
-    assert make_schedule("linear:0.1:0.3")(1.0) == 0.3  # 0.1 + (0.3 - 0.1) would be 0.30000000000000004
+    assert make_schedule("linear:1:0.3")(1.0) == 0.3  # 1 + (0.3 - 1) would be 0.30000000000000004
 
 
 def test_progress_outside_the_budget_is_clamped():

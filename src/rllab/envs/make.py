@@ -84,6 +84,7 @@ def make(config: EnvConfig, *, num_sessions: int, num_envs: int | None = None) -
     spec = _find_spec(config.id)
     rows = num_sessions * (num_envs or config.num_envs)
     backend = _choose_backend(spec, config, num_sessions)
+    one_generator = backend == "vector_entry_point" and str(spec.vector_entry_point) not in _SEEDED_PER_ROW
     if backend == "vector_entry_point":
         entry_point = _SEEDED_PER_ROW.get(str(spec.vector_entry_point), spec.vector_entry_point)
         if isinstance(entry_point, str):
@@ -100,7 +101,7 @@ def make(config: EnvConfig, *, num_sessions: int, num_envs: int | None = None) -
         raise ValueError(f"env.backend: got {backend!r}, whose autoreset is {mode}; write env.backend=sync")
     if is_bounded_box(envs.single_action_space):
         envs = RescaleAction(envs)
-    return SessionEnvs(TrackReward(envs), num_sessions)
+    return SessionEnvs(TrackReward(envs), num_sessions, seed_each_row=not one_generator)
 
 
 def _choose_backend(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> str:

@@ -23,8 +23,9 @@ class SessionEnvs:
     Observations come as float32, or uint8 where the env has them so. ``obs`` is what the agent acts on next.
     """
 
-    def __init__(self, envs: VectorEnv, num_sessions: int) -> None:
+    def __init__(self, envs: VectorEnv, num_sessions: int, *, seed_each_row: bool = True) -> None:
         self.vector = envs
+        self.seed_each_row = seed_each_row
         self.shape = (num_sessions, envs.num_envs // num_sessions)
         self.obs_space = envs.single_observation_space
         self.action_space = envs.single_action_space
@@ -32,7 +33,7 @@ class SessionEnvs:
 
     def reset(self, seeds: list[int]) -> np.ndarray:
         """Begin an episode in every sub-env; one seed each, session by session."""
-        obs, _ = self.vector.reset(seed=seeds)  # type: ignore[arg-type] # our backends take a list
+        obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list
         self.obs = self._by_session(obs)
         return self.obs
 

@@ -91,14 +91,14 @@ class Console:
                 text += f"   solved ({threshold:g}) at frame {session['solved_frame']:,}"
             elif threshold is not None:
                 text += f"   not solved ({threshold:g})"
-            self.message(f"session {session['session']:<4}{text}")
+            self.message(f"session {session['session']:<7}{text}")
         for name, label in (("final_return", "mean return"), ("final_eval", "mean evaluation")):
             if name == "final_return" or evaluated:
                 mean = trial[name]["mean"]
                 interval = ""
                 if mean["low"] is not None:
                     interval = f"   (95 % interval {_number(mean['low'])} to {_number(mean['high'])})"
-                self.message(f"{label:<12}{_number(mean['value']):>9}{interval}")
+                self.message(f"{label:<15}{_number(mean['value']):>9}{interval}")
         for label, text in closing.items():
             self.message(f"{label:<15}{text}")
 

@@ -28,12 +28,11 @@ class CsvWriter:
 
     def _rewrite(self, rows: list[list[str]]) -> TextIO:
         """Begin the file anew with these rows, each filled up to the present columns."""
-        file = self.path.open("w")
-        if self.columns:
-            lines = [self.columns, *(row + [""] * (len(self.columns) - len(row)) for row in rows)]
-            file.writelines(",".join(line) + "\n" for line in lines)
-            file.flush()
-        return file
+        lines = [self.columns, *(row + [""] * (len(self.columns) - len(row)) for row in rows)] if self.columns else []
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(",".join(line) + "\n" for line in lines))
+        temporary.replace(self.path)  # at every moment either the old file or the new one, whole
+        return self.path.open("a")
 
     def write(self, row: Row) -> None:
         """Append one row; not-a-number becomes an empty cell."""
