@@ -42,7 +42,7 @@ WORKLOADS = {
 
 def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, directory: str) -> float:
     """Frames per second, summed over sessions."""
-    run_dir = Path(directory) / f"rllab_{num_sessions}_{threads}"
+    run_dir = Path(tempfile.mkdtemp(dir=directory)) / "run"
     overrides = [f"meta.max_session={num_sessions}", f"meta.num_threads={threads}", f"env.max_frame={frames}"]
     command = [sys.executable, "train.py", *WORKLOADS[workload]["rllab"].split(), "meta=standard", *overrides]
     subprocess.run([*command, f"run_dir={run_dir}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

@@ -221,7 +221,7 @@ class Trial:
             self.evaluation = [row["eval/mean_reward"] for row in rows]
             self._keep_best()
         for writer, row in zip(self.writers, rows, strict=True):
-            writer.write_eval(common | row)
+            writer.write_eval(common | row, inferred=self.evaluator is None)
 
     def _keep_best(self) -> None:
         """Remember the policy of each session whose score is its best so far."""

@@ -179,7 +179,6 @@ class PPO:
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
 
-    @torch.no_grad()
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once."""
         if explore and self.step == 0:
@@ -191,9 +190,10 @@ class PPO:
             host_outputs = self.host_policy(obs)
             host_outputs = host_outputs + self.host_noise[step] if explore else host_outputs
             return np.asarray(self.distribution.mode(host_outputs)), {}
-        outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
-        outputs = outputs + self.noise[step] if explore else outputs
-        return self.distribution.mode(outputs).cpu().numpy(), {}
+        with torch.no_grad():
+            outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
+            outputs = outputs + self.noise[step] if explore else outputs
+            return self.distribution.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
@@ -279,7 +279,10 @@ class PPO:
         order = self.minibatch_streams.permutations(num_rows)
         rows = order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows
         rows = rows.view(num_sessions, parts, -1).transpose(0, 1)  # [parts, S, B]
-        shuffled = {name: x.flatten(0, 1)[rows] for name, x in batch.items()}
+        scalars = [name for name in batch if name not in ("obs", "action")]
+        packed = torch.stack([batch[name] for name in scalars]).flatten(1)  # one gather is cheaper than five
+        shuffled = {name: batch[name].flatten(0, 1)[rows] for name in ("obs", "action")}
+        shuffled |= dict(zip(scalars, packed[:, rows], strict=True))
         valid = shuffled["valid"]
         if self.config.normalize_advantage:
             shuffled["advantage"] = masked_standardize(shuffled["advantage"], valid)

@@ -17,6 +17,7 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
     def __init__(self, num_envs: int = 1, **kwargs: Any) -> None:
         super().__init__(num_envs=num_envs, **kwargs)
         self.generators: list[np.random.Generator] = []
+        self.rate = np.zeros((4, num_envs))
 
     def reset(
         self,
@@ -51,7 +52,8 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
             self.length * (4.0 / 3.0 - self.masspole * np.square(cos) / self.total_mass)
         )
         x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
-        rate = np.stack((x_dot, x_acc, theta_dot, theta_acc))
+        rate = self.rate
+        rate[0], rate[1], rate[2], rate[3] = x_dot, x_acc, theta_dot, theta_acc
         self.state = state = state + self.tau * rate  # type: ignore[assignment]
         self.steps += 1
         terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)

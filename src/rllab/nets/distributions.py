@@ -41,24 +41,23 @@ class Categorical(nn.Module):
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the action and entropy, each ``[S, B]``."""
-        log_probs = logits - logits.logsumexp(-1, keepdim=True)
-        log_prob = log_probs.gather(-1, (action - self.start).unsqueeze(-1)).squeeze(-1)
-        return log_prob, -torch.linalg.vecdot(log_probs.exp(), log_probs)
+        log_prob, entropy, _ = self.vjp(logits, action)
+        return log_prob, entropy
 
     def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """`log_prob_entropy`, and the pullback of both gradients to the logits."""
-        index = (action - self.start).unsqueeze(-1)
-        log_probs = logits - logits.logsumexp(-1, keepdim=True)
+        index = (action - self.start).unsqueeze(1)
+        log_probs = logits.mT.contiguous().log_softmax(1)  # [S, num_actions, B]: few actions reduce faster this way
         probs = log_probs.exp()
-        entropy = -torch.linalg.vecdot(probs, log_probs)
+        entropy = -(probs * log_probs).sum(1)
 
         def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
             # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
-            grad_log_prob = grad_log_prob.unsqueeze(-1)
-            inner = torch.addcmul(grad_log_prob, grad_entropy.unsqueeze(-1), log_probs + entropy.unsqueeze(-1))
-            return (-probs * inner).scatter_add_(-1, index, grad_log_prob)
+            grad_log_prob = grad_log_prob.unsqueeze(1)
+            inner = torch.addcmul(grad_log_prob, grad_entropy.unsqueeze(1), log_probs + entropy.unsqueeze(1))
+            return (-probs * inner).scatter_add_(1, index, grad_log_prob).mT
 
-        return log_probs.gather(-1, index).squeeze(-1), entropy, pullback
+        return log_probs.gather(1, index).squeeze(1), entropy, pullback
 
 
 class MultiCategorical(nn.Module):

@@ -85,7 +85,8 @@ class Tracker:
         """Means of the metrics since the last call, or the latest known where no update fell into the interval."""
         if self._metrics:
             names = list(self._metrics[0])
-            stacked = torch.stack([torch.stack([m[name] for name in names]) for m in self._metrics])
+            stacked = torch.stack([m[name] for m in self._metrics for name in names])
+            stacked = stacked.view(len(self._metrics), len(names), -1)
             # counters and rates show their latest value, everything else its mean over the interval
             means = dict(zip(names, stacked.float().mean(0).tolist(), strict=True))
             last = dict(zip(names, stacked[-1].tolist(), strict=True))

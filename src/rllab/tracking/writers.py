@@ -90,9 +90,11 @@ class SessionWriter:
         self.train.write(row)
         self.tensorboard.write(row)
 
-    def write_eval(self, row: Row) -> None:
+    def write_eval(self, row: Row, *, inferred: bool) -> None:
+        """An evaluation; TensorBoard has an inferred one already, as ``rollout/ep_rew_mean``."""
         self.eval.write(row)
-        self.tensorboard.write(row)
+        if not inferred:
+            self.tensorboard.write(row)
 
     def flush(self) -> None:
         """Bring the rows to disk; TensorBoard's writer does so by itself, every ten seconds."""
