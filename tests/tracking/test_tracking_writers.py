@@ -124,7 +124,7 @@ def test_session_writer_makes_all_files_and_goes_on(tmp_path):
     writer = SessionWriter(directory)
     for frame in (100, 200, 300):
         writer.write_train({"frame": frame, "rollout/ep_rew_mean": frame / 2})
-        writer.write_eval({"frame": frame, "eval/mean_reward": float(frame)})
+        writer.write_eval({"frame": frame, "eval/mean_reward": float(frame)}, inferred=False)
     writer.flush()
     assert (directory / "train.csv").read_text().splitlines()[-1] == "300,150"
     writer.close()
