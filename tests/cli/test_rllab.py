@@ -27,8 +27,9 @@ def show(monkeypatch):
 def rows(text):
     """Cells by field and preset, whatever the number of tables."""
     cells = {}
-    for block in text.split("\n\n"):
-        header, *lines = (line.split() for line in block.splitlines())
+    *tables, _closing_lines = text.split("\n\n")
+    for table in tables:
+        header, *lines = (line.split() for line in table.splitlines())
         for field, *values in lines:
             if len(values) == len(header) - 1:
                 cells |= {(field, preset): value for preset, value in zip(header[1:], values, strict=True)}
