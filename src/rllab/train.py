@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-# Before numpy and torch are imported: numpy's threads would fight torch's over small products, and a thread of torch
-# that waits should soon give its core to whoever needs it (by default it spins, which stalls two runs on one machine).
+# before numpy is imported: its threads would fight torch's over small products
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import hydra
 import yaml
