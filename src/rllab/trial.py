@@ -36,13 +36,12 @@ def run(cfg: RunConfig) -> float:
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     state = None
-    if cfg.meta.resume is None and (Path(cfg.run_dir) / "config.yaml").exists():
+    if cfg.meta.resume is not None:
+        cfg, state = _load_run(Path(cfg.meta.resume))
+    elif (Path(cfg.run_dir) / "config.yaml").exists():
         raise ConfigError(
             f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
         )
-    if cfg.meta.resume is not None:
-        directory = Path(cfg.meta.resume)
-        cfg, state = _load_run(directory)
     cfg, info = check(cfg)
     torch.set_num_threads(cfg.meta.num_threads)
     trial = Trial(cfg, info, state)

@@ -226,14 +226,14 @@ class PPO:
 
     def _summary(self, collected: list[dict[str, Tensor]], batch: Tensors, lr: float) -> dict[str, Tensor]:
         """Metrics of one update, each ``[S]``; nan where every session stopped before the last epoch."""
-        nan = torch.full((self.num_sessions,), math.nan)
+        nan = torch.full((self.num_sessions,), math.nan, device=self.device)
         metrics = {
             name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS
         }
         return metrics | {
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
-            "train/lr": torch.full((self.num_sessions,), lr),
-            "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32),
+            "train/lr": torch.full((self.num_sessions,), lr, device=self.device),
+            "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }
 
     def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.streams import Streams
-from rllab.nets.distributions import DiagGaussian, make_distribution
+from rllab.nets.distributions import make_distribution
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ class Random:
 
     def _sample(self, streams: Streams, num_envs: int) -> Tensor:
         distribution = self.distribution
-        if isinstance(distribution, DiagGaussian) and self.spaces[1].is_bounded("both"):  # type: ignore[attr-defined]
-            low, high = (torch.as_tensor(bound) for bound in (self.spaces[1].low, self.spaces[1].high))  # type: ignore[attr-defined]
+        box = self.spaces[1]
+        if isinstance(box, gs.Box) and box.is_bounded("both"):
+            low, high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
             return low + (high - low) * streams.uniform(1, num_envs, distribution.num_outputs)[0]
         noise = distribution.noise(streams, 1, num_envs)[0]
         return distribution.mode(noise)  # type: ignore[no-any-return]
