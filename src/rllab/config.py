@@ -67,7 +67,7 @@ class SearchResources:
     cpu: Number = 1
     """CPU cores of one trial."""
     gpu: Number = 0
-    """GPUs of one trial; a fraction lets several trials share one."""
+    """GPUs of one trial; a fraction lets several trials share one. Without meaning on meta.device=cpu."""
 
     def __post_init__(self) -> None:
         require(self.cpu > 0, "meta.search_resources.cpu", self.cpu, write="a number above 0, e.g. 1")
@@ -112,6 +112,8 @@ class MetaConfig:
     """What one trial of a search occupies."""
     search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
     """Which trials of a search are stopped early."""
+    keep_trials: int = 3
+    """Trials of a search whose models stay, the best ones. A plain grid keeps them all."""
     seed: int = 0
     """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
     device: str = "cpu"
@@ -123,7 +125,7 @@ class MetaConfig:
     """Run directory to continue, to the budget of its own config."""
 
     def __post_init__(self) -> None:
-        for name in ("max_session", "max_trial"):
+        for name in ("max_session", "max_trial", "keep_trials"):
             value = getattr(self, name)
             require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
         _to_frames(self, "log_frequency")
@@ -270,7 +272,7 @@ _SAYINGS = (
     ),
     (
         r"does not support sweep type : (\w+)_SWEEP",
-        "sampling from an {0} is not built yet; write values, e.g. -m agent.lr=1e-3,3e-4",
+        "hydra/sweeper: got one that cannot sample from an {0}; write hydra/sweeper=rllab",
     ),
     (
         r"(?:An item is already at|Multiple values for) '?([\w.]*\w)",

@@ -1,11 +1,8 @@
 """The training loop: the only one of the project. It knows no concrete algorithm."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from time import perf_counter as now
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rllab.algorithms import Algorithm
 from rllab.buffers import Buffer
@@ -80,27 +77,3 @@ def train(
             if clock.due(event.period):
                 event.fire()
         shares["log"] += now() - updated
-
-
-@contextmanager
-def stopping_on_signals(clock: Clock) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM stop the clock, so that the state is whole when it is saved; a second one ends at once.
-
-    Yields the list of signals received. Outside the main thread Python delivers no signals, and nothing is changed.
-    """
-    received: list[int] = []
-    previous: dict[int, Any] = {}
-
-    def stop(number: int, _frame: object) -> None:
-        received.append(number)
-        clock.stop()
-        signal.signal(number, previous[number])
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-            previous[number] = signal.signal(number, stop)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,7 +1,6 @@
 """The `rllab-train` command; `python train.py` in a checkout is the same."""
 
 import dataclasses
-import itertools
 import os
 import re
 import sys
@@ -20,14 +19,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rllab import config
+from rllab import config, search
 from rllab.config import ConfigError, RunConfig
 
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -59,34 +57,51 @@ def _train(cfg: DictConfig) -> float:
     from rllab import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
-    with _bad_input_refused():
-        run = _load(cfg, hydra_config)
-        if hydra_config.mode == RunMode.MULTIRUN or hydra_config.run.dir != ".":  # Hydra chose the directory
-            run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run)
+    run = _load(cfg, hydra_config)
+    multirun = hydra_config.mode == RunMode.MULTIRUN
+    if multirun or hydra_config.run.dir != ".":  # Hydra chose the directory
+        run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
+    if not multirun:
+        _check_single(run, hydra_config)
+    held = search.attach()
+    if held is not None:
+        run = _continued(run)
+    return trial.run(run, held)
 
 
 class CheckJobs(Callback):
-    """Checks every job of a grid before the first one starts, and before any directory is made."""
+    """Checks the jobs of a multirun before the first one starts, and before any directory is made."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         from rllab import trial  # noqa: PLC0415 - as in `_train`
+        from rllab.search.space import read_space  # noqa: PLC0415
 
         loader = GlobalHydra.instance().config_loader()
-        overrides = OverridesParser.create(loader).parse_overrides(list(config.hydra.overrides.task))
-        if any(o.is_sweep_override() and not o.is_discrete_sweep() for o in overrides):
-            return  # sampled: only the sweeper knows the jobs
-        choices = [
-            [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-            if o.is_sweep_override()
-            else [str(o.input_line)]
-            for o in overrides
-        ]
-        with _bad_input_refused():
-            for words in itertools.product(*choices):
-                job = loader.load_sweep_config(config, list(words))
-                fields = [str(key) for key in job if key != "hydra"]
-                trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+        space = read_space(config, loader)
+        for words in space.probes():
+            job = loader.load_sweep_config(config, words)
+            fields = [str(key) for key in job if key != "hydra"]
+            trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+
+
+def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
+    """Refuse what makes sense with -m only."""
+    if space := hydra_config.runtime.choices.get("search"):
+        raise ConfigError(f"search={space}: one run searches nothing; add -m")
+    if run.meta.max_trial > 1:
+        raise ConfigError(
+            f"meta.max_trial: got {run.meta.max_trial}, but this is one run; add -m and a space, e.g. "
+            "-m meta=asha search=ppo, or write meta.max_trial=1"
+        )
+
+
+def _continued(run: RunConfig) -> RunConfig:
+    """A trial that was interrupted goes on where it was saved last, or begins anew if it never was."""
+    directory = Path(run.run_dir)
+    if (directory / "checkpoints" / "last.safetensors").exists():
+        return dataclasses.replace(run, meta=dataclasses.replace(run.meta, resume=str(directory)))
+    (directory / "config.yaml").unlink(missing_ok=True)
+    return run
 
 
 def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:

@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,17 +19,23 @@ from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Evaluation, Evaluator
 from rllab.functional.streams import session_seeds
-from rllab.loop import Clock, Event, stopping_on_signals, train
+from rllab.loop import Clock, Event, train
+from rllab.process import program, stopping_on_signals
 from rllab.tracking.console import Console
 from rllab.tracking.tracker import Tracker
 from rllab.tracking.writers import SessionWriter
+
+if TYPE_CHECKING:
+    from rllab.search.handle import TrialHandle
 
 SAVE_PERIOD = 1.0
 """Seconds between two times that log checkpoints reach the disk: what a killed run loses at most."""
 
 
-def run(cfg: RunConfig) -> float:
+def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
     """Train one trial and return its score: the mean over sessions of the final evaluation or training return.
+
+    A search is told the score at each log checkpoint, and may end the trial there.
 
     Raises:
         ConfigError: the config cannot be honoured; nothing has been made yet.
@@ -44,7 +50,7 @@ def run(cfg: RunConfig) -> float:
         )
     cfg, info = check(cfg)
     torch.set_num_threads(cfg.meta.num_threads)
-    trial = Trial(cfg, info, state)
+    trial = Trial(cfg, info, state, search)
     try:
         return trial.run()
     finally:
@@ -54,11 +60,6 @@ def run(cfg: RunConfig) -> float:
 def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
     """Refuse what cannot be honoured, before any env or directory is made; fill in what only the env knows."""
     meta = cfg.meta
-    if meta.max_trial > 1:
-        raise ConfigError(
-            f"meta.max_trial: got {meta.max_trial}, but sampled search is not built yet; write meta.max_trial=1, "
-            "and sweep a grid with -m, e.g. -m agent.lr=1e-3,3e-4"
-        )
     if meta.distributed:
         raise ConfigError(
             f"meta.distributed: got {meta.distributed!r}, which is not built yet; write meta.distributed=false"
@@ -102,8 +103,11 @@ def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
 class Trial:
     """What a run is made of, and what happens at its checkpoints."""
 
-    def __init__(self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None) -> None:
+    def __init__(
+        self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None, search: TrialHandle | None = None
+    ) -> None:
         self.cfg = cfg
+        self.search = search
         self.directory = Path(cfg.run_dir)
         num_sessions, seed = cfg.meta.max_session, cfg.meta.seed
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
@@ -171,7 +175,7 @@ class Trial:
             Event(cfg.meta.log_frequency, self._log_checkpoint),
         ]
         self.tracker.start(self.clock.frame)
-        with stopping_on_signals(self.clock) as received:
+        with stopping_on_signals(self.clock.stop) as received:
             train(self.envs, self.algorithm, self.buffer, self.tracker, events, self.clock)
         self.console.close()
         if received and not self.clock.finished:
@@ -181,8 +185,13 @@ class Trial:
                 f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"
             )
             raise SystemExit(128 + received[0])
+        score = float(np.mean(self._scores()))
+        if self.search:
+            self._save()  # it may have been stopped between two saves
+            self.search.finish(score, self.clock.frame)
         self.close()
-        summary = summarize(self.directory)
+        pruned = self.search is not None and self.search.pruned
+        summary = summarize(self.directory, picture=not pruned)  # half a second that the next trial can use
         self.console.summary(
             summary,
             threshold=cfg.env.reward_threshold,
@@ -194,7 +203,7 @@ class Trial:
             }
             | ({"eight seeds": command} if (command := validation_command(sys.argv)) else {}),
         )
-        return float(np.mean(self._scores()))
+        return score
 
     def _scores(self) -> list[float]:
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
@@ -208,6 +217,15 @@ class Trial:
         if self.clock.finished or time.monotonic() - self.saved_at > SAVE_PERIOD:
             self._save()
         self.console.progress(rows, self.best_scores)
+        if self.search:
+            self._report(self.search)
+
+    def _report(self, search: TrialHandle) -> None:
+        """Tell the search the mean over sessions, on a grid of frames that does not depend on `env.num_envs`."""
+        period = self.cfg.meta.log_frequency
+        frame = self.clock.frame // period * period
+        if frame and search.report(frame, float(np.mean(self._scores()))) and not self.clock.finished:
+            self.clock.stop()
 
     def _eval_checkpoint(self) -> None:
         frame = self.clock.frame
@@ -283,11 +301,6 @@ class Trial:
             self.evaluator.close()
         for writer in getattr(self, "writers", []):
             writer.close()
-
-
-def program(argv: list[str]) -> str:
-    """How this program was called."""
-    return "python train.py" if argv[0].endswith(".py") else Path(argv[0]).name
 
 
 def validation_command(argv: list[str]) -> str | None:

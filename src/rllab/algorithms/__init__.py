@@ -4,19 +4,22 @@ A new algorithm is one file here (its Config, its class, its losses) and one YAM
 user's own package is named in full, ``name: my_pkg.my_module:MyAlgorithm``.
 """
 
+from __future__ import annotations
+
 import difflib
 import importlib
 import pkgutil
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
-from gymnasium.spaces import Space
-from torch import Tensor, nn
+if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
+    import numpy as np
+    from gymnasium.spaces import Space
+    from torch import Tensor, nn
 
-from rllab.buffers import Buffer, Tensors
+    from rllab.buffers import Buffer, Tensors
 
-Metrics = dict[str, Tensor]
-"""Each ``[S]``, detached and left on the device: the tracker fetches them once per log interval."""
+    Metrics = dict[str, Tensor]
+    """Each ``[S]``, detached and left on the device: the tracker fetches them once per log interval."""
 
 
 class Algorithm(Protocol):

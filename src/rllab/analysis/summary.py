@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 STATISTICS = {"mean": statistics.mean, "median": statistics.median, "iqm": statistics.iqm}
 
 
-def summarize(path: str | Path) -> dict[str, Any]:
-    """Write `trial.json` and `learning_curve.png` into the run directory `path`; return the former.
+def summarize(path: str | Path, *, picture: bool = True) -> dict[str, Any]:
+    """Write `trial.json` and, with `picture`, `learning_curve.png` into the run directory `path`; return the former.
 
     A number that does not exist is None, and the `reasons` beside it (a session has its own) say why.
 
     Raises:
         ValueError: `path` is no run directory (see `read_run`).
     """
-    from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
-
     run = read_run(path)
     trial = _trial_summary(run)
     _write_json(run.path / "trial.json", trial)
-    learning_curve(run, run.path / "learning_curve.png")
+    if picture:
+        from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
+
+        learning_curve(run, run.path / "learning_curve.png")
     return trial
 
 

@@ -1,0 +1,216 @@
+"""What a person sees of a search: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as RichConsole
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rllab.search.report import ENDED, best_row, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rllab.search.trials import TrialRow
+
+_TABLE_PERIOD = 0.25
+_CLOCK_PERIOD = 1.0
+_LINE_PERIOD = 10.0
+_COLOURS = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
+_AROUND = 9
+"""Lines of a terminal that are not rows: title, header, borders, three of caption, and one to spare."""
+_FIXED, _COLUMN = 46, 11
+"""Characters that the first four columns take, and that each further one needs to be readable."""
+
+
+class SearchConsole:
+    """Progress of a search whose trials run side by side; the highest value is the best."""
+
+    def __init__(self, title: str, *, total: int, slots: int, max_frame: int, live: bool = True) -> None:
+        self.rich = RichConsole(highlight=False, soft_wrap=True)
+        self.title = title
+        self.total = total
+        self.slots = slots
+        self.max_frame = max_frame
+        self.has_table = live and self.rich.is_terminal
+        self.live: Live | None = None
+        self.rows: list[TrialRow] = []
+        self.ended: dict[int, None] = {}  # in the order in which they ended
+        self.looks: list[Any] = []  # what the table last showed of each trial
+        self.started = time.monotonic()
+        self.shown = -math.inf if self.has_table else self.started
+
+    def message(self, text: str) -> None:
+        """One line, above the table where there is one."""
+        self.rich.print(text, markup=False)
+
+    def update(self, rows: list[TrialRow]) -> None:
+        """Show where the trials are, if anything is new and the last time is long enough ago."""
+        self.rows = rows
+        for row in rows:
+            if row.state not in ENDED:
+                self.ended.pop(row.index, None)  # it goes on
+            elif row.index not in self.ended:
+                self.ended[row.index] = None
+                if not self.has_table or row.state == "failed":
+                    self.message(_ended_line(row))
+        since = time.monotonic() - self.shown
+        if not self.has_table:
+            if since >= _LINE_PERIOD:
+                self.message(self._progress_line())
+                self.shown = time.monotonic()
+        elif since >= _TABLE_PERIOD:
+            looks: list[Any] = [(row.index, row.state, row.frame, _number(row.value), row.reason) for row in rows]
+            if looks != self.looks or since >= _CLOCK_PERIOD:
+                self.looks = looks
+                self._show_table()
+
+    def close(self) -> None:
+        """Leave the table as it is at the end."""
+        if self.has_table and self.rows:
+            self._show_table()
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def summary(self, rows: list[TrialRow], closing: dict[str, str]) -> None:
+        """The end of a search: its best trial, what all of them cost, why some failed, and what to do next."""
+        best = best_row(rows)
+        lines = [
+            ("best trial", f"{best.index}   value {_number(best.value)}" if best else "none: no trial is complete")
+        ]
+        lines += [(short_name(field), _text(value)) for field, value in (best.params if best else {}).items()]
+        lines += self._costs(rows)
+        reasons = Counter(_one_line(row.reason) or "no reason known" for row in rows if row.state == "failed")
+        lines += [("failed", f"{count} x {reason}") for reason, count in reasons.items()]
+        lines += closing.items()
+        width = max(15, *(len(label) + 2 for label, _ in lines))
+        for label, text in lines:
+            self.message(f"{label:<{width}}{text}")
+
+    def _costs(self, rows: list[TrialRow]) -> Iterator[tuple[str, str]]:
+        """Trials, frames, and frames saved by pruning: one line per state that occurs, and their sum."""
+        saved = sum(max(self.max_frame - row.frame, 0) for row in rows if row.state == "pruned")
+        yield "state", f"{'trials':>6}{'frames':>15}{'saved':>15}"
+        for state in _COLOURS:
+            if frames := [row.frame for row in rows if row.state == state]:
+                last = f"{saved:>15,}" if state == "pruned" else ""
+                yield state, f"{len(frames):>6}{sum(frames):>15,}{last}"
+        spent = sum(row.frame for row in rows)
+        share = f"   {saved / (spent + saved):.0%} saved by pruning" if saved else ""
+        yield "all", f"{len(rows):>6}{spent:>15,}{saved:>15,}{share}"
+
+    def _show_table(self) -> None:
+        if self.live is None:
+            self.live = Live(console=self.rich, auto_refresh=False)
+            self.live.start()
+        self.live.update(self._table(), refresh=True)
+        self.shown = time.monotonic()
+
+    def _table(self) -> Table:
+        """The best trial, those that run and the latest that ended: as many as the terminal has lines for."""
+        best = best_row(self.rows)
+        by_index = {row.index: row for row in self.rows}
+        running = [row.index for row in self.rows if row.state == "running"]
+        order = dict.fromkeys([*([best.index] if best else []), *running, *reversed(self.ended), *by_index])
+        shown = [by_index[index] for index in order][: max(self.rich.height - _AROUND, 1)]
+        fields = list(dict.fromkeys(field for row in self.rows for field in row.params))
+        columns = [*fields, *(["reason"] if any(row.reason for row in self.rows) else [])]
+        visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 1)]
+
+        caption = self._caption(len(order) - len(shown), len(columns) - len(visible))
+        table = Table(title=_cell(self.title), caption=_cell(caption))
+        table.min_width = min(self.rich.width, max(map(len, [self.title, *caption.splitlines()])) + 2)
+        for name in ("trial", "state", "frame", "value"):
+            table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+        for name in visible:
+            table.add_column(_cell(short_name(name)), justify="left" if name == "reason" else "right")
+        for row in shown:
+            cells = {field: _text(value) for field, value in row.params.items()} | {"reason": _one_line(row.reason)}
+            table.add_row(
+                f"* {row.index}" if row is best else str(row.index),
+                Text(row.state, style=_COLOURS[row.state]),
+                f"{row.frame:,}",
+                _number(row.value),
+                *(_cell(cells.get(name, "")) for name in visible),
+                style="bold green" if row is best else "",
+            )
+        return table
+
+    def _caption(self, rows: int, columns: int) -> str:
+        hidden = [
+            f"{number} more {noun}{'s' * (number > 1)}"
+            for number, noun in ((rows, "trial"), (columns, "column"))
+            if number
+        ]
+        busy = sum(row.state == "running" for row in self.rows)
+        lines = [
+            *([f"... and {' and '.join(hidden)}"] if hidden else []),
+            f"best so far {self._best()}   {self._left()}   {busy} of {self.slots} slots busy",
+            f"elapsed {_duration(time.monotonic() - self.started)}   eta {self._eta()}",
+        ]
+        return "\n".join(lines)
+
+    def _progress_line(self) -> str:
+        running = [f"{r.index}: {r.frame:,} ({_number(r.value)})" for r in self.rows if r.state == "running"]
+        return f"{self._left()}   best so far {self._best()}   eta {self._eta()}   running {', '.join(running) or '-'}"
+
+    def _best(self) -> str:
+        if best := best_row(self.rows):
+            return f"{_number(best.value)} (trial {best.index})"
+        known = [row for row in self.rows if row.state in ("running", "pruned") and math.isfinite(row.value)]
+        best = max(known, key=lambda row: row.value, default=None)
+        return f"{_number(best.value)} (trial {best.index}, {best.state})" if best else "-"
+
+    def _left(self) -> str:
+        return f"{max(self.total - len(self.ended), 0)} of {self.total} trials left"
+
+    def _eta(self) -> str:
+        """From what trials took until now, those that were stopped early included."""
+        ended = [row for row in self.rows if row.state in ENDED]
+        if not ended:
+            return "-"
+        begun = sum(min(row.frame / self.max_frame, 1) for row in self.rows if row.state not in ENDED)
+        left = max(self.total - len(ended) - begun, 0)
+        return _duration(sum(row.seconds for row in ended) / len(ended) * left / self.slots)
+
+
+def _ended_line(row: TrialRow) -> str:
+    params = " ".join(f"{short_name(field)}={_text(value)}" for field, value in row.params.items())
+    text = (
+        f"trial {row.index:<4} {row.state:<9} value {_number(row.value):>9}  frame {row.frame:>11,}  "
+        f"{_duration(row.seconds):>7}  {params}  {_one_line(row.reason)}"
+    )
+    return text.rstrip()
+
+
+def _cell(text: str) -> Text:
+    """Text that is neither markup nor ever more than its line."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _text(value: Any) -> str:
+    """A value as a person would type it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.4g}".replace("e-0", "e-") if isinstance(value, float) else str(value).replace(" ", "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}" if math.isfinite(value) else "-"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,84 @@
+"""The job's end of a search: report, learn whether to stop, and say how it ended."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import load_study
+from optuna.trial import FrozenTrial, TrialState
+
+from rllab.search.pruners import make_pruner
+from rllab.search.storage import open_storage
+
+
+class TrialCancelled(Exception):  # noqa: N818 - not an error of the trial
+    """The search has given this trial to another job, or has ended it."""
+
+
+class TrialHandle:
+    """One trial of a study, held by the job that runs it."""
+
+    def __init__(self, storage: str, study: str, *, number: int, attempt: int) -> None:
+        self.storage = open_storage(storage)
+        self.study = load_study(study_name=study, storage=self.storage)
+        self.scheduler = self.study.user_attrs["scheduler"]
+        self.pruner = make_pruner(**self.scheduler)
+        self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)  # noqa: SLF001 - has no public name
+        self.attempt = attempt
+        self.pruned = False
+        self._trial()
+
+    def report(self, frame: int, value: float) -> bool:
+        """Report the score at a frame of the grid that all trials share; whether the trial should stop now.
+
+        A score that is nan (no episode has ended yet) is not reported.
+
+        Raises:
+            TrialCancelled: the search no longer waits for this job.
+        """
+        self._trial()
+        if math.isnan(value):
+            return False
+        self.storage.set_trial_intermediate_value(self.trial_id, frame, value)
+        if self.pruner.prune(self.study, self._trial()):
+            self.pruned = True
+            self._note(reason=f"{self._rule()} at frame {frame:,}")
+        return self.pruned
+
+    def finish(self, score: float, frame: int) -> None:
+        """Record the end: the score of a complete trial, the last report of one that was stopped.
+
+        Raises:
+            ValueError: the score is not a number.
+            TrialCancelled: as for `report`.
+        """
+        trial = self._trial()
+        if self.pruned:
+            state, value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
+        elif math.isfinite(score):
+            state, value = TrialState.COMPLETE, score
+        else:
+            raise ValueError(f"the score is {score}: no episode ended, or training diverged")
+        self._note(frame=frame)
+        try:
+            self.storage.set_trial_state_values(self.trial_id, state, [value])
+        except UpdateFinishedTrialError:
+            raise TrialCancelled from None
+
+    def _trial(self) -> FrozenTrial:
+        """The trial as the storage has it, if it is still ours."""
+        trial = self.storage.get_trial(self.trial_id)
+        if trial.state != TrialState.RUNNING or trial.user_attrs.get("attempt") != self.attempt:
+            raise TrialCancelled
+        return trial
+
+    def _note(self, **attributes: object) -> None:
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(self.trial_id, name, value)
+
+    def _rule(self) -> str:
+        if self.scheduler["kind"] == "median":
+            return "below the median"
+        return f"not in the best {Fraction(1, self.scheduler['reduction_factor'])}"

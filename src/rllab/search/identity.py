@@ -1,0 +1,52 @@
+"""What makes a search the one it is: the same command goes on with it, another one must not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from rllab.search.space import Space
+
+_FREE = ("run_dir", "meta.max_trial", "meta.keep_trials", "meta.search_resources", "meta.num_threads")
+"""What may change from one start to the next."""
+
+
+def describe(config: DictConfig, space: Space) -> dict[str, Any]:
+    """Every field of the jobs, what is sampled as it was typed, and the sampler."""
+    described = {name: value for name, value in _flat(config) if not name.startswith(_FREE)}
+    described |= space.texts
+    sampler = OmegaConf.to_container(config.hydra.sweeper.sampler, resolve=True)
+    assert isinstance(sampler, dict)
+    return described | {f"hydra.sweeper.sampler.{key!s}": value for key, value in sampler.items()}
+
+
+def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> str:
+    """``ppo_cartpole_3fa9c1``: agent and env where they are not searched, and a digest of everything."""
+    choices = config.hydra.runtime.choices
+    parts = [str(choices[group]) for group in ("agent", "env") if group in choices and group not in space.texts]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+    return "_".join([*parts, digest[:6]])
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The fields in which two searches differ, with both values."""
+    names = [name for name in sorted(there | here) if there.get(name) != here.get(name)]
+    return "; ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)
+
+
+def _flat(node: DictConfig, prefix: str = "") -> list[tuple[str, Any]]:
+    fields: list[tuple[str, Any]] = []
+    for key in map(str, node):
+        name = prefix + key
+        if name == "hydra" or name in _FREE:  # not resolved either: a directory's name may hold the time
+            continue
+        value = node[key]
+        if isinstance(value, DictConfig) and value:
+            fields += _flat(value, f"{name}.")
+        else:
+            fields.append((name, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value))
+    return fields

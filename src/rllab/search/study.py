@@ -1,0 +1,212 @@
+"""One study as its sweepers share it: who runs which trial, what is left, and whose trials have to be run again.
+
+A trial is WAITING, RUNNING in the hands of one sweeper, or finished; Optuna's storages let only one process take it
+from WAITING, and only one finish it. A trial that is put back keeps its number, and so its directory, its parameters
+and its reports.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from rllab.config import ConfigError
+from rllab.search.identity import differences
+from rllab.search.trials import State, TrialRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+    from optuna.study import Study
+
+BEAT = 5.0
+"""Seconds between two signs of life of a sweeper, and between two looks for others that have vanished."""
+_STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class SharedStudy:
+    """The trials of one search, from 0 to `total`, as one of its sweepers sees them.
+
+    Args:
+        name: of the study.
+        storage: where it is kept.
+        directory: of this machine's results.
+        sampler: proposes what nobody has asked for yet.
+        total: trials of the search.
+        patience: seconds without a sign of life after which another sweeper counts as vanished.
+        max_retries: how often the trial of a vanished sweeper is run again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        storage: BaseStorage,
+        directory: Path,
+        sampler: BaseSampler,
+        *,
+        total: int,
+        patience: float,
+        max_retries: int,
+    ) -> None:
+        self.storage = storage
+        self.total = total
+        self.patience = patience
+        self.max_retries = max_retries
+        self.study: Study = optuna.create_study(
+            study_name=name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
+        )
+        self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
+        self.locks = directory / ".sweepers"
+        self.locks.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.locks / f"{self.id}.lock")
+        self.lock.acquire()  # the system lets go of it when this process dies, however it dies
+        self.beat = 0
+        self.next_beat = 0.0
+        self.seen: dict[str, tuple[object, float]] = {}
+
+    def claim(self, facts: dict[str, Any]) -> None:
+        """Write what the search is, or refuse if the study is that of another one.
+
+        Raises:
+            ConfigError: it is; the text shows both.
+        """
+        known = self.study.user_attrs
+        if "search" in known and (differing := differences(known["search"], facts["search"])):
+            raise ConfigError(
+                f"hydra.sweeper.study_name: {self.study.study_name!r} holds another search: {differing}; "
+                "write another study_name"
+            )
+        for key, value in facts.items():
+            if key not in known:
+                self.study.set_user_attr(key, value)
+
+    def trials(self) -> list[FrozenTrial]:
+        """The trials that have been asked for."""
+        return self.study.get_trials(deepcopy=False)[: self.total]
+
+    def ask(self, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
+        """A trial for this sweeper to run, one that waits before a new one; None when there is none to start."""
+        trials = self.trials()
+        if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
+            return None
+        asked = self.study.ask(fixed_distributions=distributions)
+        if asked.number >= self.total:  # another sweeper took the last one in between
+            self.storage.set_trial_state_values(asked._trial_id, TrialState.WAITING)  # noqa: SLF001
+            return None
+        attempt = asked.user_attrs.get("attempt", -1) + 1
+        self._note(asked._trial_id, owner=self.id, attempt=attempt)  # noqa: SLF001
+        return self.storage.get_trial(asked._trial_id)  # noqa: SLF001
+
+    def fail(self, trial: FrozenTrial, reason: str) -> None:
+        """End a trial that has no result, unless it has one after all."""
+        trial_id = trial._trial_id  # noqa: SLF001
+        if self.storage.get_trial(trial_id).state.is_finished():
+            return
+        try:
+            self._note(trial_id, reason=reason)
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            pass
+
+    def put_back(self, trial: FrozenTrial, **notes: object) -> None:
+        """Let a trial that was interrupted be taken again, by this sweeper or another."""
+        trial_id = trial._trial_id  # noqa: SLF001
+        try:
+            self._note(trial_id, seconds=_seconds(trial), **notes)
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        except UpdateFinishedTrialError:
+            pass
+
+    def look_after(self) -> None:
+        """Every few seconds: give a sign of life, and put back the trials of sweepers that have vanished."""
+        if time.monotonic() < self.next_beat:
+            return
+        self.next_beat = time.monotonic() + BEAT
+        self.beat += 1
+        self.study.set_user_attr(f"sweeper:{self.id}", self.beat)
+        beats = self.study.user_attrs
+        with FileLock(self.locks / "recovery.lock"):  # two sweepers of one machine must not put back the same trial
+            for trial in self.trials():
+                if trial.state == TrialState.RUNNING and not self._lives(trial.user_attrs.get("owner"), trial, beats):
+                    lost = trial.user_attrs.get("lost", 0) + 1
+                    if lost > self.max_retries:
+                        self.fail(trial, f"its sweeper vanished {lost} times")
+                    else:
+                        self.put_back(trial, lost=lost)
+
+    def _lives(self, owner: str | None, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
+        """Whether the sweeper that runs a trial is still there.
+
+        On this machine its lock says so at once, on another one a beat that grows. A trial without an owner was left
+        in the moment between asking and signing.
+        """
+        if owner == self.id:
+            return True
+        lock = self.locks / f"{owner}.lock"
+        if owner is not None and lock.exists():
+            try:
+                with FileLock(lock, blocking=False):
+                    return False
+            except Timeout:
+                return True
+        key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
+        if key not in self.seen or self.seen[key][0] != sign:
+            self.seen[key] = sign, time.monotonic()
+        return time.monotonic() - self.seen[key][1] < (BEAT if owner is None else self.patience)
+
+    def rows(self) -> list[TrialRow]:
+        """The trials as a person sees them."""
+        return [_row(trial) for trial in self.trials()]
+
+    def finished(self) -> bool:
+        """Whether every trial of the search has ended, here or elsewhere."""
+        trials = self.trials()
+        return len(trials) == self.total and all(trial.state.is_finished() for trial in trials)
+
+    def close(self) -> None:
+        self.lock.release()
+
+    def _note(self, trial_id: int, **attributes: object) -> None:
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(trial_id, name, value)
+
+
+def _row(trial: FrozenTrial) -> TrialRow:
+    last = trial.last_step
+    value = trial.value if trial.state.is_finished() else None
+    if value is None:
+        value = trial.intermediate_values[last] if last is not None else float("nan")
+    return TrialRow(
+        index=trial.number,
+        state=_STATES[trial.state],
+        params=trial.params,
+        frame=trial.user_attrs.get("frame", last or 0),
+        value=value,
+        seconds=_seconds(trial),
+        reason=trial.user_attrs.get("reason", ""),
+    )
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """Seconds of all attempts of a trial."""
+    before: float = trial.user_attrs.get("seconds", 0.0)
+    if trial.state == TrialState.WAITING or trial.datetime_start is None:
+        return before
+    return before + ((trial.datetime_complete or datetime.now()) - trial.datetime_start).total_seconds()  # noqa: DTZ005 - as Optuna stores it

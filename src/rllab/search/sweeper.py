@@ -1,0 +1,317 @@
+"""The search itself: slots that are filled as soon as they are free, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus
+from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+from omegaconf import DictConfig, OmegaConf, read_write
+from optuna.samplers import BaseSampler
+
+from rllab import search
+from rllab.config import ConfigError, MetaConfig
+from rllab.functional.checks import require
+from rllab.process import program, stopping_on_signals
+from rllab.search import report
+from rllab.search.console import SearchConsole
+from rllab.search.handle import TrialCancelled
+from rllab.search.identity import describe, study_name
+from rllab.search.pruners import check_scheduler
+from rllab.search.slots import Slot, make_slots
+from rllab.search.space import is_grid, read_space
+from rllab.search.storage import open_storage, public, resolve_url
+from rllab.search.study import SharedStudy
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from rllab.search.trials import TrialRow
+
+_LOOK = 0.25
+"""Seconds between two looks at the study."""
+_COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id")
+"""Fields that trials must have in common if one is to be stopped because of the others."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one slot is doing."""
+
+    slot: Slot
+    trial: FrozenTrial
+
+
+class SearchSweeperImpl(OptunaSweeperImpl):
+    """The sweep of `hydra/sweeper=rllab`; its fields are explained in ``conf/hydra/sweeper/rllab.yaml``."""
+
+    def __init__(self, *, max_retries: int, patience: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.max_retries = max_retries
+        self.patience = patience
+        for name, low in (("n_jobs", 1), ("max_retries", 0), ("patience", 1)):
+            value = getattr(self, name)
+            valid = (value is None and name == "n_jobs") or (isinstance(value, (int, float)) and value >= low)
+            require(valid, f"hydra.sweeper.{name}", value, write=f"a number of at least {low}")
+        rate = self.max_failure_rate
+        require(0 <= rate <= 1, "hydra.sweeper.max_failure_rate", rate, write="a share from 0 to 1, e.g. 0.5")
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Read and check everything that can be wrong, and name the study: the directories of the jobs follow from it.
+
+        Raises:
+            ConfigError: bad input; nothing has been made yet.
+        """
+        meta = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MetaConfig), config.meta))
+        assert isinstance(meta, MetaConfig)
+        self.meta = meta
+        self.max_frame = int(config.env.max_frame)
+        self.space = read_space(config, hydra_context.config_loader)
+        self.grid = is_grid(config)
+        if meta.max_trial > 1 and not self.space.distributions:
+            raise ConfigError(
+                f"meta.max_trial: got {meta.max_trial}, but nothing is searched; add a space, e.g. search=ppo or "
+                "'agent.lr=tag(log,interval(1e-5,1e-2))'"
+            )
+        self.scheduler = check_scheduler(meta, max_frame=self.max_frame, grid=self.grid)
+        for name in self.space.texts if self.scheduler["kind"] != "none" else ():
+            if name in _COMPARED:
+                raise ConfigError(
+                    f"{name}: got {self.space.texts[name]}, but trials that are compared must have it in common; "
+                    "write one value, or meta.search_scheduler.kind=none"
+                )
+        self.slots = make_slots(meta.search_resources, device=meta.device, num_slots=self.n_jobs)
+        in_process = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
+        if in_process:
+            self.slots = self.slots[:1]
+        self.live = str(config.hydra.launcher._target_).startswith("rllab.")
+        self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
+        if self.study_name is None:
+            chosen = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
+            self.study_name = (
+                Path(config.hydra.sweep.dir).name if chosen else study_name(config, self.space, self.described)
+            )
+            with read_write(config.hydra):
+                config.hydra.sweeper.study_name = self.study_name
+                config.hydra.overrides.hydra.append(f"hydra.sweeper.study_name={self.study_name}")  # for the jobs
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.directory = Path(self.sweep_dir)
+        self.url = resolve_url(self.storage, self.directory)
+
+    def sweep(self, arguments: list[str]) -> None:  # noqa: ARG002 - `setup` has read them
+        """Run every trial that has not ended yet, then sum up.
+
+        Raises:
+            SystemExit: Ctrl-C or SIGTERM; what was running waits to be taken again.
+            ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
+        """
+        storage = open_storage(self.url, create=True)
+        sampler: BaseSampler = self.sampler
+        total = self.n_trials
+        if self.grid:
+            points = self.space.points()
+            total = min(total, len(points)) if total > 1 else len(points)
+            sampler = GridPoints(points)
+        self.study = SharedStudy(
+            self.study_name or "",
+            storage,
+            self.directory,
+            sampler,
+            total=total,
+            patience=self.patience,
+            max_retries=self.max_retries,
+        )
+        try:
+            self.study.claim({"search": self.described, "scheduler": self.scheduler})
+            if self.study.trials():
+                sampler.reseed_rng()  # it would propose its first trials once more
+            self._run()
+        finally:
+            self.study.close()
+
+    def _run(self) -> None:
+        title = f"search {self.study_name}"
+        console = SearchConsole(
+            title, total=self.study.total, slots=len(self.slots), max_frame=self.max_frame, live=self.live
+        )
+        console.message(f"{title}: {self._plan()} -> {self.directory}")
+        console.message(f"watch it with: optuna-dashboard {shlex.quote(self._shown_url())}")
+        ended: SimpleQueue[tuple[Job, str] | None] = SimpleQueue()
+        running: list[Job] = []
+        free = list(self.slots)
+        failed = 0
+        with stopping_on_signals(lambda: ended.put(None)) as received:
+            while not received and failed <= self.max_failure_rate * self.study.total:
+                self.study.look_after()
+                while free and (trial := self.study.ask(self.space.distributions)):
+                    job = Job(free.pop(0), trial)
+                    running.append(job)
+                    threading.Thread(target=self._launch, args=(job, ended), daemon=True).start()
+                rows = self.study.rows()
+                console.update(rows)
+                failed = sum(row.state == "failed" for row in rows)
+                if not running and self.study.finished():
+                    break
+                self._wait(ended, running, free)
+            for job in running:
+                self.study.put_back(job.trial)
+        console.close()
+        rows = self.study.rows()
+        done = sum(row.state in ("complete", "pruned", "failed") for row in rows)
+        if received:
+            console.message(f"stopped with {done} of {self.study.total} trials done; the same command goes on")
+            raise SystemExit(128 + received[0])
+        self._write_results(rows)
+        if failed > self.max_failure_rate * self.study.total:
+            last = [row for row in rows if row.state == "failed"][-1]
+            raise ConfigError(
+                f"{failed} of {self.study.total} trials failed, more than hydra.sweeper.max_failure_rate="
+                f"{self.max_failure_rate:g} allows; the last one: {last.reason} "
+                f"({self.directory / str(last.index) / 'output.log'})"
+            )
+        console.summary(rows, self._closing(rows))
+
+    def _wait(self, ended: SimpleQueue[tuple[Job, str] | None], running: list[Job], free: list[Slot]) -> None:
+        """Until a job ends, a signal comes, or it is time for another look."""
+        try:
+            end = ended.get(timeout=_LOOK)
+        except Empty:
+            return
+        if end is None:
+            return
+        job, reason = end
+        running.remove(job)
+        free.append(job.slot)
+        self.study.fail(job.trial, reason)
+
+    def _launch(self, job: Job, ended: SimpleQueue[tuple[Job, str] | None]) -> None:
+        """Run one job to its end, in the thread of its slot."""
+        assert self.launcher is not None
+        try:
+            [returned] = self.launcher.launch([self._words(job)], initial_job_idx=job.trial.number)
+            error = returned._return_value if returned.status == JobStatus.FAILED else None  # noqa: SLF001 - the public one prints
+        except BaseException as caught:  # noqa: BLE001 - whatever it was, the slot is free again
+            error = caught
+        ended.put((job, _reason(error)))
+
+    def _words(self, job: Job) -> list[str]:
+        """Overrides of one job: the trial's own, and what ties it to the search and to its slot."""
+        environment = {
+            search.STORAGE: self.url,
+            search.STUDY: self.study_name or "",
+            search.TRIAL: f"{job.trial.number}/{job.trial.user_attrs['attempt']}",
+        }
+        if job.slot.gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = job.slot.gpus
+        words = self.space.words(job.trial.params)
+        if not any(word.startswith("meta.num_threads=") for word in words):
+            words.append(f"meta.num_threads={job.slot.threads}")
+        return words + [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in environment.items()]
+
+    def _plan(self) -> str:
+        slots = f"{len(self.slots)} slot{'s' * (len(self.slots) > 1)}"
+        how = "grid" if self.grid else type(self.sampler).__name__.removesuffix("Sampler").lower()
+        pruning = ""
+        if self.scheduler["kind"] != "none":
+            pruning = f", {self.scheduler['kind']} pruning from frame {self.scheduler['grace_period']:,}"
+        return f"{self.study.total} trials ({how}{pruning}), {slots}"
+
+    def _shown_url(self) -> str:
+        return f"sqlite:///{self.directory / 'study.db'}" if self.storage is None else public(self.url)
+
+    def _write_results(self, rows: list[TrialRow]) -> None:
+        report.write_trials(rows, self.directory / "trials.csv")
+        if best := report.best_row(rows):
+            groups, values = self._settings(best.params)
+            comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
+            report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
+            report.write_pictures(self.study.study, self.directory)
+            if self.meta.max_trial > 1:
+                report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
+
+    def _best_command(self) -> str:
+        return f"{program(sys.argv)} -cd {shlex.quote(str(self.directory))} -cn best meta=standard"
+
+    def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
+        closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}
+        if report.best_row(rows):
+            closing |= {"train the best": self._best_command()}
+        if self.meta.max_trial > 1 and not self.grid:
+            closing |= {"more trials": f"the same command with meta.max_trial={2 * self.study.total}"}
+        return closing
+
+    def _settings(self, params: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+        """Presets and values of one trial, apart from how it was run (`meta`)."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        loader = self.hydra_context.config_loader
+        choices = self.config.hydra.runtime.choices
+        groups = {group: str(choices[group]) for group in ("env", "agent") if group in choices}
+        values: dict[str, Any] = {}
+        for override in OverridesParser.create(loader).parse_overrides(self.space.words(params)):
+            name = override.key_or_group
+            if name.split(".")[0] in ("meta", "search", "run_dir") or override.is_delete():
+                continue
+            if loader.get_group_options(name):
+                groups[name] = str(override.value())
+            else:
+                values[name] = override.value()
+        sources = self.config.hydra.runtime.config_sources
+        if added := [f"file://{source.path}" for source in sources if source.provider == "command-line"]:
+            values["hydra.searchpath"] = added  # --config-dir can name one directory only
+        return groups, values
+
+
+class GridPoints(BaseSampler):
+    """Gives trial n the n-th point: a grid in order, which several sweepers can share and any of them resumes."""
+
+    def __init__(self, points: list[dict[str, Any]]) -> None:
+        self.points = points
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
+        return {}
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        # two sweepers may both ask for the last one; the one too many is not run
+        return self.points[trial.number % len(self.points)][param_name]
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _reason(error: BaseException | None) -> str:
+    """One line for the way a job ended without a result."""
+    if error is None:
+        return "ended without a result"
+    if isinstance(error, TrialCancelled):
+        return "cancelled"
+    text = " ".join(str(error).split())
+    if isinstance(error, (ConfigError, SystemExit)) or type(error) is RuntimeError:
+        return text[:300] or type(error).__name__
+    return f"{type(error).__name__}: {text}"[:300]
