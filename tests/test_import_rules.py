@@ -16,7 +16,7 @@ ONLY_IN = {
     "omegaconf": ("rllab.config", "rllab.train", "rllab.cli", "rllab.search"),
     "optuna": ("rllab.search",),
     "tensorboard": ("rllab.tracking.writers",),
-    "rich": ("rllab.tracking.console", "rllab.cli"),
+    "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.cli"),
 }
 """Libraries that have a room of their own."""
 

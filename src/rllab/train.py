@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ import hydra
 import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
@@ -57,31 +58,40 @@ def _train(cfg: DictConfig) -> float:
     from rllab import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
-    run = _load(cfg, hydra_config)
-    multirun = hydra_config.mode == RunMode.MULTIRUN
-    if multirun or hydra_config.run.dir != ".":  # Hydra chose the directory
-        run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-    if not multirun:
+    if hydra_config.mode == RunMode.MULTIRUN:
+        held = search.attach()
+        run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
+        return trial.run(_continued(run) if held else run, held)
+    with _bad_input_refused():  # here already: Hydra would print a line of its own
+        run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
-    held = search.attach()
-    if held is not None:
-        run = _continued(run)
-    return trial.run(run, held)
+        if hydra_config.run.dir != ".":  # Hydra was told the directory
+            run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
+        return trial.run(run)
 
 
 class CheckJobs(Callback):
     """Checks the jobs of a multirun before the first one starts, and before any directory is made."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        from rllab import trial  # noqa: PLC0415 - as in `_train`
-        from rllab.search.space import read_space  # noqa: PLC0415
+        from rllab.search.space import read_space  # noqa: PLC0415 - as in `_train`
 
         loader = GlobalHydra.instance().config_loader()
-        space = read_space(config, loader)
-        for words in space.probes():
-            job = loader.load_sweep_config(config, words)
-            fields = [str(key) for key in job if key != "hydra"]
-            trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+        with _bad_input_refused():  # Hydra would make a warning of it
+            space = read_space(config, loader)
+            try:
+                _check_jobs(config, loader, space.probes(jointly=True))
+            except _BAD_INPUT:  # a few values that do not go together are left to the search
+                _check_jobs(config, loader, space.probes())
+
+
+def _check_jobs(config: DictConfig, loader: ConfigLoader, jobs: Iterable[list[str]]) -> None:
+    from rllab import trial  # noqa: PLC0415 - as in `_train`
+
+    for words in jobs:
+        job = loader.load_sweep_config(config, words)
+        fields = [str(key) for key in job if key != "hydra"]
+        trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
 
 
 def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:

@@ -7,11 +7,17 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from omegaconf import open_dict
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
 
 _PIPE = 32768
 """Bytes that a pipe surely holds, so that writing never waits for a reader."""
@@ -20,9 +26,28 @@ _PIPE = 32768
 def main() -> None:
     """Run the job and answer with its `JobReturn`; what it prints goes to ``output.log`` in its directory."""
     descriptor = int(sys.argv[1])
-    sys.argv, pickled = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    try:
+        sys.argv, pickled = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    except EOFError:
+        sys.exit(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    hydra_context, config, task_function, singletons, words, number = pickle.loads(pickled)  # noqa: S301 - as above
+    try:
+        returned = _run(*pickle.loads(pickled))  # noqa: S301 - as above
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - run_job hands on SystemExit; Hydra refuses bad configs
+        returned = JobReturn(status=JobStatus.FAILED, _return_value=error)
+    if returned.status == JobStatus.FAILED:
+        traceback.print_exception(returned._return_value)  # noqa: SLF001 - the property raises
+    os.write(descriptor, _answer(returned))
+
+
+def _run(
+    hydra_context: HydraContext,
+    config: DictConfig,
+    task_function: TaskFunction,
+    singletons: dict[type, Any],
+    words: list[str],
+    number: int,
+) -> JobReturn:
     setup_globals()
     Singleton.set_state(singletons)
     job = hydra_context.config_loader.load_sweep_config(config, words)
@@ -30,24 +55,18 @@ def main() -> None:
         job.hydra.job.id = str(number)
         job.hydra.job.num = number
     _redirect_output(Path(job.hydra.sweep.dir) / job.hydra.sweep.subdir / "output.log")
-    try:
-        returned = run_job(
-            hydra_context=hydra_context,
-            task_function=task_function,
-            config=job,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-    except SystemExit as error:  # run_job hands on what is no Exception
-        returned = JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(str(error.code)))
-    if returned.status == JobStatus.FAILED:
-        sys.excepthook(type(returned._return_value), returned._return_value, returned._return_value.__traceback__)  # noqa: SLF001 - the property raises
-    os.write(descriptor, _answer(returned))
+    return run_job(
+        hydra_context=hydra_context,
+        task_function=task_function,
+        config=job,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
 
 
 def _answer(returned: JobReturn) -> bytes:
     """The part of a `JobReturn` that its reader cannot know."""
-    value = returned._return_value  # noqa: SLF001 - the property raises
+    value = returned._return_value  # noqa: SLF001 - as above
     answer = pickle.dumps(JobReturn(status=returned.status, _return_value=value))
     if len(answer) > _PIPE:
         too_large = RuntimeError(f"{type(value).__name__} too large to hand over: {str(value)[:200]}")

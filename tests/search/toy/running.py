@@ -1,0 +1,158 @@
+"""Searches over the toy as a person would start, stop and look at them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from rllab.search.storage import open_storage
+
+TOY = Path(__file__).with_name("toy.py")
+_MARK = "TOY_MARK"
+"""Environment variable by which the processes of one test are found, whoever their parent is now."""
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+class Toy:
+    """Runs toy.py in a directory of its own. `words` are those that every command has."""
+
+    def __init__(self, directory, *words, program=TOY):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.words = words
+        self.program = program
+
+    def start(self, *words, seconds=None, **environment):
+        """Start a search; its output goes to files, so that nobody has to read a pipe."""
+        marks = {_MARK: str(self.directory), "COLUMNS": "200"}
+        if seconds is not None:
+            marks["TOY_SECONDS"] = str(seconds)
+        with (self.directory / "out").open("a") as out, (self.directory / "err").open("a") as err:
+            return subprocess.Popen(
+                [sys.executable, str(self.program), *self.words, *words],
+                cwd=self.directory,
+                env=os.environ | marks | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,  # a process group of its own, as a terminal gives it
+            )
+
+    def run(self, *words, timeout=240, **options):
+        out, err = self.directory / "out", self.directory / "err"
+        before = [len(path.read_text()) if path.exists() else 0 for path in (out, err)]
+        began = time.monotonic()
+        process = self.start(*words, **options)
+        try:
+            process.wait(timeout)
+        finally:
+            process.kill()
+        texts = [path.read_text()[length:] for path, length in zip((out, err), before, strict=True)]
+        return Result(process.returncode, *texts, time.monotonic() - began)
+
+    def study(self, name="k", storage=None):
+        """The study as Optuna's own users see it."""
+        url = storage or f"sqlite:///{self.directory}/multirun/{name}/study.db"
+        return optuna.load_study(study_name=name, storage=open_storage(url))
+
+    def trials(self, name="k", storage=None):
+        return self.study(name, storage).get_trials()
+
+    def folder(self, number, name="k"):
+        return self.directory / "multirun" / name / str(number)
+
+    def lines(self, number, kind, name="k"):
+        """Lines of ``starts`` or ``ends`` of one trial, each with the time last."""
+        path = self.folder(number, name) / kind
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def processes(self):
+        """Every process that was started here and lives, however deep and whoever adopted it."""
+        return _processes({_MARK: str(self.directory)})
+
+
+def _processes(marks):
+    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (directory / "environ").read_bytes().split(b"\0")
+            ended = (directory / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            continue
+        if wanted <= set(environment) and not ended:
+            found.append(int(directory.name))
+    return found
+
+
+def wait_until(condition, seconds, what="it"):
+    """Seconds until a condition holds.
+
+    Raises:
+        TimeoutError: it did not within so many seconds.
+    """
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def interrupt(process, number=signal.SIGINT):
+    """Send a signal to the process group, as a terminal does with Ctrl-C; returns seconds until the process ended."""
+    began = time.monotonic()
+    os.killpg(process.pid, number)
+    process.wait(60)
+    return time.monotonic() - began
+
+
+def end_all(toy):
+    """Leave no process behind, whatever a test found."""
+    for pid in toy.processes():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def slot_use(trials, slots):
+    """Share of slot time that is busy between the first trial's start and the last one's."""
+    starts = sorted(trial.datetime_start for trial in trials)
+    window = (starts[-1] - starts[0]).total_seconds()
+    busy = sum(
+        (min(trial.datetime_complete, starts[-1]) - trial.datetime_start).total_seconds() for trial in trials
+    )
+    return busy / (slots * window)
+
+
+def check_exactly_once(toy, total, name="k", storage=None):
+    """Every trial has finished once, and none was started again after that."""
+    trials = toy.trials(name, storage)
+    assert [trial.number for trial in trials] == list(range(total))
+    assert all(trial.state.is_finished() for trial in trials), [trial.state.name for trial in trials]
+    for trial in trials:
+        ends = toy.lines(trial.number, "ends", name)
+        assert len(ends) <= 1
+        if trial.state != TrialState.FAIL:
+            assert toy.lines(trial.number, "frame", name) == [[str(trial.user_attrs["frame"])]]
+            assert max(float(line[-1]) for line in toy.lines(trial.number, "starts", name)) < (
+                trial.datetime_complete.timestamp()
+            )
+        assert all(earlier < later for earlier, later in pairwise(sorted(trial.intermediate_values)))
+    return trials
