@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rllab.search.report import ENDED, best_row, short_name
+from rllab.search.trials import ENDED, best_row, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

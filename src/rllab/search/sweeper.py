@@ -24,11 +24,13 @@ from rllab.search import report
 from rllab.search.console import SearchConsole
 from rllab.search.handle import TrialCancelled
 from rllab.search.identity import describe, study_name
+from rllab.search.pictures import write_pictures
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import Slot, make_slots
 from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
+from rllab.search.trials import best_row
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -231,11 +233,11 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def _write_results(self, rows: list[TrialRow]) -> None:
         report.write_trials(rows, self.directory / "trials.csv")
-        if best := report.best_row(rows):
+        if best := best_row(rows):
             groups, values = self._settings(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
             report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
-            report.write_pictures(self.study.study, self.directory)
+            write_pictures(self.study.study, self.directory)
             if self.meta.max_trial > 1:
                 report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
 
@@ -244,7 +246,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
         closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}
-        if report.best_row(rows):
+        if best_row(rows):
             closing |= {"train the best": self._best_command()}
         if self.meta.max_trial > 1 and not self.grid:
             closing |= {"more trials": f"the same command with meta.max_trial={2 * self.study.total}"}

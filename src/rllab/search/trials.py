@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
+ENDED = ("complete", "pruned", "failed")
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,18 @@ class TrialRow:
     """From its start to its end, or until now; 0 while it waits."""
     reason: str
     """Why it ended early; empty otherwise."""
+
+
+def best_row(rows: list[TrialRow]) -> TrialRow | None:
+    """The complete trial with the highest value; None without one."""
+    return next(iter(ranked([row for row in rows if row.state == "complete"])), None)
+
+
+def ranked(rows: list[TrialRow]) -> list[TrialRow]:
+    """The highest value first; nan ranks last."""
+    return sorted(rows, key=lambda row: -math.inf if math.isnan(row.value) else row.value, reverse=True)
+
+
+def short_name(field: str) -> str:
+    """A field as tables and pictures call it; most of a search's fields are the agent's."""
+    return field.removeprefix("agent.")
