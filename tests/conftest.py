@@ -1,6 +1,10 @@
-"""What several test files need: a config as a person would compose it, and one-thread torch."""
+"""What several test files need: a config and a command line as a person would type them, and one-thread torch."""
 
 import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -9,7 +13,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from rllab import config
+from command_line import PACKAGE, Result, assert_refused, everything_in
+from rllab import config, train
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,3 +36,72 @@ def load_config(tmp_path):
         return config.load(composed)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory):
+    """A directory with a package and presets of one's own, where nothing must be left behind."""
+    directory = tmp_path_factory.mktemp("workplace")
+    for name, text in PACKAGE.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return directory
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`command("meta.seed=3")` runs `python train.py meta.seed=3` in this process."""
+
+    def run(line):
+        monkeypatch.setattr(sys, "argv", ["train.py", *shlex.split(line)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # as main does: undone after the test
+        code = 0
+        try:
+            train.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+            if isinstance(code, str):  # as the interpreter does
+                sys.stderr.write(f"{code}\n")
+                code = 1
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(command, workplace, monkeypatch):
+    """`refused(words, line)` asserts that `python train.py WORDS` answers with this line and leaves nothing behind."""
+    monkeypatch.chdir(workplace)
+
+    def check(words, line):
+        before = everything_in(workplace)
+        assert_refused(command(words), line, workplace, before)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def process():
+    """`process(*words, cwd=...)` runs Python with these words."""
+
+    def run(*words, cwd, **environment):
+        done = subprocess.run(
+            [sys.executable, *map(str, words)],
+            cwd=cwd,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train_process(process, workplace):
+    """`train_process("meta.seed=3")` runs `python /path/of/train.py meta.seed=3` in the workplace."""
+    return lambda line: process(ROOT / "train.py", *shlex.split(line), cwd=workplace)

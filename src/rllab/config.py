@@ -271,6 +271,10 @@ _SAYINGS = (
         r"{0}: got several values, {1}; write one, or sweep over them with -m",
     ),
     (
+        r"Sweeping over Hydra's configuration is not supported : '(.+?)=(.*)'",
+        "{0}: got several values, {1}; write one",
+    ),
+    (
         r"does not support sweep type : (\w+)_SWEEP",
         "hydra/sweeper: got one that cannot sample from an {0}; write hydra/sweeper=rllab",
     ),
@@ -319,6 +323,9 @@ def _explain_syntax(override: str) -> str:
         return f"{name}: no value; write {name}=..."
     if call := re.fullmatch(r"linear\((.+),(.+)\)", value):
         return f"{name}: got {value!r}; write {name}=linear:{call[1].strip()}:{call[2].strip()}"
+    if re.fullmatch(r"\w+\(.*\)", value):
+        sweeps = "interval(0,1), tag(log,interval(1e-5,1e-2)), choice(a,b) or range(1,9)"
+        return f"{name}: got {value!r}, which cannot be read; write e.g. {sweeps}, with -m"
     return f"{name}: got {value!r}, which cannot be read; quote special characters, e.g. '{name}=\"a=b\"'"
 
 
@@ -332,7 +339,7 @@ def _explain_field(error: OmegaConfBaseException) -> str:
         siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else OmegaConf.create()
         if parent and not is_dataclass(OmegaConf.get_type(siblings)):
             return f"{name}: not set by the preset; write +{name}=... to add it"
-        known = [str(k) for k in siblings if k != "hydra"]
+        known = [str(k) for k in siblings if k not in ("hydra", "_target_")]
         for group in ("meta", "env", "agent") if not parent else ():
             if key in (OmegaConf.select(siblings, group) or {}):
                 return f"{name}: no such field; did you mean {group}.{key}?"

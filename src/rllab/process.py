@@ -10,7 +10,7 @@ from typing import Any
 
 def program(argv: list[str]) -> str:
     """How this program was called."""
-    return "python train.py" if argv[0].endswith(".py") else Path(argv[0]).name
+    return f"python {argv[0]}" if argv[0].endswith(".py") else Path(argv[0]).name
 
 
 @contextmanager

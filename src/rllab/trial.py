@@ -224,7 +224,7 @@ class Trial:
         """Tell the search the mean over sessions, on a grid of frames that does not depend on `env.num_envs`."""
         period = self.cfg.meta.log_frequency
         frame = self.clock.frame // period * period
-        if frame and search.report(frame, float(np.mean(self._scores()))) and not self.clock.finished:
+        if frame and search.report(frame, float(np.mean(self._scores())), last=self.clock.finished):
             self.clock.stop()
 
     def _eval_checkpoint(self) -> None:

@@ -6,19 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from command_line import assert_refused, everything_in
 from rllab.config import ConfigError
 
 META = (
-    "device, distributed, eval_frequency, log_frequency, max_session, max_trial, num_threads, resume, "
+    "device, distributed, eval_frequency, keep_trials, log_frequency, max_session, max_trial, num_threads, resume, "
     "rigorous_eval, search_resources, search_scheduler, seed"
 )
 FRAMES = "write a whole number of frames of at least 1, e.g."
 SCHEDULE = "write a number or linear:START:END, e.g. linear:1e-3:0"
 PRESET = "each group wants the name of one preset; write e.g. env=cartpole"
-NOT_YET = (
-    "meta.max_trial: got 16, but sampled search is not built yet; write meta.max_trial=1, and sweep a grid with "
-    "-m, e.g. -m agent.lr=1e-3,3e-4"
-)
 NOWHERE = "which this machine or torch does not have; write meta.device=cpu"
 
 REFUSED = {
@@ -134,22 +131,17 @@ REFUSED = {
     "--resolve": "The --resolve flag can only be used in conjunction with --cfg or --help",
     # what cannot be had
     "meta.distributed=shared": ("meta.distributed: got 'shared', which is not built yet; write meta.distributed=false"),
-    "meta=asha": NOT_YET,
     "meta.device=cuda:9": f"meta.device: got 'cuda:9', {NOWHERE}",
     "meta.device=tpu": f"meta.device: got 'tpu', {NOWHERE}",
     "meta.resume=my_conf": ("meta.resume: got 'my_conf', which is no run directory; write one that holds config.yaml"),
     "meta.resume=outputs/x agent.lr=1": ("meta.resume: got it together with agent.lr=1; write meta.resume=... alone"),
     # several jobs: all are checked before the first
-    "-m meta=asha": NOT_YET,
     "-m meta.max_sesion=1,2": "meta.max_sesion: no such field; did you mean meta.max_session?",
     "-m env=cartpole,acrobt": "env=acrobt: no such option; did you mean env=acrobot?",
     "-m meta.max_session=1,0": ("meta.max_session: got 0; write an integer of at least 1, e.g. meta.max_session=4"),
     "-m agent.lr=1e-3,fast": f"agent.lr: got 'fast'; {SCHEDULE}",
     "-m tuned=none,nome": "tuned=nome: no such option; did you mean tuned=none?",
     "-m env.id=CartPol-v1": ("env.id: got 'CartPol-v1', which is not registered; did you mean env.id=CartPole-v1?"),
-    "-m agent.lr=interval(1e-5,1e-2)": (
-        "sampling from an INTERVAL is not built yet; write values, e.g. -m agent.lr=1e-3,3e-4"
-    ),
 }
 """What a person types after `python train.py`, and the line that answers; * stands for any text."""
 
@@ -175,22 +167,9 @@ def _without_extras(monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def assert_refused(result, line, workplace, before):
-    pattern = re.escape(f"error: {line}\n".replace("{cwd}", str(workplace))).replace(r"\*", ".*")
-    assert re.fullmatch(pattern, result.err), result.err
-    assert (result.code, result.out) == (1, "")
-    assert everything_in(workplace) == before
-
-
-def everything_in(directory):
-    return {path for path in directory.rglob("*") if "__pycache__" not in path.parts}
-
-
 @pytest.mark.parametrize(("words", "line"), REFUSED.items(), ids=str)
-def test_bad_input_is_refused_in_one_line(words, line, command, workplace, monkeypatch, recwarn):
-    monkeypatch.chdir(workplace)
-    before = everything_in(workplace)
-    assert_refused(command(words), line, workplace, before)
+def test_bad_input_is_refused_in_one_line(words, line, refused, recwarn):
+    refused(words, line)
     assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
 
 

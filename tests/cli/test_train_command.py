@@ -1,6 +1,7 @@
 """What a person can ask of `python train.py`: the whole config, help, completion, a grid, presets of one's own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,14 +87,23 @@ def test_a_grid_trains_each_combination_in_a_directory_of_its_own(command, tmp_p
     monkeypatch.chdir(tmp_path)
     done = command("-m agent.lr=1e-3,3e-4 agent.num_steps=32 env.max_frame=500 meta=quick_dev")
     assert (done.code, done.err) == (0, "")
-    (sweep,) = tmp_path.glob("multirun/*/*")
-    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
+    (sweep,) = tmp_path.glob("multirun/*")
+    assert re.fullmatch("ppo_cartpole_[0-9a-f]{6}", sweep.name)
+    assert {path.name for path in sweep.iterdir()} >= {"0", "1", "study.db", "trials.csv", "best.yaml"}
     for job, lr in enumerate((1e-3, 3e-4)):
         saved = yaml.safe_load((sweep / str(job) / "config.yaml").read_text())
         assert (saved["agent"]["lr"], saved["env"]["max_frame"]) == (lr, 500)
         assert saved["run_dir"] == str(sweep / str(job))
         assert json.loads((sweep / str(job) / "trial.json").read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["multirun"]
+
+
+def test_hydras_own_sweeper_and_launcher_still_work(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("-m hydra/sweeper=basic hydra/launcher=basic meta.seed=0,1 env.max_frame=64 meta=quick_dev")
+    assert (done.code, done.err) == (0, "")
+    (sweep,) = tmp_path.glob("multirun/*")
+    assert [json.loads((sweep / job / "provenance.json").read_text())["seed"] for job in "01"] == [0, 1]
 
 
 def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):

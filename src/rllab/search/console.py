@@ -207,7 +207,9 @@ def _text(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.1f}" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.3g}" if 0 < abs(value) < 1 else f"{value:,.1f}"
 
 
 def _duration(seconds: float) -> str:

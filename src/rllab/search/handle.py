@@ -30,10 +30,10 @@ class TrialHandle:
         self.pruned = False
         self._trial()
 
-    def report(self, frame: int, value: float) -> bool:
+    def report(self, frame: int, value: float, *, last: bool = False) -> bool:
         """Report the score at a frame of the grid that all trials share; whether the trial should stop now.
 
-        A score that is nan (no episode has ended yet) is not reported.
+        A score that is nan (no episode has ended yet) is not reported; at the `last` frame nothing is left to stop.
 
         Raises:
             TrialCancelled: the search no longer waits for this job.
@@ -42,7 +42,7 @@ class TrialHandle:
         if math.isnan(value):
             return False
         self.storage.set_trial_intermediate_value(self.trial_id, frame, value)
-        if self.pruner.prune(self.study, self._trial()):
+        if not last and self.pruner.prune(self.study, self._trial()):
             self.pruned = True
             self._note(reason=f"{self._rule()} at frame {frame:,}")
         return self.pruned
@@ -55,13 +55,13 @@ class TrialHandle:
             TrialCancelled: as for `report`.
         """
         trial = self._trial()
+        self._note(frame=frame)
         if self.pruned:
             state, value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
         elif math.isfinite(score):
             state, value = TrialState.COMPLETE, score
         else:
             raise ValueError(f"the score is {score}: no episode ended, or training diverged")
-        self._note(frame=frame)
         try:
             self.storage.set_trial_state_values(self.trial_id, state, [value])
         except UpdateFinishedTrialError:

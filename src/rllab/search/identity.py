@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _FREE = ("run_dir", "meta.max_trial", "meta.keep_trials", "meta.search_resources", "meta.num_threads")
 """What may change from one start to the next."""
+_SHOWN = 4
+"""Differences that fit a line."""
 
 
 def describe(config: DictConfig, space: Space) -> dict[str, Any]:
@@ -33,9 +35,14 @@ def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> s
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The fields in which two searches differ, with both values."""
+    """The fields in which two searches differ, with both values; the first few of many."""
     names = [name for name in sorted(there | here) if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)
+    shown = [f"{name} is {_text(there.get(name))} there and {_text(here.get(name))} here" for name in names[:_SHOWN]]
+    return "; ".join([*shown, *([f"and {more} more"] if (more := len(names) - _SHOWN) > 0 else [])])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _flat(node: DictConfig, prefix: str = "") -> list[tuple[str, Any]]:

@@ -15,6 +15,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
+from rllab.search.options import check_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ class SearchSweeper(OptunaSweeper):
     """`hydra/sweeper=rllab`: hydra-optuna-sweeper with slots in place of batches, and with pruning."""
 
     def __init__(self, *, max_retries: int, patience: float, **options: Any) -> None:
+        check_options(max_retries=max_retries, patience=patience, **options)
         super().__init__(direction="maximize", custom_search_space=None, **options)
         from rllab.search.sweeper import SearchSweeperImpl  # noqa: PLC0415 - every run loads this module, few search
 

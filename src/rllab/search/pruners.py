@@ -24,7 +24,8 @@ class MedianPruner(BasePruner):
     """Stops a trial whose best value so far lies below the median of all others at the same frame.
 
     Optuna's own pruner of this name counts complete trials only, so that nothing is stopped before the first ones have
-    run to their end. The rule is that of Golovin et al. 2017, with every trial that has come this far.
+    run to their end. The rule is that of Golovin et al. 2017, with the others' values at that frame, which all trials
+    report, in place of their running averages.
     """
 
     def __init__(self, grace_period: int) -> None:
@@ -69,15 +70,17 @@ def check_scheduler(meta: MetaConfig, *, max_frame: int, grid: bool) -> dict[str
             f"meta.log_frequency: got {period}, so that no trial reports before its end at env.max_frame={max_frame}; "
             f"write at most {max(max_frame // 10, 1)}, or meta.search_scheduler.kind=none"
         )
-    grace = scheduler.grace_period
+    grace, tenth = scheduler.grace_period, math.ceil(max_frame / 10 / period) * period
     if grace is None:
-        tenth = max_frame / 10
-        return arguments | {"grace_period": math.ceil(tenth / period) * period}
-    if grace > max_frame:
-        raise ConfigError(f"{name}: got {grace}, above env.max_frame={max_frame}; write e.g. {name}={max_frame // 10}")
+        return arguments | {"grace_period": tenth}
+    if grace >= max_frame:
+        raise ConfigError(
+            f"{name}: got {grace}, so that no trial is stopped before its end at env.max_frame={max_frame}; "
+            f"write e.g. {name}={tenth}, or meta.search_scheduler.kind=none"
+        )
     if grace % period:
         raise ConfigError(
             f"{name}: got {grace}, which no log checkpoint meets (meta.log_frequency={period}); "
-            f"write {name}={math.ceil(grace / period) * period}"
+            f"write {name}={max(grace // period, 1) * period}"
         )
     return arguments | {"grace_period": grace}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rllab.config import ConfigError
@@ -34,25 +34,30 @@ def make_slots(resources: SearchResources, *, device: str, num_slots: int | None
     Raises:
         ConfigError: not one trial fits.
     """
-    return divide(resources, cpus=num_cpus(), gpus=visible_gpus() if device != "cpu" else None, num_slots=num_slots)
+    gpus = None if device.startswith("cpu") else visible_gpus()
+    if ":" not in device:
+        return divide(resources, cpus=num_cpus(), gpus=gpus, num_slots=num_slots)
+    # cuda:1 is all that the trials share, and a name that holds only while every GPU is visible
+    slots = divide(resources, cpus=num_cpus(), gpus=gpus and [device], num_slots=num_slots)
+    return [replace(slot, gpus=None) for slot in slots]
 
 
 def divide(resources: SearchResources, *, cpus: int, gpus: list[str] | None, num_slots: int | None) -> list[Slot]:
     """`make_slots` for given cores and GPUs; None for GPUs where none is used."""
     fit = math.floor(cpus / resources.cpu + 1e-9)
-    lacking = "cpu", resources.cpu, cpus, "cores"
+    lacking = "cpu", resources.cpu, cpus, "core"
     shared = 0
     if gpus and resources.gpu:
         # trials share a GPU only whole: at 0.4 two of them fit on each, not five on two
         shared = math.floor(1 / resources.gpu + 1e-9)
-        on_gpus = len(gpus) * shared if shared else math.floor(len(gpus) / math.ceil(resources.gpu) + 1e-9)
+        on_gpus = len(gpus) * shared if shared else len(gpus) // math.ceil(resources.gpu)
         if on_gpus < fit:
-            fit, lacking = on_gpus, ("gpu", resources.gpu, len(gpus), "GPUs")
+            fit, lacking = on_gpus, ("gpu", resources.gpu, len(gpus), "GPU")
     number = num_slots or fit
     if number < 1:
         name, want, have, unit = lacking
         raise ConfigError(
-            f"meta.search_resources.{name}: got {want:g}, but this machine has {have} {unit}; "
+            f"meta.search_resources.{name}: got {want:g}, but this machine has {have} {unit}{'s' * (have > 1)}; "
             f"write at most meta.search_resources.{name}={have}, or hydra.sweeper.n_jobs for another machine"
         )
     threads = max(1, int(resources.cpu))
@@ -80,4 +85,4 @@ def visible_gpus() -> list[str]:
 
     names = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
-    return names.split(",")[:count] if names else [str(index) for index in range(count)]
+    return [name.strip() for name in names.split(",")][:count] if names else [str(index) for index in range(count)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin
 
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 _MAX_CHECKED = 16
 """Jobs of a grid that are checked one by one before the first starts; each takes about 0.1 s."""
+_OF_THE_SEARCH = ("meta.max_trial", "meta.keep_trials", "meta.search_", "search", "run_dir")
+"""Fields that have one value for all trials."""
+_FRAMES = ("meta.log_frequency", "meta.eval_frequency", "env.max_frame")
+"""Fields that may be written as 1e6 and are whole numbers all the same."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,11 @@ def read_space(config: DictConfig, loader: ConfigLoader) -> Space:
     Raises:
         ConfigError: what cannot be sampled or enumerated, one line.
     """
-    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
-    words = [f"{name}={text}" for name, text in params.items()] + list(config.hydra.overrides.task)
+    words = [*_params(config), *config.hydra.overrides.task]
     grid = is_grid(config)
     space = Space([], {}, {}, {})
     fixed: dict[str, str] = {}
+    random.seed(config.meta.seed)  # shuffle(1,2,3) is the same on every start, as a search that goes on needs it
     for override in OverridesParser.create(loader).parse_overrides(words):
         word = str(override.input_line)
         name = override.key_or_group
@@ -97,18 +103,32 @@ def read_space(config: DictConfig, loader: ConfigLoader) -> Space:
         if not override.is_sweep_override():
             fixed[name] = word
             continue
+        text = word.partition("=")[2]
+        if name.startswith(_OF_THE_SEARCH):
+            raise ConfigError(f"{name}: got {text}, but all trials of a search share it; write one value")
         space.keys[name] = override.get_key_element()
-        space.texts[name] = word.partition("=")[2]
+        space.texts[name] = text
         if grid and override.is_interval_sweep():
             remedy = "write choices" if _is_grid_sampler(config) else "add a number of trials, e.g. meta.max_trial=16"
-            raise ConfigError(f"{name}: got {space.texts[name]}, from which a grid cannot be made; {remedy}")
-        space.distributions[name] = (
-            CategoricalDistribution(list(override.sweep_iterator(transformer=Transformer.encode)))  # type: ignore[arg-type] # encoded
-            if grid
-            else _distribution(override, space.texts[name], config, loader)
-        )
+            raise ConfigError(f"{name}: got {text}, from which a grid cannot be made; {remedy}")
+        space.distributions[name] = _choices(override, text) if grid else _distribution(override, text, config, loader)
     space.fixed.extend(fixed.values())
     return space
+
+
+def _params(config: DictConfig) -> list[str]:
+    """What a preset such as `search=ppo` samples, as words of the command line."""
+    node = OmegaConf.select(config, "hydra.sweeper.params") or OmegaConf.create()
+    params = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+    for name in params:
+        group, dot, _ = name.partition(".")
+        if dot and not name.startswith("+") and _annotation(config, name) is None:
+            chosen = config.hydra.runtime.choices.get
+            raise ConfigError(
+                f"search={chosen('search')}: samples {name}, which {group}={chosen(group)} does not have; "
+                f"write another search, or another {group}"
+            )
+    return [f"{name}={text if isinstance(text, str) else Transformer.str(text)}" for name, text in params.items()]
 
 
 def is_grid(config: DictConfig) -> bool:
@@ -121,25 +141,37 @@ def _is_grid_sampler(config: DictConfig) -> bool:
     return str(target).endswith(".GridSampler")
 
 
+def _choices(override: Override, text: str) -> CategoricalDistribution:
+    """The values of choices, or of a range, as Hydra reads them back: numbers and truth values, the rest as text."""
+    if isinstance(value := override.value(), RangeSweep):
+        _check_range(override.key_or_group, text, value)
+    choices = override.sweep_iterator(lambda x: x if isinstance(x, (int, float)) else Transformer.str(x))
+    if not (listed := list(choices)):
+        raise ConfigError(f"{override.key_or_group}: got {text}, which matches nothing; write glob(*)")
+    return CategoricalDistribution(listed)  # type: ignore[arg-type] # neither lists nor dicts are left
+
+
 def _distribution(override: Override, text: str, config: DictConfig, loader: ConfigLoader) -> BaseDistribution:
     """Optuna's distribution for one sampled field, of the field's own type."""
     name, value = override.key_or_group, override.value()
+    if override.is_choice_sweep():
+        return _choices(override, text)
+    options = loader.get_group_options(name, ObjectType.CONFIG)
+    annotation = str if options else _annotation(config, name)
+    kinds = set(get_args(annotation)) if get_origin(annotation) is Union else {annotation}
+    if not kinds & {int, float, Any, None}:
+        example = ",".join(options[:2]) or _two_values(annotation)
+        raise ConfigError(f"{name}: got {text}, but it is no number; write choices, e.g. {name}={example}")
     if isinstance(value, IntervalSweep):
         _check_interval(name, text, value)
-    try:
-        distribution: BaseDistribution = create_optuna_distribution_from_override(override)
-    except ValueError as error:
-        raise ConfigError(f"{name}: got {text}: {error}") from None
-    if isinstance(distribution, CategoricalDistribution):
+    elif isinstance(value, RangeSweep):
+        _check_range(name, text, value)
+    distribution: BaseDistribution = create_optuna_distribution_from_override(override)
+    if isinstance(distribution, CategoricalDistribution) or kinds & {Any, None}:
         return distribution
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    kinds = {str} if loader.get_group_options(name) else _kinds(config, name)
-    if kinds is None:
-        return distribution
-    if not kinds & {int, float}:
-        raise ConfigError(f"{name}: got {text}, but it is no number; write choices, e.g. {name}=a,b")
     low, high, log = distribution.low, distribution.high, distribution.log
-    if float in kinds:  # interval(0,1) of a number is every number between, not 0 or 1
+    if float in kinds and name not in _FRAMES:  # interval(0,1) of a number is every number between, not 0 or 1
         interval = isinstance(value, IntervalSweep)
         return FloatDistribution(float(low), float(high), log=log) if interval else distribution
     if isinstance(distribution, FloatDistribution):
@@ -154,23 +186,48 @@ def _check_interval(name: str, text: str, interval: IntervalSweep) -> None:
     assert low is not None
     assert high is not None
     if unknown := set(interval.tags) - {"log"}:
-        raise ConfigError(f"{name}: got {text}, with the tag {min(unknown)!r}; write tag(log,interval({low},{high}))")
+        remedy = f"tag(log,interval({_typed(low)},{_typed(high)}))"
+        raise ConfigError(f"{name}: got {text}, with the tag {min(unknown)!r}; write {remedy}, or no tag")
+    if not math.isfinite(high - low):
+        raise ConfigError(f"{name}: got {text}, whose ends are not finite; write two numbers, e.g. interval(0,1)")
     if low > high:
-        raise ConfigError(f"{name}: got {text}, whose low is above its high; write interval({high},{low})")
-    if "log" in interval.tags and low <= 0:
-        raise ConfigError(f"{name}: got {text}, but a logarithm needs numbers above 0; write e.g. 1e-5 for the low")
+        remedy = f"interval({_typed(high)},{_typed(low)})"
+        remedy = f"tag(log,{remedy})" if interval.tags else remedy
+        raise ConfigError(f"{name}: got {text}, whose low is above its high; write {remedy}")
+    if interval.tags and low <= 0:
+        remedy = f"tag(log,interval({_typed(1 if high > 1 and high % 1 == 0 else high / 1000)},{_typed(high)}))"
+        raise ConfigError(f"{name}: got {text}, but a logarithm needs a low above 0; write e.g. {remedy}")
 
 
-def _kinds(config: DictConfig, name: str) -> set[Any] | None:
-    """The types that a field may have by the schema, int and float among them; None where no schema says."""
+def _check_range(name: str, text: str, values: RangeSweep) -> None:
+    assert values.start is not None
+    assert values.stop is not None
+    if (float(values.stop) - float(values.start)) * float(values.step) <= 0:
+        raise ConfigError(
+            f"{name}: got {text}, which is empty; write range(low,high,step), e.g. range(1,4,1) for 1,2,3"
+        )
+
+
+def _typed(number: float) -> str:
+    """A number as a person types it."""
+    short = f"{number:g}".replace("e-0", "e-").replace("e+0", "e")
+    return short if float(short) == number else str(number)
+
+
+def _annotation(config: DictConfig, name: str) -> Any:
+    """The type of a field by the schema, Any where the schema does not say; None where there is no such field."""
     *parents, key = name.split(".")
     node: Any = config
     for parent in parents:
         node = node.get(parent) if isinstance(node, DictConfig) and parent in node else None
     child = node._get_node(key) if isinstance(node, DictConfig) and key in node else None  # noqa: SLF001 - keeps the type
-    annotation = child._metadata.ref_type if child is not None else Any  # noqa: SLF001 - the public way resolves it
-    if annotation is Any:
-        return None
-    if get_origin(annotation) is Union:
-        return set(get_args(annotation))
-    return {str} if get_origin(annotation) is Literal else {annotation}
+    return child._metadata.ref_type if child is not None else None  # noqa: SLF001 - the public way resolves it
+
+
+def _two_values(annotation: Any) -> str:
+    """Choices that such a field could have."""
+    if get_origin(annotation) is Literal:
+        return ",".join(str(value).lower() for value in get_args(annotation)[:2])
+    return {bool: "true,false", list: "[64,64],[128,128]", dict: "{a:1},{a:2}"}.get(
+        get_origin(annotation) or annotation, "a,b"
+    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from rllab.config import ConfigError
 
@@ -18,18 +19,28 @@ _PATIENCE = 60
 """Seconds that a process waits for others to let go of an SQLite file."""
 _CONNECT = 5
 """Seconds after which a database server counts as unreachable."""
+_FIELD = "hydra.sweeper.storage"
+_FILES = ("sqlite", "journal")
+"""Schemes of URLs that name a file."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def resolve_url(url: str | None, directory: Path) -> str:
-    """The URL as every process of the search can use it, from any working directory."""
+    """The URL as every process of the search can use it, from any working directory.
+
+    Raises:
+        ConfigError: it names nothing that several processes can use.
+    """
     if url is None:
         return f"sqlite:///{(directory / 'study.db').resolve()}"
     scheme, _, rest = url.partition("://")
-    if scheme in ("sqlite", "journal") and not rest.startswith("//"):
-        return f"{scheme}:///{Path(rest.removeprefix('/')).resolve()}"
+    if scheme in _FILES and not rest.startswith("//"):
+        name = rest.removeprefix("/")
+        if name in ("", ":memory:"):
+            raise ConfigError(f"{_FIELD}: got {url!r}, which no other process can see; write {scheme}:///study.db")
+        return f"{scheme}:///{Path(name).resolve()}"
     if scheme in ("postgresql", "postgres"):
         return f"postgresql+psycopg://{rest}"
     return url
@@ -43,13 +54,13 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
         create: make the tables where there are none; several processes that do this at once get in each other's way.
 
     Raises:
-        ConfigError: it cannot be reached.
+        ConfigError: it cannot be used.
     """
     scheme, _, rest = url.partition("://")
     path = Path(rest.removeprefix("/"))
-    if create and scheme in ("sqlite", "journal"):
-        path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if create and scheme in _FILES:
+            path.parent.mkdir(parents=True, exist_ok=True)
         if scheme == "journal":
             return JournalStorage(JournalFileBackend(str(path)))
         arguments: dict[str, Any] = {}
@@ -58,25 +69,25 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
         elif scheme.startswith("postgresql"):
             arguments = {"connect_args": {"connect_timeout": _CONNECT}, "pool_pre_ping": True}
         return RDBStorage(url, arguments, skip_compatibility_check=not create, skip_table_creation=not create)
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"hydra.sweeper.storage: got {public(url)!r}, {_why(error)}") from None
+    except (SQLAlchemyError, StorageInternalError, ImportError, OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"{_FIELD}: got {public(url)!r}, {_why(error, is_file=scheme in _FILES)}") from None
 
 
 def public(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return url if url.startswith("journal:") else make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    """The URL as a person types it, without its password."""
+    if url.startswith(_FILES):
         return url
+    return re.sub(r"^(.*?:/+[^:@/]*):.*@", r"\1:***@", url.replace("+psycopg:", ":", 1))
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
-        extra = "pip install 'rllab[postgresql]'" if "psycopg" in str(cause) else "install its driver"
-        return f"whose driver is not installed; {extra}"
-    if isinstance(error, (ArgumentError, NoSuchModuleError)):
+def _why(error: Exception, *, is_file: bool) -> str:
+    cause = error.__cause__ or error
+    if isinstance(cause, ImportError):
+        remedy = "pip install 'rllab[postgresql]'" if cause.name == "psycopg" else "install it"
+        return f"whose driver is missing ({cause}); {remedy}"
+    if isinstance(error, ArgumentError):
         return "which is no storage; write sqlite:///study.db, journal:///study.log or postgresql://user@host/name"
-    original = getattr(error, "orig", None) or error.__cause__ or error
-    reason = " ".join(str(getattr(original, "orig", None) or original).split())
-    return f"which cannot be reached ({reason[:200]}); start it, or leave the field out to use SQLite"
+    text = str(getattr(cause, "orig", None) or cause).strip()
+    reason = re.sub(r"^\[Errno \d+\] ", "", text.partition("\n")[0])[:200]
+    remedy = "write another file" if is_file else "start it, or leave the field out to use SQLite"
+    return f"which cannot be {'used' if is_file else 'reached'} ({reason}); {remedy}"

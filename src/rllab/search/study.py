@@ -182,6 +182,7 @@ class SharedStudy:
 
     def close(self) -> None:
         self.lock.release()
+        (self.locks / f"{self.id}.lock").unlink(missing_ok=True)  # nothing that it ran is left running
 
     def _note(self, trial_id: int, **attributes: object) -> None:
         for name, value in attributes.items():

@@ -18,7 +18,6 @@ from optuna.samplers import BaseSampler
 
 from rllab import search
 from rllab.config import ConfigError, MetaConfig
-from rllab.functional.checks import require
 from rllab.process import program, stopping_on_signals
 from rllab.search import report
 from rllab.search.console import SearchConsole
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.25
 """Seconds between two looks at the study."""
-_COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id")
+_COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id", "env.max_frame")
 """Fields that trials must have in common if one is to be stopped because of the others."""
 
 
@@ -61,12 +60,6 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         super().__init__(**options)
         self.max_retries = max_retries
         self.patience = patience
-        for name, low in (("n_jobs", 1), ("max_retries", 0), ("patience", 1)):
-            value = getattr(self, name)
-            valid = (value is None and name == "n_jobs") or (isinstance(value, (int, float)) and value >= low)
-            require(valid, f"hydra.sweeper.{name}", value, write=f"a number of at least {low}")
-        rate = self.max_failure_rate
-        require(0 <= rate <= 1, "hydra.sweeper.max_failure_rate", rate, write="a share from 0 to 1, e.g. 0.5")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Read and check everything that can be wrong, and name the study: the directories of the jobs follow from it.
@@ -93,10 +86,10 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                     "write one value, or meta.search_scheduler.kind=none"
                 )
         self.slots = make_slots(meta.search_resources, device=meta.device, num_slots=self.n_jobs)
-        in_process = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
-        if in_process:
+        launcher = str(config.hydra.launcher._target_)
+        if launcher.endswith(".BasicLauncher"):  # all in this process, one after the other
             self.slots = self.slots[:1]
-        self.live = str(config.hydra.launcher._target_).startswith("rllab.")
+        self.live = launcher.startswith("rllab.")  # the jobs of others print into the table
         self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
         if self.study_name is None:
             chosen = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
@@ -147,7 +140,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             title, total=self.study.total, slots=len(self.slots), max_frame=self.max_frame, live=self.live
         )
         console.message(f"{title}: {self._plan()} -> {self.directory}")
-        console.message(f"watch it with: optuna-dashboard {shlex.quote(self._shown_url())}")
+        console.message(f"watch it with: optuna-dashboard {shlex.quote(self._shown_storage())}")
         ended: SimpleQueue[tuple[Job, str] | None] = SimpleQueue()
         running: list[Job] = []
         free = list(self.slots)
@@ -228,8 +221,11 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             pruning = f", {self.scheduler['kind']} pruning from frame {self.scheduler['grace_period']:,}"
         return f"{self.study.total} trials ({how}{pruning}), {slots}"
 
-    def _shown_url(self) -> str:
-        return f"sqlite:///{self.directory / 'study.db'}" if self.storage is None else public(self.url)
+    def _shown_storage(self) -> str:
+        """The study's storage as optuna-dashboard wants it: a journal by its path."""
+        if self.storage is None:
+            return f"sqlite:///{self.directory / 'study.db'}"
+        return self.url.removeprefix("journal:///") if self.url.startswith("journal:") else public(self.url)
 
     def _write_results(self, rows: list[TrialRow]) -> None:
         report.write_trials(rows, self.directory / "trials.csv")
@@ -242,7 +238,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                 report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
 
     def _best_command(self) -> str:
-        return f"{program(sys.argv)} -cd {shlex.quote(str(self.directory))} -cn best meta=standard"
+        """Trains the best configuration on seeds that the search has not seen."""
+        directory = shlex.quote(str(self.directory))
+        return f"{program(sys.argv)} -cd {directory} -cn best meta=standard meta.seed={self.meta.seed + 1}"
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
         closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}

@@ -1,11 +1,11 @@
 """Searches over the toy as a person would start, stop and look at them."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,11 +37,13 @@ class Toy:
         self.words = words
         self.program = program
 
-    def start(self, *words, seconds=None, **environment):
+    def start(self, *words, seconds=None, pictures=False, **environment):
         """Start a search; its output goes to files, so that nobody has to read a pipe."""
         marks = {_MARK: str(self.directory), "COLUMNS": "200"}
         if seconds is not None:
             marks["TOY_SECONDS"] = str(seconds)
+        if not pictures:
+            marks["TOY_NO_PICTURES"] = "1"
         with (self.directory / "out").open("a") as out, (self.directory / "err").open("a") as err:
             return subprocess.Popen(
                 [sys.executable, str(self.program), *self.words, *words],
@@ -125,19 +127,54 @@ def interrupt(process, number=signal.SIGINT):
 def end_all(toy):
     """Leave no process behind, whatever a test found."""
     for pid in toy.processes():
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+
+
+def kill_at_random(toy, kills, rng):
+    """Run a search to its end through random SIGKILLs, of the sweeper or of a trial; returns how many of each.
+
+    Raises:
+        TimeoutError: a process of a killed sweeper lived on.
+    """
+    killed = {"sweeper": 0, "trial": 0}
+    while True:
+        process = toy.start(seconds=1)
+        while process.poll() is None and sum(killed.values()) < kills:
+            while process.poll() is None and not _jobs(toy, process):
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 2.5))
+            jobs = _jobs(toy, process)
+            if rng.random() < 0.5 and jobs:
+                with suppress(ProcessLookupError):
+                    os.kill(rng.choice(jobs), signal.SIGKILL)
+                    killed["trial"] += 1
+            elif process.poll() is None:
+                process.kill()
+                process.wait()
+                killed["sweeper"] += 1
+                wait_until(lambda: not toy.processes(), 3, "processes gone")
+        if process.wait(300) != -signal.SIGKILL:
+            assert process.returncode == 0, (toy.directory / "err").read_text()
+            return killed
+
+
+def _jobs(toy, sweeper):
+    """Processes of trials, each of which leads its own group."""
+    return [pid for pid in toy.processes() if pid != sweeper.pid and _leads(pid)]
+
+
+def _leads(pid):
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid) == pid
+    return False
 
 
 def slot_use(trials, slots):
     """Share of slot time that is busy between the first trial's start and the last one's."""
     starts = sorted(trial.datetime_start for trial in trials)
     window = (starts[-1] - starts[0]).total_seconds()
-    busy = sum(
-        (min(trial.datetime_complete, starts[-1]) - trial.datetime_start).total_seconds() for trial in trials
-    )
+    busy = sum((min(trial.datetime_complete, starts[-1]) - trial.datetime_start).total_seconds() for trial in trials)
     return busy / (slots * window)
 
 

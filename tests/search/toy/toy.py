@@ -1,7 +1,8 @@
 """An objective that trains nothing, searched through rllab's own command line: python toy.py -m meta.max_trial=8 ...
 
 Each trial reports `x` times the share of the budget that is done, on each log checkpoint; what else it does, its
-fields say. TOY_SECONDS makes trials longer or shorter than their config says, so that one search can be both.
+fields say. TOY_SECONDS makes trials longer or shorter than their config says, so that one search can be both, and
+TOY_NO_PICTURES makes searches shorter.
 """
 
 import os
@@ -34,16 +35,16 @@ Plugins.instance().register(Presets)
 ConfigStore.instance().store(name="schema", node=config._schema(config.RunConfig), replace=True)
 
 
-@hydra.main(config_path=".", config_name="config")
+@hydra.main(config_path=str(Path(__file__).parent), config_name="config")
 def main(cfg):
     agent = cfg.agent
     directory = Path(HydraConfig.get().runtime.output_dir)
     held = search.attach()
     if held is None:
-        print(f"one run: x={agent.x}")
+        sys.stdout.write(f"one run: x={agent.x}\n")
         return agent.x
     note(directory / "starts", os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES"), cfg.meta.num_threads)
-    print(f"trial {HydraConfig.get().job.num}: x={agent.x}", flush=True)
+    sys.stdout.write(f"trial {HydraConfig.get().job.num}: x={agent.x}\n")
     (directory / "checkpoints").mkdir(exist_ok=True)
     (directory / "checkpoints" / "model").touch()
     if agent.child:  # as an env in a process of its own
@@ -57,11 +58,19 @@ def main(cfg):
         if frame == agent.at:
             trouble(agent.trouble)
         save(last, str(frame))
-        if held.report(frame, agent.x * frame / cfg.env.max_frame) and frame < cfg.env.max_frame:
+        if held.report(frame, agent.x * frame / cfg.env.max_frame, last=frame >= cfg.env.max_frame):
             break
     held.finish(float("nan") if agent.trouble == "diverge" else agent.x, frame)
     note(directory / "ends", os.getpid())
     return agent.x
+
+
+def no_pictures():
+    """They take as long as a small search."""
+    from rllab.search import sweeper
+
+    assert sweeper.write_pictures
+    sweeper.write_pictures = lambda *_: []
 
 
 def note(path, *words):
@@ -86,5 +95,7 @@ def trouble(kind):
 
 
 if __name__ == "__main__":
+    if "TOY_NO_PICTURES" in os.environ and "-m" in sys.argv:
+        no_pictures()
     with _bad_input_refused():
         main()
