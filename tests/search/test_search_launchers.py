@@ -25,15 +25,13 @@ WORDS = {
     ],
 }
 """What each launcher is told; Ray would run a task three times more when its process is killed."""
-GOES_ON = ("process", "basic", "submitit_local", "ray")
-"""Launchers under which no trial suffers from the death of another; joblib has one pool of processes for all."""
 
 
-def slow(*names):
-    return [
-        pytest.param(name, marks=pytest.mark.slow if name in {"joblib", "submitit_local", "ray"} else ())
-        for name in names
-    ]
+SLOW = {"joblib", "submitit_local", "ray"}
+
+
+def some(*names):
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def make_toy(tmp_path):
                 shutil.rmtree(word.partition("=")[2], ignore_errors=True)
 
 
-@pytest.mark.parametrize("launcher", slow("basic", "joblib", "submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
 def test_pruned_search(make_toy, launcher):
     grid = ["hydra/sweeper/sampler=grid", "agent.x=1,0.9,0.8,0.2,0.1", "meta.max_trial=5"]
     toy = make_toy(launcher, *grid, "meta.search_scheduler.kind=asha")
@@ -74,7 +72,7 @@ def test_pruned_search(make_toy, launcher):
     wait_until(lambda: not toy.processes(), 5, "processes gone")
 
 
-@pytest.mark.parametrize("launcher", slow("basic", "joblib", "submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
 def test_crash_is_one_trial_failed(make_toy, launcher):
     toy = make_toy(launcher, "agent.trouble=none,crash,diverge,none", "hydra.sweeper.max_failure_rate=0.5")
     result = toy.run()
@@ -85,7 +83,7 @@ def test_crash_is_one_trial_failed(make_toy, launcher):
     assert trials[2].user_attrs["reason"].startswith("ValueError: the score is nan")
 
 
-@pytest.mark.parametrize("launcher", slow("submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("submitit_local", "ray"))
 def test_kill_is_one_trial_failed(make_toy, launcher):
     """Not with basic, whose jobs are the sweeper, nor with joblib, whose pool breaks."""
     toy = make_toy(launcher, "agent.trouble=none,kill,none", "hydra.sweeper.max_failure_rate=0.5")
@@ -96,7 +94,7 @@ def test_kill_is_one_trial_failed(make_toy, launcher):
     LOG.info("%s: %s", launcher, trials[1].user_attrs["reason"])
 
 
-@pytest.mark.parametrize("launcher", slow("basic", "joblib", "submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
 def test_stopped_and_killed_search_goes_on(make_toy, launcher):
     toy = make_toy(launcher, "agent.x=0.1,0.2")
     started = 0

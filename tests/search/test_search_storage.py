@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from rllab.config import ConfigError
 from rllab.search import storage
@@ -61,6 +62,52 @@ def test_what_only_others_make_is_missed(tmp_path):
     with pytest.raises(ConfigError, match=r"which cannot be used \(unable to open database file\)"):
         open_storage(resolve_url("sqlite:///a/study.db", tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+class TestTablesThatOthersMakeAtTheSameTime:
+    @pytest.fixture
+    def attempts(self, monkeypatch):
+        """`attempts(error, times)` lets the database fail so many times; the list grows with each attempt."""
+        made = []
+
+        def fail(error, times):
+            def connect(url, arguments):
+                made.append(url)
+                if len(made) <= times:
+                    raise error
+                return "storage"
+
+            monkeypatch.setattr(storage, "RDBStorage", connect)
+            monkeypatch.setattr(storage, "_PAUSE", 0)
+            return made
+
+        return fail
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: alembic_version.version_num")),
+            ProgrammingError("CREATE", {}, Exception("doppelte Relation")),
+            OperationalError("CREATE", {}, Exception("table studies already exists")),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_are_waited_for(self, error, attempts):
+        made = attempts(error, 2)
+        assert open_storage("sqlite:////tmp/study.db", create=True) == "storage"
+        assert len(made) == 3
+
+    def test_are_not_waited_for_without_end(self, attempts):
+        made = attempts(IntegrityError("INSERT", {}, Exception("duplicate key")), 1000)
+        with pytest.raises(ConfigError, match="duplicate key"):
+            open_storage("sqlite:////tmp/study.db", create=True)
+        assert len(made) == storage._ATTEMPTS
+
+    def test_are_not_to_blame_for_a_server_that_is_not_there(self, attempts):
+        made = attempts(OperationalError("SELECT", {}, Exception("Connection refused")), 1000)
+        with pytest.raises(ConfigError, match="Connection refused"):
+            open_storage("postgresql+psycopg://host/name", create=True)
+        assert len(made) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from rllab.config import ConfigError
 
@@ -19,6 +20,8 @@ _PATIENCE = 60
 """Seconds that a process waits for others to let go of an SQLite file."""
 _CONNECT = 5
 """Seconds after which a database server counts as unreachable."""
+_ATTEMPTS, _PAUSE = 10, 0.2
+"""How often tables are made that other processes make at the same time, and the seconds between."""
 _FIELD = "hydra.sweeper.storage"
 _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
@@ -51,7 +54,7 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
 
     Args:
         url: ``sqlite:////path``, ``journal:////path``, ``postgresql+psycopg://...`` or another one of SQLAlchemy's.
-        create: make the tables where there are none; several processes that do this at once get in each other's way.
+        create: make what is not there yet.
 
     Raises:
         ConfigError: it cannot be used.
@@ -68,9 +71,24 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
             arguments = {"connect_args": {"timeout": _PATIENCE}}
         elif scheme.startswith("postgresql"):
             arguments = {"connect_args": {"connect_timeout": _CONNECT}, "pool_pre_ping": True}
-        return RDBStorage(url, arguments, skip_compatibility_check=not create, skip_table_creation=not create)
+        if create:
+            return _with_tables(url, arguments)
+        return RDBStorage(url, arguments, skip_compatibility_check=True, skip_table_creation=True)
     except (SQLAlchemyError, StorageInternalError, ImportError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{_FIELD}: got {public(url)!r}, {_why(error, is_file=scheme in _FILES)}") from None
+
+
+def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:
+    """Make the tables where there are none; another process may be at it too, which the database calls an error."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return RDBStorage(url, arguments)
+        except SQLAlchemyError as error:
+            clash = isinstance(error, (IntegrityError, ProgrammingError)) or "already exists" in str(error)
+            if not (clash and left):
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError
 
 
 def public(url: str) -> str:

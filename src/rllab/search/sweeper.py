@@ -90,6 +90,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         if launcher.endswith(".BasicLauncher"):  # all in this process, one after the other
             self.slots = self.slots[:1]
         self.live = launcher.startswith("rllab.")  # the jobs of others print into the table
+        self.ray = config.hydra.launcher.ray.init if launcher.endswith(".RayLauncher") else None
         self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
         if self.study_name is None:
             chosen = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
@@ -111,6 +112,10 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
         """
         storage = open_storage(self.url, create=True)
+        if self.ray is not None:  # starts in the main thread only; the slots' threads find it running
+            from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray  # noqa: PLC0415 - an extra
+
+            start_ray(self.ray)
         sampler: BaseSampler = self.sampler
         total = self.n_trials
         if self.grid:

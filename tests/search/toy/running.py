@@ -84,22 +84,19 @@ class Toy:
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
     def processes(self):
-        """Every process that was started here and lives, however deep and whoever adopted it."""
-        return _processes({_MARK: str(self.directory)})
-
-
-def _processes(marks):
-    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
-    found = []
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (directory / "environ").read_bytes().split(b"\0")
-            ended = (directory / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-        except OSError:
-            continue
-        if wanted <= set(environment) and not ended:
-            found.append(int(directory.name))
-    return found
+        """Every process that was started here and lives, however deep and whoever adopted it (Linux only)."""
+        mark = f"{_MARK}={self.directory}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended, or is another user's
+                ended = (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+                # the directory as well: some write their title over their environment
+                ours = mark in (process / "environ").read_bytes().split(b"\0") or (
+                    (process / "cwd").readlink() == self.directory
+                )
+                if ours and not ended:
+                    found.append(int(process.name))
+        return found
 
 
 def wait_until(condition, seconds, what="it"):
