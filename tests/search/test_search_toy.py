@@ -171,29 +171,23 @@ def test_too_many_failures_end_the_search_at_once(make_toy):
     assert not (toy.folder(2) / "starts").exists()
 
 
-@pytest.mark.parametrize(
-    ("kind", "launcher", "reason"),
-    [("median", "process", "below the median at frame 300"), ("asha", "basic", "not in the best 1/2 at frame 300")],
-)
-def test_bad_trials_are_pruned_and_free_their_slot(make_toy, kind, launcher, reason):
+def test_bad_trials_are_pruned_and_free_their_slot(make_toy):
     """The last two are bad, whatever the others have reported when they come to the frame."""
-    scheduler = f"meta.search_scheduler={{kind:{kind},grace_period:300,reduction_factor:2}}"
+    scheduler = "meta.search_scheduler={kind:median,grace_period:300}"
     toy = make_toy("-m", "hydra/sweeper/sampler=grid", "agent.x=1,0.9,0.8,0.7,0.2,0.1", scheduler, K)
-    result = toy.run("meta.max_trial=6", "hydra.sweeper.n_jobs=2", f"hydra/launcher={launcher}", seconds=1)
+    result = toy.run("meta.max_trial=6", "hydra.sweeper.n_jobs=2", seconds=1)
     assert result.code == 0, result.err
     trials = check_exactly_once(toy, 6)
     assert trials[0].state == TrialState.COMPLETE
     for trial, row in list(zip(trials, table(toy), strict=True))[4:]:
         assert trial.state == TrialState.PRUNED
-        assert row["reason"] == reason
-        assert row["frames"] == "300"
+        assert (row["reason"], row["frames"]) == ("below the median at frame 300", "300")
         assert trial.value == pytest.approx(0.3 * float(trial.params["agent.x"]))
         assert len(toy.lines(trial.number, "ends")) == 1
     saved = sum(1000 - int(row["frames"]) for row in table(toy))
     assert f"{saved:,}" in result.out
-    assert f"{kind} pruning from frame 300" in result.out
-    if launcher == "process":
-        assert slot_use(trials, 2) > 0.6
+    assert "median pruning from frame 300" in result.out
+    assert slot_use(trials, 2) > 0.6
 
 
 @pytest.fixture(scope="module")
@@ -261,11 +255,8 @@ def kill_study(make_toy, trials, kills, seed):
     assert len(failed) <= killed["trial"]
     assert sum(killed.values()) == kills
     assert toy.processes() == []
-    LOG.info(
-        "%s %s",
-        Counter(trial.state.name for trial in ended),
-        Counter(len(toy.lines(n, "starts")) for n in range(trials)),
-    )
+    starts = Counter(len(toy.lines(number, "starts")) for number in range(trials))
+    LOG.info("killed %s; ended %s; starts %s", killed, Counter(trial.state.name for trial in ended), dict(starts))
 
 
 def test_few_random_kills(make_toy):
@@ -322,7 +313,7 @@ def test_sweeper_that_was_cut_off_does_not_disturb_who_took_over(make_toy, tmp_p
 def test_two_sweepers_share_a_study(make_toy):
     """Started at the same moment, in one directory: each trial is run once, by one of them."""
     toy = make_toy("-m", SPACE, "meta.max_trial=6", "hydra/launcher=basic", K)
-    sweepers = [toy.start(seconds=1) for _ in range(2)]
+    sweepers = [toy.start(seconds=0.6) for _ in range(2)]
     assert [sweeper.wait(120) for sweeper in sweepers] == [0, 0], (toy.directory / "err").read_text()
     trials = check_exactly_once(toy, 6)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6
@@ -333,10 +324,10 @@ def test_two_sweepers_share_a_study(make_toy):
 
 def test_slots_stay_busy_with_unequal_trials(make_toy):
     """`python -m benchmarks.search` has the strict figure: machines are noisy."""
-    toy = make_toy("-m", "agent.seconds=3,0,0.1,0.2,3.1,0.3", "hydra.sweeper.n_jobs=2", K)
+    toy = make_toy("-m", "agent.seconds=2,0,0.1,2.1,0.2", "hydra.sweeper.n_jobs=2", K)
     result = toy.run()
     assert result.code == 0, result.err
-    use = slot_use(check_exactly_once(toy, 6), 2)
+    use = slot_use(check_exactly_once(toy, 5), 2)
     LOG.info("slots busy %.1f %% of the time", 100 * use)
     assert use > 0.8
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
+from rllab.config import ConfigError
 from rllab.search.options import check_options
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ class SearchSweeper(OptunaSweeper):
 
     def __init__(self, *, max_retries: int, patience: float, **options: Any) -> None:
         check_options(max_retries=max_retries, patience=patience, **options)
-        super().__init__(direction="maximize", custom_search_space=None, **options)
+        try:
+            super().__init__(direction="maximize", custom_search_space=None, **options)
+        except (TypeError, ValueError, HydraException) as error:  # of the sampler, which Hydra instantiates
+            raise ConfigError(f"hydra.sweeper.sampler: {' '.join(str(error).split())}") from error
         from rllab.search.sweeper import SearchSweeperImpl  # noqa: PLC0415 - every run loads this module, few search
 
         self.sweeper = SearchSweeperImpl(
@@ -69,16 +74,18 @@ class ProcessLauncher(Launcher):
         )
         os.close(writer)
         assert process.stdin is not None
-        with process.stdin as stdin, os.fdopen(reader, "rb") as answer, suppress(BrokenPipeError):
-            pickle.dump((sys.argv, cloudpickle.dumps(job)), stdin)
-            stdin.flush()  # and it stays open: its end is how the job notices that this process died
-            process.wait()
-            _end_group(process.pid)
-            if process.returncode == 0:
-                returned = pickle.load(answer)  # noqa: S301 - written by our own child
+        with os.fdopen(reader, "rb") as answer:
+            with suppress(BrokenPipeError), process.stdin as stdin:  # killed at once: its exit code says so
+                pickle.dump((sys.argv, cloudpickle.dumps(job)), stdin)
+                stdin.flush()  # and it stays open: its end is how the job notices that this process died
+                process.wait()
+            code = process.wait()
+            _end_group(process.pid)  # it does so itself, unless it was killed
+            if pickled := answer.read():
+                returned = pickle.loads(pickled)  # noqa: S301 - written by our own child
                 assert isinstance(returned, JobReturn)
                 return returned
-        return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(_how_it_ended(process.returncode)))
+        return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(_how_it_ended(code)))
 
 
 def _end_group(process_group: int) -> None:

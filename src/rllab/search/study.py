@@ -74,10 +74,16 @@ class SharedStudy:
         )
         self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
         self.locks = directory / ".sweepers"
-        self.locks.mkdir(parents=True, exist_ok=True)
+        try:
+            self.locks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"hydra.sweep.dir: got {str(directory)!r}, which cannot be used ({error.strerror}); write another one"
+            ) from None
         self.lock = FileLock(self.locks / f"{self.id}.lock")
         self.lock.acquire()  # the system lets go of it when this process dies, however it dies
         self.beat = 0
+        self.study.set_user_attr(f"sweeper:{self.id}", self.beat)
         self.next_beat = 0.0
         self.seen: dict[str, tuple[object, float]] = {}
 
@@ -96,6 +102,10 @@ class SharedStudy:
         for key, value in facts.items():
             if key not in known:
                 self.study.set_user_attr(key, value)
+
+    def alone(self) -> bool:
+        """Whether this sweeper is the first of the study; of two that start at once, one at most thinks so."""
+        return sum(name.startswith("sweeper:") for name in self.study.user_attrs) == 1
 
     def trials(self) -> list[FrozenTrial]:
         """The trials that have been asked for."""

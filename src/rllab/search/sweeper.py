@@ -133,8 +133,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         )
         try:
             self.study.claim({"search": self.described, "scheduler": self.scheduler})
-            if self.study.trials():
-                sampler.reseed_rng()  # it would propose its first trials once more
+            if not self.study.alone():
+                sampler.reseed_rng()  # it would propose what another one has proposed
             self._run()
         finally:
             self.study.close()
@@ -149,19 +149,19 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         ended: SimpleQueue[tuple[Job, str] | None] = SimpleQueue()
         running: list[Job] = []
         free = list(self.slots)
-        failed = 0
+        allowed = self.max_failure_rate * self.study.total
         with stopping_on_signals(lambda: ended.put(None)) as received:
-            while not received and failed <= self.max_failure_rate * self.study.total:
+            while not received:
                 self.study.look_after()
+                rows = self.study.rows()
+                console.update(rows)
+                failed = sum(row.state == "failed" for row in rows)
+                if failed > allowed or (not running and self.study.finished()):
+                    break
                 while free and (trial := self.study.ask(self.space.distributions)):
                     job = Job(free.pop(0), trial)
                     running.append(job)
                     threading.Thread(target=self._launch, args=(job, ended), daemon=True).start()
-                rows = self.study.rows()
-                console.update(rows)
-                failed = sum(row.state == "failed" for row in rows)
-                if not running and self.study.finished():
-                    break
                 self._wait(ended, running, free)
             for job in running:
                 self.study.put_back(job.trial)
@@ -172,7 +172,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             console.message(f"stopped with {done} of {self.study.total} trials done; the same command goes on")
             raise SystemExit(128 + received[0])
         self._write_results(rows)
-        if failed > self.max_failure_rate * self.study.total:
+        if failed > allowed:
             last = [row for row in rows if row.state == "failed"][-1]
             raise ConfigError(
                 f"{failed} of {self.study.total} trials failed, more than hydra.sweeper.max_failure_rate="
@@ -224,7 +224,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         pruning = ""
         if self.scheduler["kind"] != "none":
             pruning = f", {self.scheduler['kind']} pruning from frame {self.scheduler['grace_period']:,}"
-        return f"{self.study.total} trials ({how}{pruning}), {slots}"
+        return f"{self.study.total} trial{'s' * (self.study.total > 1)} ({how}{pruning}), {slots}"
 
     def _shown_storage(self) -> str:
         """The study's storage as optuna-dashboard wants it: a journal by its path."""
@@ -319,4 +319,4 @@ def _reason(error: BaseException | None) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, (ConfigError, SystemExit)) or type(error) is RuntimeError:
         return text[:300] or type(error).__name__
-    return f"{type(error).__name__}: {text}"[:300]
+    return f"{type(error).__name__}: {text}".removesuffix(": ")[:300]

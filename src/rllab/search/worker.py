@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -26,6 +27,7 @@ _PIPE = 32768
 def main() -> None:
     """Run the job and answer with its `JobReturn`; what it prints goes to ``output.log`` in its directory."""
     descriptor = int(sys.argv[1])
+    atexit.register(_end_group)  # the first one registered is the last one to run
     try:
         sys.argv, pickled = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
     except EOFError:
@@ -77,7 +79,12 @@ def _answer(returned: JobReturn) -> bytes:
 def _end_with_parent() -> None:
     """Nothing more comes through stdin: its end is that of the parent."""
     os.read(sys.stdin.fileno(), 1)
-    os.killpg(0, signal.SIGKILL)  # with the sub-processes of envs
+    _end_group()
+
+
+def _end_group() -> None:
+    """End this process with all that it has started, sub-processes of envs for one."""
+    os.killpg(0, signal.SIGKILL)
 
 
 def _redirect_output(path: Path) -> None:

@@ -138,9 +138,7 @@ def kill_at_random(toy, kills, rng):
     while True:
         process = toy.start(seconds=1)
         while process.poll() is None and sum(killed.values()) < kills:
-            while process.poll() is None and not _jobs(toy, process):
-                time.sleep(0.02)
-            time.sleep(rng.uniform(0, 2.5))
+            _wait_for_a_moment(toy, process, rng)
             jobs = _jobs(toy, process)
             if rng.random() < 0.5 and jobs:
                 with suppress(ProcessLookupError):
@@ -154,6 +152,18 @@ def kill_at_random(toy, kills, rng):
         if process.wait(300) != -signal.SIGKILL:
             assert process.returncode == 0, (toy.directory / "err").read_text()
             return killed
+
+
+def _wait_for_a_moment(toy, sweeper, rng):
+    """Until somewhere in the work of a trial, or sometimes in its beginning."""
+    before, early = _size_of_starts(toy), rng.random() < 0.3
+    while sweeper.poll() is None and not (_jobs(toy, sweeper) if early else _size_of_starts(toy) > before):
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 1.5))
+
+
+def _size_of_starts(toy):
+    return sum(path.stat().st_size for path in toy.directory.rglob("starts"))
 
 
 def _jobs(toy, sweeper):
