@@ -37,9 +37,9 @@ class CNN(nn.Module):
     Bytes are scaled to [0, 1] here, and not before: a rollout of them takes a quarter of the memory. Other numbers are
     taken as they are. Weights are ``[S, out, in, k, k]``, torch's own with a session axis, and start as an `MLP`'s do.
 
-    Sessions are convolved one after the other, with the channels last in memory. On a CPU with AVX-512, forward and
-    backward of four sessions at 256 rows take 1.4 times as long with the channels first, 1.4 to 1.7 times as long as
-    one grouped convolution, and 2.5 times as products of unfolded patches; acting is equally fast in all but the last.
+    Sessions are convolved one after the other, with the channels last in memory. Forward and backward of four sessions
+    at 256 rows would take 1.4 times as long with the channels first, 1.4 to 1.7 times if one grouped convolution did
+    it, and 2.5 times as products of unfolded patches (CPU, AVX-512). Acting is equally fast in all but the last.
     """
 
     def __init__(self, shape: tuple[int, ...], layout: Layout, *, generators: list[torch.Generator]) -> None:
