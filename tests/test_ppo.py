@@ -157,13 +157,13 @@ IMAGE = gs.Box(0, 255, (2, 12, 12), np.uint8)
 
 
 def image_agent(num_sessions, **overrides):
-    cfg = ppo.PPOConfig(num_steps=8, num_minibatches=4, num_epochs=2, share_network=True, **overrides)
+    cfg = ppo.PPOConfig(num_steps=8, num_minibatches=4, num_epochs=2, **{"share_network": True} | overrides)
     return ppo.PPO(cfg, IMAGE, gs.Discrete(2), num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
 
 
-def fill_images(agent, rng, scale_of_last=1.0):
-    buffer, shape = agent.make_buffer(), (agent.num_sessions, agent.num_envs)
-    for _ in range(agent.rollout_steps):
+def fill_images(agent, rng, scale_of_last=1.0, *, steps=8, buffer=None):
+    buffer, shape = buffer or agent.make_buffer(), (agent.num_sessions, agent.num_envs)
+    for _ in range(steps):
         obs = rng.integers(256, size=(*shape, *IMAGE.shape), dtype=np.uint8)
         action, extras = agent.act(obs, explore=True)
         reward, done = rng.normal(size=shape), rng.random(shape) < 0.2
@@ -173,14 +173,17 @@ def fill_images(agent, rng, scale_of_last=1.0):
 
 
 @torch.no_grad()
-def test_a_rollout_of_images_is_valued_in_parts_and_never_copied():
-    agent = image_agent(3)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied(shared):
+    agent = image_agent(3, share_network=shared)
+    assert agent.value_while_acting == shared
     buffer = fill_images(agent, np.random.default_rng(0))
     raw, batch = agent._prepare(buffer)
     assert batch["obs"].dtype == torch.uint8
     assert batch["obs"].data_ptr() == raw.data_ptr() == buffer.arrays["obs"].ctypes.data
     outputs, value, _ = agent.net.vjp(batch["obs"])
     torch.testing.assert_close(batch["value"], value[:, :32])
+    torch.testing.assert_close(agent._evaluate(buffer.tensors("cpu"), batch["obs"])[1], value)
     log_prob, _ = agent.distribution.log_prob_entropy(outputs[:, :32], batch["action"])
     torch.testing.assert_close(batch["log_prob"], log_prob)
 
@@ -208,6 +211,18 @@ def test_sessions_with_images_are_independent():
         parameters.append(agent.flat.data.clone())
     assert torch.equal(parameters[0][:2], parameters[1][:2])
     assert not torch.equal(parameters[0][2], parameters[1][2])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_images_go_on_from_the_middle_of_a_rollout(shared):
+    first, second = image_agent(2, share_network=shared), image_agent(2, share_network=shared)
+    buffers = [fill_images(first, np.random.default_rng(0), steps=3), second.make_buffer()]
+    second.load_state_dict(first.state_dict())
+    buffers[1].load_state_dict(buffers[0].state_dict())
+    for agent, buffer in zip((first, second), buffers, strict=True):
+        fill_images(agent, np.random.default_rng(1), steps=5, buffer=buffer)
+        agent.update(buffer, 100)
+    assert torch.equal(first.flat.data, second.flat.data)
 
 
 IMAGE_TRACE = [0.4359, 0.3253]

@@ -121,3 +121,15 @@ def test_the_rows_of_a_session_are_a_view():
     rows = obs.transpose(0, 1).flatten(1, 2)
     assert rows.data_ptr() == obs.data_ptr()
     assert rows.is_contiguous()
+
+
+def test_extras_are_stored_beside_their_row():
+    buffer = RolloutBuffer(2, 1, 2, OBS, ACTION, {"value": (), "outputs": (3,)})
+    zeros, ends = np.zeros((1, 2)), np.zeros((1, 2), bool)
+    for t in range(3):  # the third begins a new rollout
+        extras = {"value": torch.full((1, 2), float(t)), "outputs": torch.full((1, 2, 3), 10.0 * t)}
+        buffer.add(zeros[..., None], zeros, zeros, ends, ends, zeros[..., None], extras)
+    buffer.position = 2
+    rollout = buffer.tensors("cpu")
+    assert rollout["value"][:, 0].tolist() == [[2, 2], [1, 1]]
+    assert rollout["outputs"][:, 0, 0].tolist() == [[20, 20, 20], [10, 10, 10]]

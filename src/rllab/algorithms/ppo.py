@@ -175,6 +175,8 @@ class PPO:
         ).to(device)
         self.flat = FlatParameters(self.net)
         self.host_policy = self.net.host_policy()
+        # with one large torso a value costs nothing beside an action, and a whole pass afterwards
+        self.value_while_acting = config.share_network and self.host_policy is None
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
         names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
         self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
@@ -188,10 +190,14 @@ class PPO:
         self.num_updates = [0] * num_sessions  # optimiser steps
 
     def make_buffer(self) -> RolloutBuffer:
-        return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
+        extras = {"outputs": (self.distribution.num_outputs,), "value": ()} if self.value_while_acting else {}
+        return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces, extras)
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once."""
+        """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once.
+
+        With a large torso for both, values are stored right away instead.
+        """
         if explore and self.step == 0:
             self.noise = self.distribution.noise(self.action_streams, self.rollout_steps, self.num_envs)
             self.host_noise = self.noise.cpu().numpy()
@@ -202,9 +208,16 @@ class PPO:
             host_outputs = host_outputs + self.host_noise[step] if explore else host_outputs
             return np.asarray(self.distribution.mode(host_outputs)), {}
         with torch.no_grad():
-            outputs = self.net.policy(self.net.normalize(torch.from_numpy(obs).to(self.device)))
-            outputs = outputs + self.noise[step] if explore else outputs
-            return self.distribution.mode(outputs).cpu().numpy(), {}
+            x = self.net.normalize(torch.from_numpy(obs).to(self.device))
+            if not explore:
+                return self.distribution.mode(self.net.policy(x)).cpu().numpy(), {}
+            extras: Tensors = {}
+            if self.value_while_acting:
+                outputs, value, _ = self.net.vjp(x)
+                extras = {"outputs": outputs.cpu(), "value": value.cpu()}
+            else:
+                outputs = self.net.policy(x)
+            return self.distribution.mode(outputs + self.noise[step]).cpu().numpy(), extras
 
     @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
@@ -253,10 +266,7 @@ class PPO:
         num_rows = self.rollout_steps * self.num_envs
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
         x = self.net.normalize(raw_obs)
-        # images by minibatches, or the activations of the whole rollout would be there at once
-        size = num_rows // self.config.num_minibatches if x.dtype == torch.uint8 else x.shape[1]
-        parts = [self.net.vjp(part)[:2] for part in torch.split(x, size, dim=1)]
-        outputs, value = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        outputs, value = self._evaluate(rollout, x)
         value_by_step = value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1)  # [T + 1, S, N]
         reward = self._scale_reward(rollout) if self.config.normalize_reward else rollout["reward"]
         advantage = gae(
@@ -277,6 +287,18 @@ class PPO:
         batch["returns"] = batch["advantage"] + batch["value"]
         batch["log_prob"], _ = self.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
         return raw_obs[:, :num_rows], batch
+
+    def _evaluate(self, rollout: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs of the policy for every row, and values, also of the last row's successor."""
+        num_rows = self.rollout_steps * self.num_envs
+        if self.value_while_acting:
+            _, last_value, _ = self.net.vjp(x[:, num_rows:])
+            return by_session(rollout["outputs"]), torch.cat([by_session(rollout["value"]), last_value], dim=1)
+        # images by minibatches, or the activations of the whole rollout would be there at once
+        size = num_rows // self.config.num_minibatches if x.dtype == torch.uint8 else x.shape[1]
+        parts = [self.net.vjp(part)[:2] for part in torch.split(x, size, dim=1)]
+        outputs, value = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        return outputs, value
 
     def _scale_reward(self, rollout: Tensors) -> Tensor:
         """Rewards ``[T, S, N]`` over the running standard deviation of the discounted return."""

@@ -27,13 +27,17 @@ class RolloutBuffer:
         num_envs: int,
         obs_space: gs.Space[Any],
         action_space: gs.Space[Any],
+        extras: dict[str, tuple[int, ...]] | None = None,
     ) -> None:
+        """`extras`: names and shapes, in a row, of what `act` gives to be stored."""
         self.num_steps = num_steps
         self.position = 0
         layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
         self.arrays: dict[str, np.ndarray] = {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
         self.arrays["obs"] = self.arrays["obs"].swapaxes(0, 1)
         self.arrays["valid"][:] = True
+        for name, shape in (extras or {}).items():
+            self.arrays[name] = np.zeros((num_steps, num_sessions, num_envs, *shape), np.float32)
 
     @staticmethod
     def num_bytes(
@@ -55,7 +59,7 @@ class RolloutBuffer:
         terminated: np.ndarray,
         truncated: np.ndarray,
         next_obs: np.ndarray,
-        extras: Tensors,  # noqa: ARG002 - on-policy algorithms recompute what they need in one batch
+        extras: Tensors,
     ) -> None:
         """Store one vector step; after `num_steps` of them the buffer is full, and the next begins a new rollout."""
         arrays, t = self.arrays, self.position
@@ -67,6 +71,8 @@ class RolloutBuffer:
         arrays["reward"][t] = reward
         arrays["terminated"][t] = terminated
         arrays["truncated"][t] = truncated
+        for name, values in extras.items():
+            arrays[name][t] = values
         np.logical_or(terminated, truncated, out=arrays["valid"][t + 1])
         np.logical_not(arrays["valid"][t + 1], out=arrays["valid"][t + 1])
         self.position = t + 1
