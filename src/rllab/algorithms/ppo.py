@@ -1,7 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -278,7 +278,7 @@ class PPO:
             gae_lambda=self.config.gae_lambda,
         )
         batch = {
-            "obs": x,
+            "obs": x[:, :num_rows],
             "action": by_session(rollout["action"]),
             "value": value[:, :num_rows].contiguous(),
             "advantage": by_session(advantage),
@@ -294,8 +294,10 @@ class PPO:
         if self.value_while_acting:
             _, last_value, _ = self.net.vjp(x[:, num_rows:])
             return by_session(rollout["outputs"]), torch.cat([by_session(rollout["value"]), last_value], dim=1)
-        # images by minibatches, or the activations of the whole rollout would be there at once
-        size = num_rows // self.config.num_minibatches if x.dtype == torch.uint8 else x.shape[1]
+        if x.dtype != torch.uint8:
+            return self.net.vjp(x)[:2]
+        # by minibatches, or the activations of the whole rollout would be there at once
+        size = num_rows // self.config.num_minibatches
         parts = [self.net.vjp(part)[:2] for part in torch.split(x, size, dim=1)]
         outputs, value = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return outputs, value
@@ -312,12 +314,8 @@ class PPO:
         """One epoch in random order, each session in its own, cut into minibatches ``[S, B, ...]``."""
         num_sessions, num_rows = batch["valid"].shape
         order = self.minibatch_streams.permutations(num_rows)
-
-        def cut(rows_of_session: int) -> Tensor:  # [parts, S, B]: places in what holds so many rows of each session
-            rows = order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * rows_of_session
-            return rows.view(num_sessions, self.config.num_minibatches, -1).transpose(0, 1)
-
-        rows = cut(num_rows)
+        order = order.view(num_sessions, self.config.num_minibatches, -1).transpose(0, 1)  # [parts, S, B]
+        rows = order + torch.arange(num_sessions, device=self.device).unsqueeze(1) * num_rows
         scalars = [name for name in batch if name not in ("obs", "action")]
         packed = torch.stack([batch[name] for name in scalars]).flatten(1)  # one gather is cheaper than five
         shuffled = {"action": take(batch["action"].flatten(0, 1), rows)}
@@ -326,11 +324,13 @@ class PPO:
         if self.config.normalize_advantage:
             shuffled["advantage"] = masked_standardize(shuffled["advantage"], valid)
         shuffled["weight"] = valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
-        obs, obs_rows = batch["obs"].flatten(0, 1), cut(batch["obs"].shape[1])
-        # a shuffled copy of all images would be large
-        shuffled_obs = (take(obs, r) for r in obs_rows) if obs.dtype == torch.uint8 else take(obs, obs_rows).unbind()
-        for minibatch_obs, *part in zip(shuffled_obs, *(x.unbind() for x in shuffled.values()), strict=True):
-            yield {"obs": minibatch_obs, **dict(zip(shuffled, part, strict=True))}
+        obs: Iterable[Tensor]
+        if batch["obs"].dtype == torch.uint8:  # one minibatch after the other: a shuffled copy of all would be large
+            obs = (torch.stack([take(*pair) for pair in zip(batch["obs"], part, strict=True)]) for part in order)
+        else:
+            obs = take(batch["obs"].flatten(0, 1), rows).unbind()
+        for part in zip(obs, *(x.unbind() for x in shuffled.values()), strict=True):
+            yield dict(zip(("obs", *shuffled), part, strict=True))
 
     def policy(self, session: int) -> nn.Module:
         return GreedyPolicy(self.net, session)
