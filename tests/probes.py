@@ -89,6 +89,21 @@ class Truncated(Probe):
         return obs, reward, False, self.time >= 3, info
 
 
+class BrightSide(Probe):
+    """An image, half of it bright: the action must name the half."""
+
+    observation_space = gs.Box(0, 255, (2, 10, 10), np.uint8)
+
+    def observe(self):
+        image = self.np_random.integers(100, size=(2, 10, 10), dtype=np.uint8)
+        image[:, :, 5:] += np.uint8(150 * (self.coin > 0))
+        image[:, :, :5] += np.uint8(150 * (self.coin < 0))
+        return image
+
+    def reward(self, action):
+        return float(action == (self.coin > 0))
+
+
 class AnySpace(Probe):
     length = 10
 
@@ -125,5 +140,6 @@ for cls in (
     RewardByActionAndObs,
     TwoStepCredit,
     Truncated,
+    BrightSide,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)

@@ -1,11 +1,15 @@
 """The mathematics of PPO's update: losses, their written-out gradient, and that no session touches another."""
 
+import re
+
+import gymnasium.spaces as gs
 import numpy as np
 import pytest
 import torch
 
 from rllab import trial
 from rllab.algorithms import ppo
+from rllab.config import ConfigError
 
 
 def minibatch(generator, shape=(3, 40)):
@@ -56,8 +60,6 @@ def test_kl_estimate_is_zero_at_the_old_policy_and_positive_elsewhere():
 
 
 def make_agent(num_sessions, **overrides):
-    import gymnasium.spaces as gs
-
     cfg = ppo.PPOConfig(num_steps=8, num_minibatches=2, num_epochs=2, hidden=[8], **overrides)
     spaces = gs.Box(-1, 1, (3,)), gs.Discrete(2)
     return ppo.PPO(cfg, *spaces, num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
@@ -149,3 +151,138 @@ def test_determinism_trace(load_config):
     made.run()
     moved = (made.algorithm.flat.data - start).norm(dim=1)
     torch.testing.assert_close(moved, torch.tensor(TRACE), rtol=1e-2, atol=0)  # rounding differs between machines
+
+
+IMAGE = gs.Box(0, 255, (2, 12, 12), np.uint8)
+
+
+def image_agent(num_sessions, **overrides):
+    cfg = ppo.PPOConfig(num_steps=8, num_minibatches=4, num_epochs=2, **{"share_network": True} | overrides)
+    return ppo.PPO(cfg, IMAGE, gs.Discrete(2), num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
+
+
+def fill_images(agent, rng, scale_of_last=1.0, *, steps=8, buffer=None):
+    buffer, shape = buffer or agent.make_buffer(), (agent.num_sessions, agent.num_envs)
+    for _ in range(steps):
+        obs = rng.integers(256, size=(*shape, *IMAGE.shape), dtype=np.uint8)
+        action, extras = agent.act(obs, explore=True)
+        reward, done = rng.normal(size=shape), rng.random(shape) < 0.2
+        reward[-1] *= scale_of_last
+        buffer.add(obs, action, reward, done, np.zeros(shape, bool), obs, extras)
+    return buffer
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied(shared):
+    agent = image_agent(3, share_network=shared)
+    assert agent.value_while_acting == shared
+    buffer = fill_images(agent, np.random.default_rng(0))
+    raw, batch = agent._prepare(buffer)
+    assert batch["obs"].dtype == torch.uint8
+    assert batch["obs"].data_ptr() == raw.data_ptr() == buffer.arrays["obs"].ctypes.data
+    outputs, value, _ = agent.net.vjp(batch["obs"])
+    torch.testing.assert_close(batch["value"], value[:, :32])
+    torch.testing.assert_close(agent._evaluate(buffer.tensors("cpu"), batch["obs"])[1], value)
+    log_prob, _ = agent.distribution.log_prob_entropy(outputs[:, :32], batch["action"])
+    torch.testing.assert_close(batch["log_prob"], log_prob)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", [(image_agent, fill_images), (make_agent, fill)])
+def test_every_row_is_learned_from_once_an_epoch_beside_its_own_action(make):
+    agent = make[0](3)
+    buffer = make[1](agent, np.random.default_rng(0))
+    _, batch = agent._prepare(buffer)
+    minibatches = list(agent._minibatches(batch))
+    shuffled = {name: torch.cat([m[name] for m in minibatches], 1) for name in ("obs", "action", "log_prob", "returns")}
+    for session in range(3):
+        order = batch["returns"][session].argsort(), shuffled["returns"][session].argsort()  # no two are equal
+        for name, x in shuffled.items():
+            assert torch.equal(batch[name][session][order[0]], x[session][order[1]]), name
+        assert not torch.equal(batch["returns"][session], shuffled["returns"][session])
+
+
+def test_sessions_with_images_are_independent():
+    parameters = []
+    for scale in (1.0, 100.0):
+        agent = image_agent(3)
+        agent.update(fill_images(agent, np.random.default_rng(0), scale), 100)
+        parameters.append(agent.flat.data.clone())
+    assert torch.equal(parameters[0][:2], parameters[1][:2])
+    assert not torch.equal(parameters[0][2], parameters[1][2])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_images_go_on_from_the_middle_of_a_rollout(shared):
+    first, second = image_agent(2, share_network=shared), image_agent(2, share_network=shared)
+    buffers = [fill_images(first, np.random.default_rng(0), steps=3), second.make_buffer()]
+    second.load_state_dict(first.state_dict())
+    buffers[1].load_state_dict(buffers[0].state_dict())
+    for agent, buffer in zip((first, second), buffers, strict=True):
+        fill_images(agent, np.random.default_rng(1), steps=5, buffer=buffer)
+        agent.update(buffer, 100)
+    assert torch.equal(first.flat.data, second.flat.data)
+
+
+IMAGE_TRACE = [0.4359, 0.3253]
+
+
+def test_determinism_trace_for_images():
+    """As above: how far three updates move each session's parameters."""
+    agent = image_agent(2)
+    start, rng = agent.flat.data.clone(), np.random.default_rng(0)
+    for frame in (0, 100, 200):
+        agent.update(fill_images(agent, rng), frame)
+    moved = (agent.flat.data - start).norm(dim=1)
+    torch.testing.assert_close(moved, torch.tensor(IMAGE_TRACE), rtol=1e-2, atol=0)
+
+
+def check(space=IMAGE, num_sessions=4, num_envs=16, **overrides):
+    cfg = ppo.PPOConfig(**{"num_minibatches": 8} | overrides)
+    ppo.PPO.check(cfg, space, gs.Discrete(2), num_sessions=num_sessions, num_envs=num_envs)
+
+
+@pytest.mark.parametrize("network", ["auto", "cnn_small"])
+def test_images_are_scaled_by_their_network_and_by_nothing_else(network):
+    check(network=network)
+    check(network="mlp", normalize_obs=True)
+    with pytest.raises(
+        ValueError, match=r"^agent\.normalize_obs: got True for images .* write agent\.normalize_obs=false$"
+    ):
+        check(network=network, normalize_obs=True)
+
+
+def test_memory_by_hand():
+    # 129 * 16 images of 4 * 84 * 84 bytes; 2048 rows of an int64, a float32 and two flags, and 2064 flags
+    atari = gs.Box(0, 255, (4, 84, 84), np.uint8)
+    buffer = 129 * 16 * 28224 + 2048 * (8 + 4 + 2) + 2064
+    cfg = ppo.PPOConfig(num_minibatches=8, share_network=True)
+    needed = ppo.needed_memory(cfg, atari, gs.Discrete(6), 1, 16)
+    # 256 rows of 49,856 numbers of four bytes, and as much again for their gradients
+    assert needed == buffer + 256 * 2 * 49_856 * 4
+    assert ppo.needed_memory(cfg, atari, gs.Discrete(6), 4, 16) == 4 * needed
+
+
+@pytest.mark.parametrize("space", [IMAGE, gs.Box(-1, 1, (100,))])
+def test_a_rollout_that_does_not_fit_is_refused_with_what_would(monkeypatch, space):
+    monkeypatch.setattr(ppo, "available_memory", lambda: 2**30)
+    check(space)
+    with pytest.raises(
+        ValueError, match=r"^agent\.num_steps: got 1000000, .* GiB .*env\.num_envs=15 .*1\.0 GiB"
+    ) as caught:
+        check(space, num_steps=1_000_000, num_envs=15)
+    assert "\n" not in str(caught.value)
+    fits = int(re.search(r"write agent\.num_steps=(\d+)", str(caught.value))[1])
+    check(space, num_steps=fits, num_envs=15)
+    monkeypatch.setattr(ppo, "available_memory", lambda: 2**10)
+    with pytest.raises(ValueError, match=r"write less of one of the three$"):
+        check(space)
+    monkeypatch.setattr(ppo, "available_memory", lambda: None)
+    check(space, num_steps=1_000_000)
+
+
+def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(load_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"^agent\.num_steps: got 10000000000, "):
+        trial.run(load_config("agent.num_steps=10000000000"))
+    assert not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 """PPO on probe problems that isolate one failure each: value, observation, delay, action, both, credit, truncation."""
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -71,3 +72,15 @@ def test_credit_over_two_steps(train_probe):
 def test_shared_network_and_value_clipping(train_probe):
     agent = train_probe("RewardByActionAndObs", 4000, "agent.share_network=true", "agent.vf_clip_coef=0.5")
     assert (greedy(agent, -1.0, 1.0) == [[0, 1]] * 2).all()
+
+
+@pytest.mark.parametrize("overrides", [[], ["agent.network=mlp", "agent.normalize_obs=true"]])
+def test_action_that_an_image_shows(train_probe, overrides):
+    agent = train_probe("BrightSide", 1000, "agent.share_network=true", "agent.lr=1e-3", *overrides)
+    env = gymnasium.make("probes:BrightSide-v0").unwrapped
+    env.reset(seed=0)
+    images, sides = [], []
+    for _ in range(20):
+        images.append(env.reset()[0])
+        sides.append(int(env.coin > 0))
+    assert (agent.act(np.stack([images, images]), explore=False)[0] == sides).all()

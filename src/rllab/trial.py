@@ -67,7 +67,8 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
     meta = dataclasses.replace(meta, device=_check_device(meta.device))
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
-        cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, num_envs=cfg.env.num_envs)
+        sizes = {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
+        cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, **sizes)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, reward_threshold=info.reward_threshold)

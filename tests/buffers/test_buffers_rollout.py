@@ -103,3 +103,33 @@ def test_dtypes_follow_the_spaces():
     doubles = make_buffer(obs_space=gs.Box(0, 1, (2,), np.float64), action_space=gs.Box(-1, 1, (3,)))
     assert doubles.arrays["obs"].dtype == doubles.arrays["action"].dtype == np.float32
     assert make_buffer(action_space=gs.MultiBinary(3)).arrays["action"].dtype == np.int64
+
+
+def test_memory_is_what_the_arrays_take():
+    for obs_space in (OBS, gs.Box(0, 255, (4, 3, 3), np.uint8)):
+        for action_space in (ACTION, gs.Box(-1, 1, (3,)), gs.MultiDiscrete([2, 3])):
+            buffer = RolloutBuffer(5, 2, 3, obs_space, action_space)
+            taken = sum(array.nbytes for array in buffer.arrays.values())
+            assert RolloutBuffer.num_bytes(5, 2, 3, obs_space, action_space) == taken
+
+
+def test_the_rows_of_a_session_are_a_view():
+    buffer = RolloutBuffer(3, 2, 2, gs.Box(0, 255, (4, 3, 3), np.uint8), ACTION)
+    buffer.position = 3  # full
+    obs = buffer.tensors("cpu")["obs"]
+    assert obs.shape == (4, 2, 2, 4, 3, 3)
+    rows = obs.transpose(0, 1).flatten(1, 2)
+    assert rows.data_ptr() == obs.data_ptr()
+    assert rows.is_contiguous()
+
+
+def test_extras_are_stored_beside_their_row():
+    buffer = RolloutBuffer(2, 1, 2, OBS, ACTION, {"value": (), "outputs": (3,)})
+    zeros, ends = np.zeros((1, 2)), np.zeros((1, 2), bool)
+    for t in range(3):  # the third begins a new rollout
+        extras = {"value": torch.full((1, 2), float(t)), "outputs": torch.full((1, 2, 3), 10.0 * t)}
+        buffer.add(zeros[..., None], zeros, zeros, ends, ends, zeros[..., None], extras)
+    buffer.position = 2
+    rollout = buffer.tensors("cpu")
+    assert rollout["value"][:, 0].tolist() == [[2, 2], [1, 1]]
+    assert rollout["outputs"][:, 0, 0].tolist() == [[20, 20, 20], [10, 10, 10]]

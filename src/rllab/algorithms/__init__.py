@@ -35,8 +35,13 @@ class Algorithm(Protocol):
     """Vector steps between two updates."""
 
     @staticmethod
-    def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, num_envs: int) -> None:
-        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces; comes before anything is made."""
+    def check(
+        config: Any, obs_space: Space[Any], action_space: Space[Any], *, num_sessions: int, num_envs: int
+    ) -> None:
+        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces, or not in the memory there is.
+
+        Comes before anything is made.
+        """
 
     def __init__(
         self,

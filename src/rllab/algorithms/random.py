@@ -34,6 +34,7 @@ class Random:
         obs_space: gs.Space[Any],  # noqa: ARG004
         action_space: gs.Space[Any],
         *,
+        num_sessions: int,  # noqa: ARG004
         num_envs: int,  # noqa: ARG004
     ) -> None:
         try:

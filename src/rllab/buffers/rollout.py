@@ -1,5 +1,6 @@
 """The last `num_steps` vector steps, for on-policy updates."""
 
+import math
 from typing import Any
 
 import gymnasium.spaces as gs
@@ -13,6 +14,10 @@ class RolloutBuffer:
     """A rollout ``[T, S, N, ...]`` in host memory; `tensors` brings it to the device at once.
 
     Under NEXT_STEP autoreset the row after a finished episode only resets; ``valid`` is false there.
+
+    Observations lie session by session in memory, ``[S, T + 1, N, ...]``, so that what is learned from, all rows of a
+    session in one axis, is a view of them and no copy. A frame that several stacks share is stored in each: 58 MB for
+    128 steps of 16 sub-envs, where frames kept once would save three quarters of that and cost the view.
     """
 
     def __init__(
@@ -22,22 +27,29 @@ class RolloutBuffer:
         num_envs: int,
         obs_space: gs.Space[Any],
         action_space: gs.Space[Any],
+        extras: dict[str, tuple[int, ...]] | None = None,
     ) -> None:
-        rows = (num_steps, num_sessions, num_envs)
-        assert obs_space.shape is not None
-        assert action_space.shape is not None
-        obs_dtype = np.uint8 if obs_space.dtype == np.uint8 else np.float32
-        discrete = np.issubdtype(action_space.dtype, np.integer)
+        """`extras`: names and shapes, in a row, of what `act` gives to be stored."""
         self.num_steps = num_steps
         self.position = 0
-        self.arrays: dict[str, np.ndarray] = {
-            "obs": np.zeros((num_steps + 1, *rows[1:], *obs_space.shape), obs_dtype),
-            "action": np.zeros((*rows, *action_space.shape), np.int64 if discrete else np.float32),
-            "reward": np.zeros(rows, np.float32),
-            "terminated": np.zeros(rows, np.bool_),
-            "truncated": np.zeros(rows, np.bool_),
-            "valid": np.ones((num_steps + 1, *rows[1:]), np.bool_),
-        }
+        layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
+        self.arrays: dict[str, np.ndarray] = {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
+        self.arrays["obs"] = self.arrays["obs"].swapaxes(0, 1)
+        self.arrays["valid"][:] = True
+        for name, shape in (extras or {}).items():
+            self.arrays[name] = np.zeros((num_steps, num_sessions, num_envs, *shape), np.float32)
+
+    @staticmethod
+    def num_bytes(
+        num_steps: int,
+        num_sessions: int,
+        num_envs: int,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+    ) -> int:
+        """Memory that such a buffer takes."""
+        layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
+        return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in layout.values())
 
     def add(
         self,
@@ -47,7 +59,7 @@ class RolloutBuffer:
         terminated: np.ndarray,
         truncated: np.ndarray,
         next_obs: np.ndarray,
-        extras: Tensors,  # noqa: ARG002 - on-policy algorithms recompute what they need in one batch
+        extras: Tensors,
     ) -> None:
         """Store one vector step; after `num_steps` of them the buffer is full, and the next begins a new rollout."""
         arrays, t = self.arrays, self.position
@@ -59,6 +71,8 @@ class RolloutBuffer:
         arrays["reward"][t] = reward
         arrays["terminated"][t] = terminated
         arrays["truncated"][t] = truncated
+        for name, values in extras.items():
+            arrays[name][t] = values
         np.logical_or(terminated, truncated, out=arrays["valid"][t + 1])
         np.logical_not(arrays["valid"][t + 1], out=arrays["valid"][t + 1])
         self.position = t + 1
@@ -84,3 +98,24 @@ class RolloutBuffer:
         self.position = state["position"]
         for name, array in self.arrays.items():
             array[...] = state["arrays"][name]
+
+
+def _layout(
+    num_steps: int, num_sessions: int, num_envs: int, obs_space: gs.Space[Any], action_space: gs.Space[Any]
+) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and type of each array in memory."""
+    rows = (num_steps, num_sessions, num_envs)
+    assert obs_space.shape is not None
+    assert action_space.shape is not None
+    discrete = np.issubdtype(action_space.dtype, np.integer)
+    return {
+        "obs": (
+            (num_sessions, num_steps + 1, num_envs, *obs_space.shape),
+            np.uint8 if obs_space.dtype == np.uint8 else np.float32,
+        ),
+        "action": ((*rows, *action_space.shape), np.int64 if discrete else np.float32),
+        "reward": (rows, np.float32),
+        "terminated": (rows, np.bool_),
+        "truncated": (rows, np.bool_),
+        "valid": ((num_steps + 1, *rows[1:]), np.bool_),
+    }

@@ -1,8 +1,6 @@
 """Policy and value network of S sessions, with the observation normaliser inside."""
 
 import copy
-import importlib
-import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,17 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.cnn import CNN
 from rllab.nets.distributions import Distribution
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
-from rllab.nets.stacked import Stacked
+from rllab.nets.torsos import choose_network, is_image, make_torso
 
 
 class ActorCritic(nn.Module):
     """A torso and a head for the policy, and for the value function; with `shared`, one torso for both.
 
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
-    normalised once and not again in every epoch.
+    normalised once and not again in every epoch. Images stay bytes there, and become numbers in the network, minibatch
+    by minibatch.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ActorCritic(nn.Module):
         distribution: Distribution,
         *,
         generators: list[torch.Generator],
-        network: str = "mlp",
+        network: str = "auto",
         hidden: list[int],
         activation: Activation = "tanh",
         shared: bool = False,
@@ -41,15 +41,15 @@ class ActorCritic(nn.Module):
         obs_shape = obs_space.shape
         self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
 
-        def make_torso() -> tuple[nn.Module, int]:
-            if network != "mlp":
-                return make_user_torso(network, obs_space, generators)
-            sizes = [math.prod(obs_shape), *hidden]
-            return MLP(sizes, generators=generators, activation=activation, activate_last=True), sizes[-1]
-
+        network = choose_network(network, obs_space)
         self.flatten = network == "mlp" and len(obs_shape) != 1
-        self.actor_torso, width = make_torso()
-        self.critic_torso = self.actor_torso if shared else make_torso()[0]
+        self.keep_bytes = is_image(obs_space) and not normalize_obs
+
+        def torso() -> tuple[nn.Module, int]:
+            return make_torso(network, obs_space, generators, hidden=hidden, activation=activation)
+
+        self.actor_torso, width = torso()
+        self.critic_torso = self.actor_torso if shared else torso()[0]
         # small last layer of the policy: the first one is nearly uniform (Andrychowicz et al. 2021)
         self.actor_head = MLP([width, distribution.num_outputs], generators=generators, last_gain=0.01)
         self.critic_head = MLP([width, 1], generators=generators, last_gain=1.0)
@@ -57,17 +57,25 @@ class ActorCritic(nn.Module):
 
     def normalize(self, obs: Tensor) -> Tensor:
         """Observations as the networks take them."""
-        x = obs.float() if self.obs_norm is None else self.obs_norm(obs)
-        return x.flatten(2) if self.flatten else x
+        if self.obs_norm is not None:
+            obs = self.obs_norm(obs)
+        elif not self.keep_bytes:
+            obs = obs.float()
+        return obs.flatten(2) if self.flatten else obs
+
+    def _input(self, x: Tensor) -> Tensor:
+        """Bytes as numbers, except for a network that scales them itself."""
+        return x.float() if x.dtype == torch.uint8 and not isinstance(self.actor_torso, CNN) else x
 
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
-        return cast("Tensor", self.actor_head(self.actor_torso(x)))
+        return cast("Tensor", self.actor_head(self.actor_torso(self._input(x))))
 
     def vjp(self, x: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
         """Outputs of the policy, values ``[S, B]``, and the pullback of their gradients into the parameters."""
         shared = self.critic_torso is self.actor_torso
         torsos = [self.actor_torso] if shared else [self.actor_torso, self.critic_torso]
+        x = self._input(x)
         features, torso_pullbacks = zip(*(t.vjp(x, input_grad=False) for t in torsos), strict=True)  # type: ignore[operator]
         outputs, actor_pullback = self.actor_head.vjp(features[0], input_grad=True)
         value, critic_pullback = self.critic_head.vjp(features[-1], input_grad=True)
@@ -109,25 +117,3 @@ class GreedyPolicy(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         x = self.net.normalize(obs.unsqueeze(0))
         return cast("Tensor", self.net.distribution.mode(self.net.policy(x)).squeeze(0))
-
-
-def make_user_torso(network: str, obs_space: gs.Space[Any], generators: list[torch.Generator]) -> tuple[nn.Module, int]:
-    """A user's module, ``package.module:Class``, built with the observation space; and how many features it gives.
-
-    Raises:
-        ValueError: it cannot be imported, or does not map ``[B, *obs_shape]`` to ``[B, features]``.
-    """
-    module_name, _, class_name = network.partition(":")
-    try:
-        make = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"agent.network: got {network!r} ({error}); write mlp or package.module:Class") from None
-    torso = Stacked(lambda: make(obs_space), generators)
-    with torch.no_grad():
-        features = torso(torch.zeros(len(generators), 2, *(obs_space.shape or ())))
-    if features.dim() != 3:
-        shape = tuple(features.shape[1:])
-        raise ValueError(
-            f"agent.network: got {network!r}, which gives {shape} for 2 observations; write one that gives (2, n)"
-        )
-    return torso, int(features.shape[-1])

@@ -1,0 +1,104 @@
+"""Torsos by name: from observations ``[S, B, *obs_shape]`` to features ``[S, B, n]``."""
+
+import importlib
+import math
+from typing import Any
+
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+from torch import nn
+
+from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
+from rllab.nets.mlp import MLP, Activation
+from rllab.nets.stacked import Stacked
+
+
+def is_image(obs_space: gs.Space[Any]) -> bool:
+    """Whether observations are images: bytes with a height, a width and channels."""
+    return obs_space.dtype == np.uint8 and len(obs_space.shape or ()) == 3
+
+
+def choose_network(network: str, obs_space: gs.Space[Any]) -> str:
+    """What ``auto`` stands for: a convolutional network that such images are large enough for, otherwise ``mlp``."""
+    if network != "auto":
+        return network
+    if not is_image(obs_space):
+        return "mlp"
+    return "cnn" if min(output_shapes(_shape(obs_space), LAYOUTS["cnn"])[-1]) >= 1 else "cnn_small"
+
+
+def make_torso(
+    network: str,
+    obs_space: gs.Space[Any],
+    generators: list[torch.Generator],
+    *,
+    hidden: list[int],
+    activation: Activation,
+) -> tuple[nn.Module, int]:
+    """The torso of this name, `choose_network`'s or a user's, and how many features it gives.
+
+    Raises:
+        ValueError: it is not there, or does not take such observations.
+    """
+    if network == "mlp":
+        sizes = [math.prod(_shape(obs_space)), *hidden]
+        return MLP(sizes, generators=generators, activation=activation, activate_last=True), sizes[-1]
+    if network in LAYOUTS:
+        check_network(network, obs_space)
+        layout = LAYOUTS[network]
+        return CNN(_shape(obs_space), layout, generators=generators), layout.num_features
+    return make_user_torso(network, obs_space, generators)
+
+
+def check_network(network: str, obs_space: gs.Space[Any]) -> None:
+    """Raise a one-line ``ValueError`` if there is no such torso for such observations; cheaper than to make it."""
+    network, shape = choose_network(network, obs_space), _shape(obs_space)
+    if network == "mlp":
+        return
+    if network not in LAYOUTS:
+        make_user_torso(network, obs_space, [torch.Generator()])
+    elif len(shape) != 3:
+        raise ValueError(f"agent.network: got {network!r} for observations {shape}, no images; write agent.network=mlp")
+    elif min(output_shapes(shape, LAYOUTS[network])[-1]) < 1:
+        raise ValueError(
+            f"agent.network: got {network!r} for images {shape}, too small for it; write agent.network=cnn_small"
+        )
+
+
+def num_activations(network: str, obs_space: gs.Space[Any], *, hidden: list[int]) -> int:
+    """Numbers that a row leaves in such a torso until its gradient is known; of a user's torso a guess."""
+    network, shape = choose_network(network, obs_space), _shape(obs_space)
+    if network in LAYOUTS:
+        layers = [math.prod(s) for s in output_shapes(shape, LAYOUTS[network])]
+        return math.prod(shape) + sum(layers) + LAYOUTS[network].num_features
+    return math.prod(shape) + (sum(hidden) if network == "mlp" else 0)
+
+
+def make_user_torso(network: str, obs_space: gs.Space[Any], generators: list[torch.Generator]) -> tuple[nn.Module, int]:
+    """A user's module, ``package.module:Class``, built with the observation space; and how many features it gives.
+
+    Raises:
+        ValueError: it cannot be imported, or does not map ``[B, *obs_shape]`` to ``[B, features]``.
+    """
+    module_name, _, class_name = network.partition(":")
+    try:
+        make = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"agent.network: got {network!r} ({error}); write auto, mlp, {', '.join(LAYOUTS)} or package.module:Class"
+        ) from None
+    torso = Stacked(lambda: make(obs_space), generators)
+    with torch.no_grad():
+        features = torso(torch.zeros(len(generators), 2, *_shape(obs_space)))
+    if features.dim() != 3:
+        shape = tuple(features.shape[1:])
+        raise ValueError(
+            f"agent.network: got {network!r}, which gives {shape} for 2 observations; write one that gives (2, n)"
+        )
+    return torso, int(features.shape[-1])
+
+
+def _shape(obs_space: gs.Space[Any]) -> tuple[int, ...]:
+    assert obs_space.shape is not None
+    return obs_space.shape
