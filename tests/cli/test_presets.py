@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rllab import trial
 from rllab.config import ConfigError
@@ -32,7 +33,7 @@ def test_meta(name, load_config):
 @pytest.mark.parametrize("name", presets("env"))
 def test_env(name, load_config):
     any_env = name in ("gymnasium", "atari")
-    cfg = load_config(f"env={name}", *FEW, "agent=random")
+    cfg = load_config(f"env={name}", *FEW, "env.num_envs=2", "agent=random")
     assert any_env or cfg.env.random_return is not None, "agent=random measures it"
     train(cfg)
 
@@ -40,19 +41,24 @@ def test_env(name, load_config):
 def test_the_families(load_config):
     """Sub-envs and budgets, as in the published figures that they are compared with."""
 
+    def read(name):
+        return yaml.safe_load((CONF / "env" / f"{name}.yaml").read_text())
+
     def family(*names):
-        return {(e.num_envs, e.max_frame) for e in (load_config(f"env={name}").env for name in names)}
+        return {(e["num_envs"], e["max_frame"]) for e in map(read, names)}
 
     assert family("lunarlander", "lunarlander_continuous") == {(8, 300_000)}
     assert family("bipedalwalker") == {(8, 2_000_000)}
     mujoco = "ant halfcheetah hopper humanoid humanoidstandup inverteddoublependulum pusher reacher swimmer walker2d"
     assert family(*mujoco.split()) == {(16, 1_000_000)}
     assert family("invertedpendulum") == {(16, 300_000)}
-    games = "pong breakout qbert seaquest spaceinvaders beamrider mspacman enduro"
-    assert family("atari", *games.split()) == {(16, 10_000_000)}
-    assert {load_config(f"env={name}").env.id.lower() for name in games.split()} == {
-        f"ale/{name}-v5" for name in games.split()
-    }
+    assert all(read(name)["id"].lower() == f"{name}-v5" for name in [*mujoco.split(), "invertedpendulum"])
+    assert family("atari") == {(16, 10_000_000)}
+    for name in ["pong", "breakout", "qbert", "seaquest", "spaceinvaders", "beamrider", "mspacman", "enduro"]:
+        assert read(name)["game"].lower() == name
+    env = load_config("env=beamrider").env
+    assert (env.id, env.num_envs, env.max_frame) == ("ALE/BeamRider-v5", 16, 10_000_000)
+    assert env.kwargs["repeat_action_probability"] == 0.25
     assert load_config("env=atari", "env.game=Pong").env.id == "ALE/Pong-v5"
 
 

@@ -41,7 +41,9 @@ def knows(spec: EnvSpec) -> bool:
 
 
 def check_kwargs(spec: EnvSpec, kwargs: dict[str, Any]) -> None:
-    """Refuse in one line what EnvPool does not take."""
+    """Refuse in one line what EnvPool does not take, or does not survive."""
+    if is_atari(spec) and kwargs.get("noop_max") == 0:
+        raise ValueError("env.kwargs.noop_max: got 0, on which EnvPool crashes; write 1, or env.backend=ale")
     for name, value in kwargs.items():
         try:
             _envpool().make_spec(_task(spec), **_arguments(spec, {name: value}))
