@@ -83,11 +83,11 @@ class EnvPoolEnvs(VectorEnv):
         """Begin an episode in every row; `seed` is one per row, or one to count up from."""
         if seed is not None or self.pool is None:
             self.close()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of its own spaces
-                seeds = row_seeds(seed, self.num_envs)
-                self.pool = _envpool().make_gymnasium(self.task, seed=seeds, **self.arguments)
-        return self.pool.reset(options=options)  # type: ignore[no-any-return]
+            seeds = row_seeds(seed, self.num_envs)
+            self.pool = _envpool().make_gymnasium(self.task, seed=seeds, **self.arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own spaces, at their first use
+            return self.pool.reset(options=options)  # type: ignore[no-any-return]
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.pool.step(actions)
