@@ -72,8 +72,7 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
     if is_bounded_box(action_space):
         action_space = gs.Box(-1.0, 1.0, action_space.shape)
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
-    env_id = spec.id if is_atari(spec) else config.id  # the latter may name a package
-    return EnvInfo(env_id, backend, obs_space, action_space, threshold, tuple(notes))
+    return EnvInfo(_full_id(spec, config), backend, obs_space, action_space, threshold, tuple(notes))
 
 
 def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
@@ -272,8 +271,12 @@ def _unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> Val
         of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")
         hint = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale" * of_gymnasium
         got = config.kwargs.get(name)
-        return ValueError(f"env.kwargs.{name}: got {got!r}, but {spec.id} takes no such argument{hint}")
-    return ValueError(f"env.kwargs: got {config.kwargs!r}, which {spec.id} refuses: {reason}")
+        return ValueError(f"env.kwargs.{name}: got {got!r}, but {_full_id(spec, config)} takes no such argument{hint}")
+    return ValueError(f"env.kwargs: got {config.kwargs!r}, which {_full_id(spec, config)} refuses: {reason}")
+
+
+def _full_id(spec: EnvSpec, config: EnvConfig) -> str:
+    return spec.id if is_atari(spec) else config.id  # the latter may name a package
 
 
 def _quiet_mujoco(spec: EnvSpec) -> None:
