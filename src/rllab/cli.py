@@ -48,7 +48,7 @@ class Preset:
     defaults: dict[str, Any]
 
     def changes(self, field: str) -> bool:
-        return field in self.values and self.values[field] != self.defaults[field]
+        return field in self.values and self.values[field] != self.defaults.get(field)
 
 
 def show_presets(group: str | None, console: Console) -> None:

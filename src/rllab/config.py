@@ -28,6 +28,8 @@ from omegaconf.errors import (
 from rllab import algorithms
 from rllab.functional.checks import require
 
+Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
+
 if TYPE_CHECKING:
     from rllab.algorithms import Algorithm
 
@@ -152,10 +154,23 @@ class EnvConfig:
     """Sub-envs of each session. A trial steps max_session times as many."""
     max_frame: Frames = 100_000
     """Budget: env steps of each session, summed over its sub-envs."""
-    backend: Literal["auto", "vector_entry_point", "sync", "async"] = "auto"
-    """Vectorisation. auto: the env's own vectorised implementation if Gymnasium has one, otherwise sync."""
+    game: str | None = None
+    """Atari game, Breakout or space_invaders; the atari presets make `id` of it."""
+    backend: Backend = "auto"
+    """Vectorisation. auto: the fastest that is installed and means the same env. gymnasium: in this process, by the
+    env's own vectorised implementation (vector_entry_point) where that keeps sessions apart, otherwise one env after
+    the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
+    num_threads: int | None = None
+    """Threads of envpool and ale; null: one for each core that this process may use."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
+    wrappers: list[str] = field(default_factory=list)
+    """Gymnasium wrappers around each sub-env, innermost first: `[gymnasium.wrappers.TimeAwareObservation]`, or any
+    callable of a package of your own that takes an env and gives one."""
+    clip_reward: bool = False
+    """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
+    life_loss_terminal: bool = False
+    """Learning takes a lost life for the end (no bootstrapping past it); a score is that of the whole game."""
     reward_threshold: Number | None = None
     """Mean return at which the task counts as solved; null takes the one that the env registers, if any."""
     random_return: Number | None = None
@@ -168,6 +183,9 @@ class EnvConfig:
             self.num_envs,
             write="an integer of at least 1, e.g. env.num_envs=8",
         )
+        threads = self.num_threads
+        write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
+        require(threads is None or threads >= 1, "env.num_threads", threads, write=write)
         _to_frames(self, "max_frame")
 
 
@@ -338,7 +356,9 @@ def _explain_field(error: OmegaConfBaseException) -> str:
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
         siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else OmegaConf.create()
         if parent and not is_dataclass(OmegaConf.get_type(siblings)):
-            return f"{name}: not set by the preset; write +{name}=... to add it"
+            near = difflib.get_close_matches(key, [str(k) for k in siblings], n=1, cutoff=0.8)
+            hint = f"did you mean {parent}.{near[0]}? Otherwise " if near else ""
+            return f"{name}: not set by the preset; {hint}write +{name}=... to add it"
         known = [str(k) for k in siblings if k not in ("hydra", "_target_")]
         for group in ("meta", "env", "agent") if not parent else ():
             if key in (OmegaConf.select(siblings, group) or {}):

@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("rllab", "torch", "numpy", "gymnasium", "ale-py", "hydra-core", "omegaconf", "optuna")
+_PACKAGES = (
+    *("rllab", "torch", "numpy", "gymnasium", "ale-py", "box2d", "mujoco", "envpool"),
+    *("hydra-core", "omegaconf", "optuna"),
+)
 
 
-def collect(seed: int) -> dict[str, Any]:
-    """Facts for ``provenance.json``; the git fields are null outside a checkout."""
+def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
+    """Facts for ``provenance.json``; git fields are null outside a checkout, versions where a package is missing."""
     sha, dirty = _git()
     return {
         "time": dt.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -25,6 +28,7 @@ def collect(seed: int) -> dict[str, Any]:
         "git_sha": sha,
         "git_dirty": dirty,
         "seed": seed,
+        "env_backend": env_backend,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),

@@ -71,7 +71,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
         cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, **sizes)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    env = dataclasses.replace(cfg.env, reward_threshold=info.reward_threshold)
+    env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
     return dataclasses.replace(cfg, meta=meta, env=env), info
 
 
@@ -135,7 +135,9 @@ class Trial:
         self.best: dict[str, Any] | None = None
         self.best_changed = False
         self.saved_at = -math.inf
-        title = f"{cfg.agent.name} on {cfg.env.id}, {num_sessions} session{'s' * (num_sessions > 1)}"
+        title = (
+            f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {num_sessions} session{'s' * (num_sessions > 1)}"
+        )
         self.console = Console(title, cfg.env.max_frame)
         self._open_directory(resumed=state is not None)
         for note in info.notes:
@@ -151,7 +153,7 @@ class Trial:
 
     def _open_directory(self, *, resumed: bool) -> None:
         (self.directory / "checkpoints").mkdir(parents=True, exist_ok=True)
-        facts = provenance.collect(self.cfg.meta.seed)
+        facts = provenance.collect(self.cfg.meta.seed, env_backend=self.cfg.env.backend)
         path = self.directory / "provenance.json"
         if resumed:
             first = json.loads(path.read_text()) if path.exists() else {}

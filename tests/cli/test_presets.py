@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rllab import trial
 from rllab.config import ConfigError
@@ -31,10 +32,34 @@ def test_meta(name, load_config):
 
 @pytest.mark.parametrize("name", presets("env"))
 def test_env(name, load_config):
-    any_env = name == "gymnasium"
-    cfg = load_config(f"env={name}", *FEW)
+    any_env = name in ("gymnasium", "atari")
+    cfg = load_config(f"env={name}", *FEW, "env.num_envs=2", "agent=random")
     assert any_env or cfg.env.random_return is not None, "agent=random measures it"
     train(cfg)
+
+
+def test_the_families(load_config):
+    """Sub-envs and budgets, as in the published figures that they are compared with."""
+
+    def read(name):
+        return yaml.safe_load((CONF / "env" / f"{name}.yaml").read_text())
+
+    def family(*names):
+        return {(e["num_envs"], e["max_frame"]) for e in map(read, names)}
+
+    assert family("lunarlander", "lunarlander_continuous") == {(8, 300_000)}
+    assert family("bipedalwalker") == {(8, 2_000_000)}
+    mujoco = "ant halfcheetah hopper humanoid humanoidstandup inverteddoublependulum pusher reacher swimmer walker2d"
+    assert family(*mujoco.split()) == {(16, 1_000_000)}
+    assert family("invertedpendulum") == {(16, 300_000)}
+    assert all(read(name)["id"].lower() == f"{name}-v5" for name in [*mujoco.split(), "invertedpendulum"])
+    assert family("atari") == {(16, 10_000_000)}
+    for name in ["pong", "breakout", "qbert", "seaquest", "spaceinvaders", "beamrider", "mspacman", "enduro"]:
+        assert read(name)["game"].lower() == name
+    env = load_config("env=beamrider").env
+    assert (env.id, env.num_envs, env.max_frame) == ("ALE/BeamRider-v5", 16, 10_000_000)
+    assert env.kwargs["repeat_action_probability"] == 0.25
+    assert load_config("env=atari", "env.game=Pong").env.id == "ALE/Pong-v5"
 
 
 @pytest.mark.parametrize("name", presets("agent"))
@@ -66,15 +91,17 @@ def test_tuned_is_picked_up_by_itself_and_loses_to_the_command_line(load_config)
 def test_the_presets_of_the_specification(load_config):
     def meta(name):
         m = load_config(f"meta={name}").meta
-        return m.max_session, m.max_trial, m.log_frequency, m.eval_frequency
+        assert m.distributed is False
+        return m.max_session, m.max_trial, m.log_frequency, m.eval_frequency, m.rigorous_eval
 
-    assert meta("quick_dev") == (1, 1, 500, 500)
-    assert meta("standard") == (4, 1, 1000, 1000)
-    assert meta("asha") == (1, 16, 10_000, 10_000)
+    assert meta("quick_dev") == (1, 1, 500, 500, None)
+    assert meta("standard") == (4, 1, 1000, 1000, None)
+    assert meta("classic_control") == (4, 1, 500, 500, None)
+    assert meta("box2d") == (4, 1, 1000, 1000, None)
+    assert meta("mujoco") == (4, 1, 10_000, 10_000, None)
+    assert meta("atari") == (4, 1, 10_000, 10_000, 0)
+    assert meta("asha") == (1, 16, 10_000, 10_000, None)
     asha = load_config("meta=asha").meta
     assert (asha.search_resources.cpu, asha.search_resources.gpu) == (1, 0.125)
     scheduler = asha.search_scheduler
     assert (scheduler.kind, scheduler.grace_period, scheduler.reduction_factor) == ("asha", 100_000, 3)
-    sessions = {"classic_control": (4, 500), "box2d": (4, 1000), "mujoco": (4, 10_000), "atari": (4, 10_000)}
-    assert {name: (meta(name)[0], meta(name)[2]) for name in sessions} == sessions
-    assert load_config("meta=atari").meta.rigorous_eval == 0

@@ -89,7 +89,7 @@ def test_without_a_group_all_presets_are_listed(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     cli.main(["presets"])
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
-    assert "acrobot, cartpole" in lines["env"]
+    assert "acrobot, ant, atari" in lines["env"]
     assert "none, ppo/acrobot" in lines["tuned"]
 
 

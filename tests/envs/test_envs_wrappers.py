@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rllab.envs.sessions import SessionEnvs
-from rllab.envs.wrappers import RescaleAction, TrackReward, is_bounded_box
+from rllab.envs.wrappers import ClipReward, LifeLossTerminal, RescaleAction, TrackReward, is_bounded_box
 
 BINARY = gs.Discrete(2)
 
@@ -162,3 +162,38 @@ def test_session_envs_keep_bytes_and_shape_vector_actions():
     assert envs.reset([0, 1]).dtype == np.uint8
     envs.step(np.array([[[1.0, 2.0]], [[3.0, 4.0]]]))  # [S, N, 2]
     assert scripted.actions[0].tolist() == [[1, 2], [3, 4]]
+
+
+class WithLives(Scripted):
+    """Scripted lives as well, `[T + 1, rows]`."""
+
+    lives = np.array([[3, 1], [2, 1], [2, 0], [3, 1], [4, 1]])
+
+    def reset(self, **kwargs):
+        obs, _ = super().reset(**kwargs)
+        return obs, {"lives": self.lives[0]}
+
+    def step(self, actions):
+        *row, info = super().step(actions)
+        return *row, info | {"lives": self.lives[self.t]}
+
+
+def test_a_lost_life_is_terminal_for_learning_and_not_for_the_score():
+    # row 0 loses a life in step 0, is cut by the time limit in step 1, reset in step 2 and given a life in step 3
+    # row 1 loses its last life in step 1, which ends the game; step 2 is its reset row
+    env = LifeLossTerminal(TrackReward(WithLives([[5, 1], [7, 2], [50, 50], [1, 1]], ["..", "tT", "..", ".."])))
+    env.reset()
+    steps = [env.step(NOTHING) for _ in range(4)]
+    assert [step[2].tolist() for step in steps] == [[True, False], [False, True], [False, False], [False, False]]
+    assert [step[3].tolist() for step in steps] == [[False, False], [True, False], [False, False], [False, False]]
+    rows, returns, lengths = steps[1][4]["finished"]
+    assert (rows.tolist(), returns.tolist(), lengths.tolist()) == ([0, 1], [12.0, 3.0], [2, 2])
+    assert [step[4].get("finished") is None for step in steps] == [True, False, True, True]
+
+
+def test_clipped_rewards_do_not_reach_the_score():
+    env = ClipReward(TrackReward(Scripted([[5, -0.5], [-7, 2]], ["..", "TT"])))
+    env.reset()
+    steps = [env.step(NOTHING) for _ in range(2)]
+    assert [step[1].tolist() for step in steps] == [[1, -0.5], [-1, 1]]
+    assert steps[1][4]["finished"][1].tolist() == [-2.0, 1.5]

@@ -42,6 +42,37 @@ class TrackReward(VectorWrapper):
         return obs, reward, terminated, truncated, info
 
 
+class LifeLossTerminal(VectorWrapper):
+    """Marks a lost life as ``terminated``, for learning only: nothing is reset, and the game goes on in the next row.
+
+    It needs ``info["lives"]``, one number for each row. Around `TrackReward`, whose episodes are whole games.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        super().__init__(env)
+        self.lives = np.zeros(env.num_envs, np.int64)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        obs, info = self.env.reset(**kwargs)
+        self.lives = info["lives"]
+        return obs, info
+
+    def step(self, actions: Any) -> Step:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        lives = info["lives"]
+        terminated = terminated | (lives < self.lives)  # a reset row never has fewer
+        self.lives = lives
+        return obs, reward, terminated, truncated, info
+
+
+class ClipReward(VectorWrapper):
+    """Clips rewards to [-1, 1], for learning only. Around `TrackReward`, which sums raw ones."""
+
+    def step(self, actions: Any) -> Step:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        return obs, reward.clip(-1.0, 1.0), terminated, truncated, info
+
+
 class RescaleAction(VectorWrapper):
     """Lets an agent act in [-1, 1] where the env has a bounded box; what lies outside is clipped."""
 

@@ -1,0 +1,92 @@
+"""Atari games through ALE's own vector env: preprocessed frames, stepped by threads in C++."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ale_py.vector_env import AtariVectorEnv
+from gymnasium.vector import VectorEnv
+
+from rllab.envs.seeds import row_seeds
+from rllab.functional.checks import require
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
+_SCREEN = {"img_height": 210, "img_width": 160, "grayscale": False, "stack_num": 1}
+_OURS = {
+    "reward_clipping": "env.clip_reward=true",
+    "episodic_life": "env.life_loss_terminal=true",
+    "life_loss_info": "env.life_loss_terminal=true",
+    "autoreset_mode": "nothing: it is NEXT_STEP",
+    "batch_size": "nothing: all sub-envs step together",
+    "num_threads": "env.num_threads",
+    "mode": "env.backend=sync, which gives the frames as they are",
+    "difficulty": "env.backend=sync, which gives the frames as they are",
+    "obs_type": "env.backend=sync, which gives the frames as they are",
+}
+"""Arguments that ALE or Gymnasium know and this backend does not take, and what to write instead."""
+
+
+def check_kwargs(kwargs: dict[str, Any]) -> None:
+    """Refuse in one line what ALE would refuse without words, hang on, or do behind the back of the scores."""
+    for name in kwargs.keys() & _OURS.keys():
+        raise ValueError(f"env.kwargs.{name}: got {kwargs[name]!r}, which rllab does itself; write {_OURS[name]}")
+    sticky = kwargs.get("repeat_action_probability", 0.0)
+    number = isinstance(sticky, (int, float)) and 0 <= sticky <= 1
+    require(number, "env.kwargs.repeat_action_probability", sticky, write="a number from 0 to 1, e.g. 0.25")
+    for name, least in {"frameskip": 1, "stack_num": 1, "img_height": 1, "img_width": 1, "noop_max": 0}.items():
+        value = kwargs.get(name, least)
+        whole = isinstance(value, int) and value >= least
+        require(whole, f"env.kwargs.{name}", value, write=f"an integer of at least {least}")
+
+
+class AtariEnvs(VectorEnv):
+    """ALE's vector env of one game: obs ``[rows, 4, 84, 84]`` uint8, raw rewards, ``info["lives"]`` ``[rows]``.
+
+    The defaults are those of ``ALE/...-v5``, sticky actions among them, with the usual preprocessing on top. Row i
+    draws no-ops and sticky actions from a generator of its own.
+    """
+
+    def __init__(
+        self, spec: EnvSpec, num_envs: int, *, num_threads: int, render_mode: str | None = None, **kwargs: Any
+    ) -> None:
+        check_kwargs(kwargs)
+        arguments: dict[str, Any] = {
+            "game": spec.kwargs["game"],
+            "num_envs": num_envs,
+            "num_threads": num_threads,
+            "reward_clipping": False,
+            "repeat_action_probability": spec.kwargs["repeat_action_probability"],
+            **kwargs,
+        }
+        self.games = AtariVectorEnv(**arguments)
+        # it cannot draw: a twin in colour, with the same seeds and actions, plays the same game
+        self.twin = AtariVectorEnv(**arguments | _SCREEN) if render_mode else None
+        self.screens: np.ndarray | None = None  # [rows, 1, 210, 160, 3]
+        self.render_mode = render_mode
+        self.num_envs = num_envs
+        self.metadata = self.games.metadata | {"render_modes": ["rgb_array"]}
+        self.observation_space, self.action_space = self.games.observation_space, self.games.action_space
+        self.single_observation_space = self.games.single_observation_space
+        self.single_action_space = self.games.single_action_space
+
+    def reset(
+        self, *, seed: list[int] | int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin a game in every row; `seed` is one per row, or one to count up from."""
+        seeds = np.array(row_seeds(seed, self.num_envs))
+        if self.twin is not None:
+            self.screens = self.twin.reset(seed=seeds, options=options)[0]
+        return self.games.reset(seed=seeds, options=options)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        if self.twin is not None:
+            self.screens = self.twin.step(actions)[0]
+        obs, reward, terminated, truncated, info = self.games.step(actions)
+        return obs, reward.astype(np.float32), terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """The screen of each row, ``[210, 160, 3]``; None without `render_mode`."""
+        return None if self.screens is None else tuple(self.screens[:, -1])

@@ -1,0 +1,120 @@
+"""EnvPool: many envs of one task, stepped by threads in C++. The package is in the extra `envpool`."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from rllab.envs.registry import is_atari
+from rllab.envs.seeds import row_seeds
+
+if TYPE_CHECKING:
+    import gymnasium.spaces as gs
+    import numpy as np
+    from gymnasium.envs.registration import EnvSpec
+
+SAME_TASK = frozenset(
+    f"{name}-v{version}"
+    for version, names in {
+        5: "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher "
+        "Swimmer Walker2d",
+        3: "LunarLander LunarLanderContinuous BipedalWalker BipedalWalkerHardcore",
+    }.items()
+    for name in names.split()
+)
+"""Ids whose EnvPool version a test has held against Gymnasium's."""
+
+_ATARI_NAMES = {"frameskip": "frame_skip", "max_num_frames_per_episode": "max_episode_steps"}
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("envpool") is not None
+
+
+def knows(spec: EnvSpec) -> bool:
+    """Whether EnvPool has this very id."""
+    return _task(spec) in _envpool().list_all_envs()
+
+
+def check_kwargs(spec: EnvSpec, kwargs: dict[str, Any]) -> None:
+    """Refuse in one line what EnvPool does not take, or does not survive."""
+    if is_atari(spec) and kwargs.get("noop_max") == 0:
+        raise ValueError("env.kwargs.noop_max: got 0, on which EnvPool crashes; write 1, or env.backend=ale")
+    for name, value in kwargs.items():
+        try:
+            _envpool().make_spec(_task(spec), **_arguments(spec, {name: value}))
+        except (TypeError, ValueError, AssertionError) as error:
+            reason = " ".join(str(error).split())
+            reason = "takes no such argument" if "unexpected keyword" in reason else f"refuses it: {reason}"
+            raise ValueError(f"env.kwargs.{name}: got {value!r}, but EnvPool's {_task(spec)} {reason}") from None
+
+
+class EnvPoolEnvs(VectorEnv):
+    """`num_envs` rows of one task, each with its own seed; NEXT_STEP autoreset.
+
+    EnvPool takes seeds only when a pool is made, so `reset` with seeds makes a new one.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        num_envs: int,
+        spaces: tuple[gs.Space[Any], gs.Space[Any]],
+        *,
+        num_threads: int,
+        **kwargs: Any,
+    ) -> None:
+        self.num_envs = num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        # Gymnasium's: those of EnvPool have wrong bounds here and there
+        self.single_observation_space, self.single_action_space = spaces
+        self.observation_space, self.action_space = (batch_space(space, num_envs) for space in spaces)
+        self.task = _task(spec)
+        self.arguments = {"num_envs": num_envs, "num_threads": min(num_threads, num_envs), **_arguments(spec, kwargs)}
+        self.pool: Any = None
+
+    def reset(
+        self, *, seed: list[int] | int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode in every row; `seed` is one per row, or one to count up from."""
+        if seed is not None or self.pool is None:
+            self.close()
+            seeds = row_seeds(seed, self.num_envs)
+            self.pool = _envpool().make_gymnasium(self.task, seed=seeds, **self.arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own spaces, at their first use
+            return self.pool.reset(options=options)  # type: ignore[no-any-return]
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.pool.step(actions)
+        return obs, reward, terminated, truncated, info
+
+    def close(self, **kwargs: Any) -> None:  # noqa: ARG002
+        if self.pool is not None:
+            self.pool.close()
+            self.pool = None
+
+
+def _task(spec: EnvSpec) -> str:
+    return f"{spec.name}-v{spec.version}" if is_atari(spec) else spec.id
+
+
+def _arguments(spec: EnvSpec, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Ours in EnvPool's words."""
+    if not is_atari(spec):
+        return kwargs
+    kwargs = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]} | kwargs
+    renamed = {_ATARI_NAMES.get(name, name): value for name, value in kwargs.items()}
+    if "max_episode_steps" in renamed:  # theirs are steps, ours emulator frames
+        renamed["max_episode_steps"] //= renamed.get("frame_skip", 4)
+    return renamed
+
+
+def _envpool() -> Any:
+    import envpool  # noqa: PLC0415 - an extra
+
+    return envpool
