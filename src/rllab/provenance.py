@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
     sha, dirty = _git()
     return {
         "time": dt.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": shlex.join(sys.argv),
+        "command": _without_passwords(shlex.join(sys.argv)),
         "directory": str(Path.cwd()),
         "git_sha": sha,
         "git_dirty": dirty,
@@ -36,6 +37,11 @@ def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def _without_passwords(command: str) -> str:
+    """A storage URL may hold one, and this file is shared."""
+    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", command)
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rllab import provenance
+
 ROOT = Path(__file__).parents[2]
 FRAMES = ["meta.log_frequency", "meta.eval_frequency", "meta.search_scheduler.grace_period", "env.max_frame"]
 
@@ -104,6 +106,11 @@ def test_hydras_own_sweeper_and_launcher_still_work(command, tmp_path, monkeypat
     assert (done.code, done.err) == (0, "")
     (sweep,) = tmp_path.glob("multirun/*")
     assert [json.loads((sweep / job / "provenance.json").read_text())["seed"] for job in "01"] == [0, 1]
+
+
+def test_provenance_holds_no_password(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "hydra.sweeper.storage=postgresql://me:secret@server/rllab"])
+    assert provenance.collect(0)["command"] == "train.py hydra.sweeper.storage=postgresql://me:***@server/rllab"
 
 
 def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 from optuna.trial import TrialState
 
-from search.toy.running import Toy, check_exactly_once, end_all, interrupt, wait_until
+from search.toy.running import Toy, check_exactly_once, end_all, interrupt, needs_proc, wait_until
 
 LOG = logging.getLogger(__name__)
 WORDS = {
@@ -26,11 +26,8 @@ WORDS = {
 """What each launcher is told; Ray would run a task three times more when its process is killed."""
 
 
-SLOW = {"joblib", "submitit_local", "ray"}
-
-
-def some(*names):
-    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+def some(*fast, slow):
+    return [*fast, *(pytest.param(name, marks=pytest.mark.slow) for name in slow)]
 
 
 @pytest.fixture
@@ -57,7 +54,7 @@ def make_toy(tmp_path):
                 shutil.rmtree(word.partition("=")[2], ignore_errors=True)
 
 
-@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("basic", "joblib", slow=["submitit_local", "ray"]))
 def test_pruned_search(make_toy, launcher):
     grid = ["hydra/sweeper/sampler=grid", "agent.x=1,0.9,0.8,0.2,0.1", "meta.max_trial=5"]
     toy = make_toy(launcher, *grid, "meta.search_scheduler={kind:asha,grace_period:300,reduction_factor:2}")
@@ -74,7 +71,7 @@ def test_pruned_search(make_toy, launcher):
     wait_until(lambda: not toy.processes(), 5, "processes gone")
 
 
-@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some("basic", "joblib", slow=["submitit_local", "ray"]))
 def test_crash_is_one_trial_failed(make_toy, launcher):
     toy = make_toy(launcher, "agent.trouble=none,crash,diverge,none", "hydra.sweeper.max_failure_rate=0.5")
     result = toy.run()
@@ -85,7 +82,7 @@ def test_crash_is_one_trial_failed(make_toy, launcher):
     assert trials[2].user_attrs["reason"].startswith("ValueError: the score is nan")
 
 
-@pytest.mark.parametrize("launcher", some("submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", some(slow=["submitit_local", "ray"]))
 def test_kill_is_one_trial_failed(make_toy, launcher):
     """Not with basic, whose jobs are the sweeper, nor with joblib, whose pool breaks."""
     toy = make_toy(launcher, "agent.trouble=none,kill,none", "hydra.sweeper.max_failure_rate=0.5")
@@ -96,7 +93,8 @@ def test_kill_is_one_trial_failed(make_toy, launcher):
     LOG.info("%s: %s", launcher, trials[1].user_attrs["reason"])
 
 
-@pytest.mark.parametrize("launcher", some("basic", "joblib", "submitit_local", "ray"))
+@needs_proc
+@pytest.mark.parametrize("launcher", some("basic", slow=["joblib", "submitit_local", "ray"]))
 def test_stopped_and_killed_search_goes_on(make_toy, launcher):
     toy = make_toy(launcher, "agent.x=0.1,0.2")
     started = 0
@@ -107,6 +105,7 @@ def test_stopped_and_killed_search_goes_on(make_toy, launcher):
         if number == signal.SIGINT:
             seconds = interrupt(process)
             assert process.returncode == 130
+            assert seconds < 20
             LOG.info("%s: ended %.1f s after Ctrl-C", launcher, seconds)
             assert {trial.state.name for trial in toy.trials()} == {"WAITING"}
             gone = wait_until(lambda: not toy.processes(), 10, "processes gone")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search.toy.running import Toy, check_exactly_once, end_all, wait_until
+from search.toy.running import Toy, check_exactly_once, end_all, needs_proc, wait_until
 
 SPACE = "agent.x=interval(0,1)"
 
@@ -100,6 +100,7 @@ def test_two_machines_started_at_once_share_a_study(make_machine, server):
     assert all(table.count("complete") == 8 for table in tables)
 
 
+@needs_proc
 @needs_server
 def test_one_machine_takes_over_from_another_that_vanished(make_machine, server):
     words = ["agent.x=0.1,0.2,0.3", "hydra.sweeper.patience=2"]

@@ -11,11 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
 from rllab.search.storage import open_storage
 
 TOY = Path(__file__).with_name("toy.py")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by Linux's /proc")
 _MARK = "TOY_MARK"
 """Environment variable by which the processes of one test are found, whoever their parent is now."""
 
@@ -84,7 +86,7 @@ class Toy:
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
     def processes(self):
-        """Every process that was started here and lives, however deep and whoever adopted it (Linux only)."""
+        """Every process that was started here and lives, however deep and whoever adopted it."""
         mark = f"{_MARK}={self.directory}".encode()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
