@@ -32,7 +32,7 @@ REFUSED = {
         f"agent.hidden: got interval(32,64), {CHOICES} agent.hidden=[64,64],[128,128]"
     ),
     f"-m {N} env.kwargs=interval(0,1)": f"env.kwargs: got interval(0,1), {CHOICES} env.kwargs={{a:1}},{{a:2}}",
-    f"-m {N} env=interval(0,1)": f"env: got interval(0,1), {CHOICES} env=acrobot,cartpole",
+    f"-m {N} env=interval(0,1)": f"env: got interval(0,1), {CHOICES} env=acrobot,ant",
     # intervals and ranges
     f"-m {N} agent.lr=interval(1e-2,1e-5)": (
         "agent.lr: got interval(1e-2,1e-5), whose low is above its high; write interval(1e-5,0.01)"
