@@ -125,9 +125,9 @@ class SharedStudy:
         return self.storage.get_trial(asked._trial_id)  # noqa: SLF001
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
-        """End a trial that has no result, unless it has one after all."""
+        """End a trial that has no result, unless it has one after all, or somebody else runs it now."""
         trial_id = trial._trial_id  # noqa: SLF001
-        if self.storage.get_trial(trial_id).state.is_finished():
+        if not self._is_current(trial):
             return
         try:
             self._note(trial_id, reason=reason)
@@ -138,11 +138,18 @@ class SharedStudy:
     def put_back(self, trial: FrozenTrial, **notes: object) -> None:
         """Let a trial that was interrupted be taken again, by this sweeper or another."""
         trial_id = trial._trial_id  # noqa: SLF001
+        if not self._is_current(trial):
+            return
         try:
             self._note(trial_id, seconds=_seconds(trial), **notes)
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
         except UpdateFinishedTrialError:
             pass
+
+    def _is_current(self, trial: FrozenTrial) -> bool:
+        """Whether this attempt still runs: a sweeper that slept for long finds its trials in the hands of others."""
+        now = self.storage.get_trial(trial._trial_id)  # noqa: SLF001
+        return now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt")
 
     def look_after(self) -> None:
         """Every few seconds: give a sign of life, and put back the trials of sweepers that have vanished."""

@@ -169,6 +169,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         rows = self.study.rows()
         done = sum(row.state in ("complete", "pruned", "failed") for row in rows)
         if received:
+            _end_joblib()
             console.message(f"stopped with {done} of {self.study.total} trials done; the same command goes on")
             raise SystemExit(128 + received[0])
         self._write_results(rows)
@@ -303,6 +304,12 @@ class GridPoints(BaseSampler):
     ) -> Any:
         # two sweepers may both ask for the last one; the one too many is not run
         return self.points[trial.number % len(self.points)][param_name]
+
+
+def _end_joblib() -> None:
+    """Kill the processes of joblib's pool, if there are any: it would wait for their jobs."""
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor(reuse=False, kill_workers=True)
 
 
 def _quoted(value: str) -> str:
