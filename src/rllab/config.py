@@ -162,6 +162,8 @@ class EnvConfig:
     the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
     num_threads: int | None = None
     """Threads of envpool and ale; null: one for each core that this process may use."""
+    timeout: Number = 300
+    """Seconds that a sub-env of backend=async may take for one step before it counts as hung."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
     wrappers: list[str] = field(default_factory=list)
@@ -186,6 +188,7 @@ class EnvConfig:
         threads = self.num_threads
         write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
         require(threads is None or threads >= 1, "env.num_threads", threads, write=write)
+        require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
         _to_frames(self, "max_frame")
 
 

@@ -8,6 +8,7 @@ import math
 import shlex
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
 
     Raises:
         ConfigError: the config cannot be honoured; nothing has been made yet.
+        ConfigError: an env failed while it trained; `last` has been written.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     state = None
@@ -53,6 +55,8 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
     trial = Trial(cfg, info, state, search)
     try:
         return trial.run()
+    except envs.EnvError as error:
+        raise ConfigError(trial.give_up(error)) from error
     finally:
         trial.close()
 
@@ -142,9 +146,8 @@ class Trial:
         self._open_directory(resumed=state is not None)
         for note in info.notes:
             self.console.message(note)
-        if state is None:
-            self.envs.reset(self._env_seeds())
-        else:
+        self.env_state: dict[str, Any] | None = None
+        if state is not None:
             self._restore(state)
         self.writers = [
             SessionWriter(self.directory / f"session_{session}", resumed_at=None if state is None else self.clock.frame)
@@ -177,16 +180,14 @@ class Trial:
             Event(cfg.meta.eval_frequency, self._eval_checkpoint),
             Event(cfg.meta.log_frequency, self._log_checkpoint),
         ]
+        self._begin_episodes()
         self.tracker.start(self.clock.frame)
         with stopping_on_signals(self.clock.stop) as received:
             train(self.envs, self.algorithm, self.buffer, self.tracker, events, self.clock)
         self.console.close()
         if received and not self.clock.finished:
             self._save()
-            self.console.message(
-                f"stopped at frame {self.clock.frame:,}; go on with: "
-                f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"
-            )
+            self.console.message(f"stopped at frame {self.clock.frame:,}; go on with: {self._resume_command()}")
             raise SystemExit(128 + received[0])
         score = float(np.mean(self._scores()))
         if self.search:
@@ -207,6 +208,20 @@ class Trial:
             | ({"eight seeds": command} if (command := validation_command(sys.argv)) else {}),
         )
         return score
+
+    def give_up(self, error: envs.EnvError) -> str:
+        """Save what there is after an env has failed; returns the line that says what happened."""
+        self.console.close()
+        self._save(envs_failed=True)
+        path = self.directory / "error.txt"
+        path.write_text("".join(traceback.format_exception(error)))
+        return (
+            f"env.id: {self.cfg.env.id} failed at frame {self.clock.frame:,}, {error} "
+            f"(the traceback is in {path}); once it is mended go on with: {self._resume_command()}"
+        )
+
+    def _resume_command(self) -> str:
+        return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"
 
     def _scores(self) -> list[float]:
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
@@ -261,7 +276,7 @@ class Trial:
         self.best_scores = [new if b else old for b, new, old in zip(better, scores, self.best_scores, strict=True)]
         self.best_changed = True
 
-    def _save(self) -> None:
+    def _save(self, *, envs_failed: bool = False) -> None:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
         for writer in self.writers:
             writer.flush()
@@ -273,7 +288,7 @@ class Trial:
             "step": self.clock.step,
             "algorithm": self.algorithm.state_dict(),
             "buffer": self.buffer.state_dict(),
-            "envs": self.envs.state_dict(),
+            "envs": {"envs": None} if envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
         }
@@ -290,12 +305,19 @@ class Trial:
         if best_path.exists():
             self.best = checkpoint.read(best_path)
             self.best_scores = self.best.pop("score")
+        self.env_state = state["envs"]
+
+    def _begin_episodes(self) -> None:
+        """In every sub-env; a resumed run goes on where its envs were, if their state is known."""
+        if self.env_state is None:
+            self.envs.reset(self._env_seeds())
+            return
         self.envs.reset(self._env_seeds(self.clock.frame))
-        if state["envs"]["envs"] is None:
+        if self.env_state["envs"] is None:
             self.buffer.restart()
-            self.console.message(f"the state of {self.cfg.env.id} cannot be saved: its episodes begin anew")
+            self.console.message(f"the state of {self.cfg.env.id} was not saved: its episodes begin anew")
         else:
-            self.envs.load_state_dict(state["envs"])
+            self.envs.load_state_dict(self.env_state)
 
     def close(self) -> None:
         self.console.close()

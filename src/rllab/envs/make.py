@@ -15,12 +15,13 @@ import gymnasium
 import gymnasium.spaces as gs
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import FlattenObservation
 
 from rllab.envs import atari, envpool
 from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
+from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, RescaleAction, TrackReward, is_bounded_box
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ def _vectorise(
             entry_point = load_env_creator(entry_point)  # type: ignore[assignment]
         spec = dataclasses.replace(spec, vector_entry_point=entry_point)
         return gymnasium.make_vec(spec, rows, vectorization_mode="vector_entry_point", **kwargs)
-    vector = gymnasium.vector.AsyncVectorEnv if backend == "async" else gymnasium.vector.SyncVectorEnv
     config = dataclasses.replace(config, kwargs=kwargs)
-    return vector([lambda: _make_one(spec, config, flatten=True)] * rows)
+    makers = [lambda: _make_one(spec, config, flatten=True)] * rows
+    return AsyncEnvs(makers, timeout=config.timeout) if backend == "async" else SyncVectorEnv(makers)
 
 
 def num_cpus() -> int:

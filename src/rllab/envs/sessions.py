@@ -1,11 +1,17 @@
 """The vector env as the training loop sees it: rows cut into sessions, ``[S, N, ...]``."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
+from rllab.envs.workers import SubEnvError
+
+
+class EnvError(Exception):
+    """An env failed, or gave what no agent can learn from. Its text is one line."""
 
 
 class Finished(NamedTuple):
@@ -32,16 +38,31 @@ class SessionEnvs:
         self.obs: np.ndarray = np.zeros(())
 
     def reset(self, seeds: list[int]) -> np.ndarray:
-        """Begin an episode in every sub-env; one seed each, session by session."""
-        obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list
+        """Begin an episode in every sub-env; one seed each, session by session.
+
+        Raises:
+            EnvError: as for `step`.
+        """
+        try:
+            obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list
+        except Exception as error:
+            raise self._failure(error) from error
         self.obs = self._by_session(obs)
+        self._refuse_nan(self.obs, "observation")
         return self.obs
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
-        """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, ``[S, N, ...]``, and the episodes it ended."""
+        """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, ``[S, N, ...]``, and the episodes it ended.
+
+        Raises:
+            EnvError: a sub-env raised an error, its process died or hangs, or it gave nan.
+        """
         num_rows = self.shape[0] * self.shape[1]
         flat_action = action.reshape(num_rows, *action.shape[2:])
-        obs, reward, terminated, truncated, info = self.vector.step(flat_action)
+        try:
+            obs, reward, terminated, truncated, info = self.vector.step(flat_action)
+        except Exception as error:
+            raise self._failure(error) from error
         finished = None
         if "finished" in info:
             rows, returns, lengths = info["finished"]
@@ -49,12 +70,34 @@ class SessionEnvs:
             finished = Finished(session, env, returns, lengths)
         self.obs = self._by_session(obs)
         shape = self.shape
-        return self.obs, reward.reshape(shape), terminated.reshape(shape), truncated.reshape(shape), finished
+        reward = reward.reshape(shape)
+        self._refuse_nan(self.obs, "observation", action)
+        self._refuse_nan(reward, "reward", action)
+        return self.obs, reward, terminated.reshape(shape), truncated.reshape(shape), finished
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
         if obs.dtype != np.uint8:
             obs = obs.astype(np.float32, copy=False)
         return obs.reshape(*self.shape, *obs.shape[1:])
+
+    def _refuse_nan(self, array: np.ndarray, what: str, action: np.ndarray | None = None) -> None:
+        """Of an array ``[S, N, ...]`` that came after an action."""
+        if array.dtype == np.uint8 or not math.isnan(np.add.reduce(array, axis=None)):  # a sum is a quick look
+            return
+        for session, env in np.argwhere(np.isnan(array))[:1, :2]:
+            acted = action is not None and np.isnan(action[session, env]).any()
+            why = ", after an action that was nan: training diverged" if acted else ""
+            raise EnvError(f"session {session}, sub-env {env}: nan as {what}{why}")
+
+    def _failure(self, error: Exception) -> EnvError:
+        where = ""
+        if isinstance(error, SubEnvError):
+            session, env = divmod(error.row, self.shape[1])
+            where = f"session {session}, sub-env {env}: "
+            reason = str(error)
+        else:
+            reason = f"{type(error).__name__}: {error}"
+        return EnvError(where + " ".join(reason.split()))
 
     def state_dict(self) -> dict[str, Any]:
         """Current observation and the envs' own state, which is None where it cannot be saved."""

@@ -1,0 +1,79 @@
+"""Sub-envs in processes of their own, whose failures are named."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from typing import TYPE_CHECKING, Any
+
+from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv, _async_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import gymnasium
+
+
+class SubEnvError(Exception):
+    """One sub-env failed: its row in the vector env, and why."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(reason)
+        self.row = row
+
+
+class AsyncEnvs(AsyncVectorEnv):
+    """Gymnasium's `AsyncVectorEnv`, which waits for a sub-env for `timeout` seconds at most.
+
+    `reset` and `step` raise `SubEnvError` when a sub-env raises, when its process dies, and when it hangs; the other
+    processes are ended then.
+    """
+
+    def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]], *, timeout: float) -> None:
+        super().__init__(env_fns, worker=_work)
+        self.timeout = timeout
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        try:
+            self.reset_async(**kwargs)
+            return self.reset_wait(self.timeout)
+        except (multiprocessing.TimeoutError, EOFError, OSError) as error:
+            raise self._failure() from error
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        try:
+            self.step_async(actions)
+            return self.step_wait(self.timeout)
+        except (multiprocessing.TimeoutError, EOFError, OSError) as error:
+            raise self._failure() from error
+
+    def _raise_if_errors(self, successes: Iterable[bool]) -> None:
+        if not all(successes):
+            row, kind, value, trace = self.error_queue.get()
+            self._end()
+            raise SubEnvError(row, f"{kind.__name__}: {value}") from RuntimeError(trace)
+
+    def _failure(self) -> SubEnvError:
+        """Who did not answer, and why."""
+        silent = [row for row, pipe in enumerate(self.parent_pipes) if not pipe.poll()]
+        for process in self.processes:
+            process.join(0.01)  # the exit code of one that died this moment
+        codes = [process.exitcode for process in self.processes]
+        self._end()
+        for row, code in enumerate(codes):
+            if code is not None:
+                return SubEnvError(row, f"its process ended with exit code {code}")
+        return SubEnvError(silent[0], f"no answer within env.timeout={self.timeout:g} seconds")
+
+    def _end(self) -> None:
+        for process in self.processes:
+            process.kill()  # it may hang
+        self._state = AsyncState.DEFAULT
+        self.close(terminate=True)
+
+
+def _work(*arguments: Any) -> None:
+    """One process: Ctrl-C reaches the whole group, but it is for the trainer, which saves and then ends this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _async_worker(*arguments)
