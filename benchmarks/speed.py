@@ -1,7 +1,7 @@
 """Frames per second of rllab beside Stable-Baselines3, same hyper-parameters, same machine, one run.
 
-    pip install -c constraints.txt -e '.[bench]'
-    python -m benchmarks.speed ppo_cartpole
+    pip install -c constraints.txt -e '.[bench,box2d,mujoco,envpool]'
+    python -m benchmarks.speed ppo_cartpole  # ppo_lunarlander, ppo_halfcheetah, ppo_breakout
 
 Every measurement is a process of its own, the contenders alternate, and the first tenth of the frames (imports, first
 calls) is not counted. Both log: rllab with the checkpoints of meta=standard, Stable-Baselines3 to CSV and TensorBoard.
@@ -23,29 +23,45 @@ WARM_UP = 0.1
 
 WORKLOADS = {
     "ppo_cartpole": {
-        "rllab": "env=cartpole agent=ppo tuned=none env.num_envs=8 agent.num_steps=128 agent.num_epochs=4 "
+        "frames": 100_000,
+        "rllab": "env=cartpole meta=standard env.num_envs=8 agent.num_steps=128 agent.num_epochs=4 "
         "agent.num_minibatches=4 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4",
-        "sb3": {
-            "id": "CartPole-v1",
-            "num_envs": 8,
-            "hyperparameters": {
-                "n_steps": 128,
-                "n_epochs": 4,
-                "batch_size": 256,
-                "learning_rate": 3e-4,
-                "policy_kwargs": {"net_arch": [64, 64]},
-            },
-        },
+        "sb3": {"id": "CartPole-v1", "num_envs": 8, "net_arch": [64, 64]},
+        "hyperparameters": {"n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 3e-4},
+    },
+    "ppo_lunarlander": {
+        "frames": 100_000,
+        "rllab": "env=lunarlander meta=box2d env.num_envs=16 agent.num_steps=256 agent.num_epochs=4 "
+        "agent.num_minibatches=8 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4",
+        "sb3": {"id": "LunarLander-v3", "num_envs": 16, "net_arch": [64, 64]},
+        "hyperparameters": {"n_steps": 256, "n_epochs": 4, "batch_size": 512, "learning_rate": 3e-4},
+    },
+    "ppo_halfcheetah": {
+        "frames": 50_000,
+        "rllab": "env=halfcheetah meta=mujoco env.num_envs=8 agent.num_steps=256 agent.num_epochs=10 "
+        "agent.num_minibatches=8 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4 "
+        "agent.normalize_obs=true agent.normalize_reward=true",
+        "sb3": {"id": "HalfCheetah-v5", "num_envs": 8, "net_arch": [64, 64], "normalize": {}},
+        "hyperparameters": {"n_steps": 256, "n_epochs": 10, "batch_size": 256, "learning_rate": 3e-4},
+    },
+    "ppo_breakout": {
+        "frames": 10_240,
+        "rllab": "env=breakout meta=atari meta.log_frequency=2048 env.num_envs=16 agent.network=cnn "
+        "agent.share_network=true agent.num_steps=128 agent.num_epochs=4 agent.num_minibatches=8 agent.lr=2.5e-4",
+        "sb3": {"id": "ALE/Breakout-v5", "num_envs": 16},
+        "hyperparameters": {"n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 2.5e-4},
     },
 }
+"""The same work for both: sub-envs, hyper-parameters, networks, normalisation, preprocessing of frames."""
 
 
 def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, directory: str) -> float:
     """Frames per second, summed over sessions."""
     run_dir = Path(tempfile.mkdtemp(dir=directory)) / "run"
-    overrides = [f"meta.max_session={num_sessions}", f"meta.num_threads={threads}", f"env.max_frame={frames}"]
-    command = [sys.executable, "train.py", *WORKLOADS[workload]["rllab"].split(), "meta=standard", *overrides]
-    subprocess.run([*command, f"run_dir={run_dir}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    overrides = [f"meta.max_session={num_sessions}", f"env.max_frame={frames}", f"run_dir={run_dir}"]
+    overrides += [f"meta.num_threads={threads}", f"env.num_threads={threads}"]
+    command = [sys.executable, "train.py", "agent=ppo", "tuned=none", *WORKLOADS[workload]["rllab"].split()]
+    subprocess.run([*command, *overrides], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with (run_dir / "session_0" / "train.csv").open() as file:
         rows = [(int(row["frame"]), float(row["elapsed_s"])) for row in csv.DictReader(file)]
     start = next(row for row in rows if row[0] >= WARM_UP * frames)
@@ -76,22 +92,34 @@ def run_sb3(workload: str, threads: int, frames: int, directory: str) -> float:
 
     import torch
     from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.logger import configure
 
     torch.set_num_threads(threads)
     task = WORKLOADS[workload]["sb3"]
-    model = PPO(
-        "MlpPolicy",
-        make_vec_env(task["id"], n_envs=task["num_envs"]),
-        device="cpu",
-        **task["hyperparameters"],
-    )
+    kind = "MlpPolicy" if "net_arch" in task else "CnnPolicy"
+    policy = {"net_arch": task["net_arch"]} if "net_arch" in task else {}
+    hyperparameters = WORKLOADS[workload]["hyperparameters"]
+    model = PPO(kind, make_sb3_envs(**task), device="cpu", policy_kwargs=policy, **hyperparameters)
     model.set_logger(configure(directory, ["csv", "tensorboard"]))
     model.learn(int(WARM_UP * frames))
     start, before = time.perf_counter(), model.num_timesteps
     model.learn(int((1 - WARM_UP) * frames), reset_num_timesteps=False)
     return (model.num_timesteps - before) / (time.perf_counter() - start)
+
+
+def make_sb3_envs(id: str, num_envs: int, net_arch: list[int] | None = None, normalize: dict | None = None) -> object:  # noqa: A002
+    """Vectorised as by default, one env after the other in one process."""
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
+
+    if net_arch is None:
+        import ale_py  # noqa: F401 - registers the games
+
+        raw = {"frameskip": 1, "repeat_action_probability": 0.0}  # its wrapper does both
+        wrapper = {"action_repeat_probability": 0.25}
+        return VecFrameStack(make_atari_env(id, num_envs, env_kwargs=raw, wrapper_kwargs=wrapper), 4)
+    envs = make_vec_env(id, n_envs=num_envs)
+    return envs if normalize is None else VecNormalize(envs, **normalize)
 
 
 def compare(workload: str, repeats: int, frames: int) -> None:
@@ -134,11 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=WORKLOADS, nargs="?", default="ppo_cartpole")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender (default: 3)")
-    parser.add_argument("--frames", type=int, default=100_000, help="frames of each session (default: 100,000)")
+    parser.add_argument("--frames", type=int, help="frames of each session (default: the workload's)")
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--directory", help=argparse.SUPPRESS)
     parser.add_argument("--sb3", choices=WORKLOADS, help=argparse.SUPPRESS)  # the process that measures it
     arguments = parser.parse_args()
+    arguments.frames = arguments.frames or WORKLOADS[arguments.workload]["frames"]
     if arguments.sb3:
         print(run_sb3(arguments.sb3, arguments.threads, arguments.frames, arguments.directory))
     else:
