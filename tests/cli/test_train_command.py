@@ -110,7 +110,10 @@ def test_hydras_own_sweeper_and_launcher_still_work(command, tmp_path, monkeypat
 
 def test_provenance_holds_no_password(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "hydra.sweeper.storage=postgresql://me:secret@server/rllab"])
-    assert provenance.collect(0)["command"] == "train.py hydra.sweeper.storage=postgresql://me:***@server/rllab"
+    assert (
+        provenance.collect(0, env_backend="sync")["command"]
+        == "train.py hydra.sweeper.storage=postgresql://me:***@server/rllab"
+    )
 
 
 def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):
