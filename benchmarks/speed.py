@@ -95,6 +95,7 @@ def run_sb3(workload: str, threads: int, frames: int, directory: str) -> float:
     from stable_baselines3.common.logger import configure
 
     torch.set_num_threads(threads)
+    os.chdir(directory)  # MuJoCo leaves a log where it runs
     task = WORKLOADS[workload]["sb3"]
     kind = "MlpPolicy" if "net_arch" in task else "CnnPolicy"
     policy = {"net_arch": task["net_arch"]} if "net_arch" in task else {}
