@@ -54,7 +54,7 @@ def make_toy(tmp_path):
                 shutil.rmtree(word.partition("=")[2], ignore_errors=True)
 
 
-@pytest.mark.parametrize("launcher", some("basic", "joblib", slow=["submitit_local", "ray"]))
+@pytest.mark.parametrize("launcher", some("basic", slow=["joblib", "submitit_local", "ray"]))
 def test_pruned_search(make_toy, launcher):
     grid = ["hydra/sweeper/sampler=grid", "agent.x=1,0.9,0.8,0.2,0.1", "meta.max_trial=5"]
     toy = make_toy(launcher, *grid, "meta.search_scheduler={kind:asha,grace_period:300,reduction_factor:2}")
@@ -71,7 +71,7 @@ def test_pruned_search(make_toy, launcher):
     wait_until(lambda: not toy.processes(), 5, "processes gone")
 
 
-@pytest.mark.parametrize("launcher", some("basic", "joblib", slow=["submitit_local", "ray"]))
+@pytest.mark.parametrize("launcher", some("basic", slow=["joblib", "submitit_local", "ray"]))
 def test_crash_is_one_trial_failed(make_toy, launcher):
     toy = make_toy(launcher, "agent.trouble=none,crash,diverge,none", "hydra.sweeper.max_failure_rate=0.5")
     result = toy.run()
