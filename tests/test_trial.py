@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import checkpoint, config, loop, trial
+from rllab import checkpoint, config, trial
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "meta.log_frequency=200"]
@@ -37,24 +37,6 @@ def policy(run_dir):
 def assert_same_policy(a, b):
     for name, tensor in policy(a).items():
         assert torch.equal(tensor, policy(b)[name]), name
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """Make the next trial receive a signal once its clock reaches a frame."""
-
-    def arm(frame, number=signal.SIGTERM):
-        due = loop.Clock.due
-
-        def due_and_stop(clock, period):
-            if clock.frame == frame:
-                signal.raise_signal(number)
-                monkeypatch.setattr(loop.Clock, "due", due)
-            return due(clock, period)
-
-        monkeypatch.setattr(loop.Clock, "due", due_and_stop)
-
-    return arm
 
 
 def test_run_directory_holds_what_a_person_needs(load_config, tmp_path):
