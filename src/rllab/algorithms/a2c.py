@@ -13,7 +13,6 @@ from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
-from rllab.functional.policy_gradient import loss_gradients, loss_metrics
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
@@ -24,6 +23,7 @@ from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
 from rllab.nets.normalize import RewardNorm
+from rllab.nets.policy_gradient import write_gradients
 from rllab.nets.rmsprop import RMSprop
 from rllab.nets.torsos import num_activations
 
@@ -161,20 +161,15 @@ class A2C:
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, valid)
         weight = valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
-
-        log_prob, entropy, pullback = self.distribution.vjp(outputs[:, :num_rows], by_session(rollout["action"]))
-        grad_log_prob, grad_value, grad_entropy = loss_gradients(weight, advantage, error, **coefs)
-        grad_outputs = pullback(grad_log_prob, grad_entropy)
-        # the successors of the last step only lend their values: no gradient
-        rest = (0, self.num_envs)
-        net_pullback(nn.functional.pad(grad_outputs, (0, 0, *rest)), nn.functional.pad(grad_value, rest))
+        action = by_session(rollout["action"])
+        metrics = write_gradients(self.distribution, outputs, net_pullback, action, weight, advantage, error, **coefs)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         self.optimizer.step(lr)
         self.num_updates += 1
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs[:, :num_rows], valid)
         value = value[:, :num_rows]
-        return loss_metrics(weight, advantage, error, log_prob, entropy) | {
+        return metrics | {
             "train/grad_norm": grad_norm,
             "train/explained_variance": explained_variance(value, value - error, valid),
             "train/lr": torch.full((self.num_sessions,), lr, device=self.device),

@@ -19,7 +19,6 @@ from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
-from rllab.functional.policy_gradient import loss_gradients, loss_metrics
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
@@ -29,6 +28,7 @@ from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_criti
 from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
+from rllab.nets.policy_gradient import write_gradients
 from rllab.nets.torsos import num_activations
 
 
@@ -154,13 +154,8 @@ class REINFORCE:
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, learned)
         weight = learned / learned.sum(-1, keepdim=True).clamp(min=1.0)
-
-        log_prob, entropy, pullback = self.distribution.vjp(outputs[:, :num_rows], by_session(rollout["action"]))
-        grad_log_prob, grad_value, grad_entropy = loss_gradients(weight, advantage, error, **coefs)
-        grad_outputs = pullback(grad_log_prob, grad_entropy)
-        # the successors of the last step only lend their values: no gradient
-        rest = (0, self.num_envs)
-        net_pullback(nn.functional.pad(grad_outputs, (0, 0, *rest)), nn.functional.pad(grad_value, rest))
+        action = by_session(rollout["action"])
+        metrics = write_gradients(self.distribution, outputs, net_pullback, action, weight, advantage, error, **coefs)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         active = learned.any(-1).tolist()  # Adam's momentum must not move a session in which no episode has ended
         if any(active):
@@ -170,7 +165,7 @@ class REINFORCE:
             new = slice(num_rows // 2, num_rows)
             self.net.obs_norm.update(raw_obs[:, new], by_session(rollout["valid"])[:, new].float())
         value = value[:, :num_rows]
-        return loss_metrics(weight, advantage, error, log_prob, entropy) | {
+        return metrics | {
             "train/grad_norm": grad_norm,
             "train/explained_variance": explained_variance(value, value - error, learned),
             "train/lr": torch.full((self.num_sessions,), lr, device=self.device),
