@@ -177,8 +177,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="run chosen cells again that have a result")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table only")
     chosen = parser.parse_args(arguments)
-    if not chosen.table:
-        run_cells(chosen)
+    try:
+        if not chosen.table:
+            run_cells(chosen)
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on")
     text = table(chosen.seed)
     if chosen.seed == 0:  # what the page says
         write_page(text)
