@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from command_line import PACKAGE, Result, assert_refused, everything_in
-from rllab import config, train
+from rllab import config, loop, train
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +37,24 @@ def load_config(tmp_path):
         return config.load(composed)
 
     return load
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Make the next trial receive a signal once its clock reaches a frame."""
+
+    def arm(frame, number=signal.SIGTERM):
+        due = loop.Clock.due
+
+        def due_and_stop(clock, period):
+            if clock.frame == frame:
+                signal.raise_signal(number)
+                monkeypatch.setattr(loop.Clock, "due", due)
+            return due(clock, period)
+
+        monkeypatch.setattr(loop.Clock, "due", due_and_stop)
+
+    return arm
 
 
 @pytest.fixture(scope="session")

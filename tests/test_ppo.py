@@ -9,6 +9,7 @@ import torch
 
 from rllab import trial
 from rllab.algorithms import ppo
+from rllab.buffers import memory
 from rllab.config import ConfigError
 
 
@@ -176,7 +177,7 @@ def fill_images(agent, rng, scale_of_last=1.0, *, steps=8, buffer=None):
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied(shared):
     agent = image_agent(3, share_network=shared)
-    assert agent.value_while_acting == shared
+    assert agent.actor.gives_value == shared
     buffer = fill_images(agent, np.random.default_rng(0))
     raw, batch = agent._prepare(buffer)
     assert batch["obs"].dtype == torch.uint8
@@ -266,7 +267,7 @@ def test_memory_by_hand():
 
 @pytest.mark.parametrize("space", [IMAGE, gs.Box(-1, 1, (100,))])
 def test_a_rollout_that_does_not_fit_is_refused_with_what_would(monkeypatch, space):
-    monkeypatch.setattr(ppo, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
     check(space)
     with pytest.raises(
         ValueError, match=r"^agent\.num_steps: got 1000000, .* GiB .*env\.num_envs=15 .*1\.0 GiB"
@@ -275,10 +276,10 @@ def test_a_rollout_that_does_not_fit_is_refused_with_what_would(monkeypatch, spa
     assert "\n" not in str(caught.value)
     fits = int(re.search(r"write agent\.num_steps=(\d+)", str(caught.value))[1])
     check(space, num_steps=fits, num_envs=15)
-    monkeypatch.setattr(ppo, "available_memory", lambda: 2**10)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**10)
     with pytest.raises(ValueError, match=r"write less of one of the three$"):
         check(space)
-    monkeypatch.setattr(ppo, "available_memory", lambda: None)
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
     check(space, num_steps=1_000_000)
 
 

@@ -1,4 +1,4 @@
-"""PPO on probe problems that isolate one failure each: value, observation, delay, action, both, credit, truncation."""
+"""Algorithms on problems that isolate one failure each: value, observation, delay, action, both, credit, truncation."""
 
 import gymnasium
 import numpy as np
@@ -7,20 +7,21 @@ import torch
 
 from rllab import trial
 
-FAST = ["tuned=none", "env.num_envs=8", "agent.num_steps=16", "agent.num_epochs=4", "agent.num_minibatches=2"]
-FAST += [
-    "agent.lr=linear:1e-2:1e-4",
-    "agent.gamma=0.9",
-    "agent.hidden=[16]",
-    "meta.max_session=2",
-    "meta.log_frequency=1e6",
-]
+FAST = ["tuned=none", "env.num_envs=8", "agent.gamma=0.9", "agent.hidden=[16]", "agent.lr=linear:1e-2:1e-4"]
+FAST += ["meta.max_session=2", "meta.log_frequency=1e6"]
+AGENTS = {
+    "ppo": ["agent.num_steps=16", "agent.num_epochs=4", "agent.num_minibatches=2"],
+    "a2c": ["agent.num_steps=4", "agent.gae_lambda=0.9"],
+    "reinforce": ["agent.num_steps=4"],
+}
 
 
-@pytest.fixture
-def train_probe(load_config):
+@pytest.fixture(params=AGENTS)
+def train_probe(request, load_config):
+    agent = [f"agent={request.param}", *FAST, *AGENTS[request.param]]
+
     def train(name, max_frame=4000, *overrides):
-        cfg = load_config(f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *FAST, *overrides)
+        cfg = load_config(f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *agent, *overrides)
         made = trial.Trial(*trial.check(cfg), None)
         made.run()
         return made.algorithm
@@ -69,11 +70,13 @@ def test_credit_over_two_steps(train_probe):
     assert (greedy(train_probe("TwoStepCredit"), 0.0)[:, 0] == 1).all()
 
 
+@pytest.mark.parametrize("train_probe", ["ppo"], indirect=True)
 def test_shared_network_and_value_clipping(train_probe):
     agent = train_probe("RewardByActionAndObs", 4000, "agent.share_network=true", "agent.vf_clip_coef=0.5")
     assert (greedy(agent, -1.0, 1.0) == [[0, 1]] * 2).all()
 
 
+@pytest.mark.parametrize("train_probe", ["ppo"], indirect=True)
 @pytest.mark.parametrize("overrides", [[], ["agent.network=mlp", "agent.normalize_obs=true"]])
 def test_action_that_an_image_shows(train_probe, overrides):
     agent = train_probe("BrightSide", 1000, "agent.share_network=true", "agent.lr=1e-3", *overrides)

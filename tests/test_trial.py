@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import checkpoint, config, loop, trial
+from rllab import checkpoint, config, trial
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "meta.log_frequency=200"]
@@ -37,24 +37,6 @@ def policy(run_dir):
 def assert_same_policy(a, b):
     for name, tensor in policy(a).items():
         assert torch.equal(tensor, policy(b)[name]), name
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """Make the next trial receive a signal once its clock reaches a frame."""
-
-    def arm(frame, number=signal.SIGTERM):
-        due = loop.Clock.due
-
-        def due_and_stop(clock, period):
-            if clock.frame == frame:
-                signal.raise_signal(number)
-                monkeypatch.setattr(loop.Clock, "due", due)
-            return due(clock, period)
-
-        monkeypatch.setattr(loop.Clock, "due", due_and_stop)
-
-    return arm
 
 
 def test_run_directory_holds_what_a_person_needs(load_config, tmp_path):
@@ -136,6 +118,34 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_pat
     best = [checkpoint.read(tmp_path / run / "checkpoints" / "best.safetensors") for run in ("whole", "cut")]
     assert best[0]["score"] == best[1]["score"]
     assert best[0]["frame"] == best[1]["frame"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "overrides"),
+    [
+        ("a2c", ["env=pendulum", "agent.num_steps=7", "agent.normalize_reward=true"]),
+        ("a2c", ["env=cartpole", "agent.optimizer=adam"]),
+        ("reinforce", ["env=cartpole", "agent.num_steps=32"]),
+        ("reinforce", ["env=pendulum", "+env.kwargs.max_episode_steps=70", "agent.num_steps=64"]),
+    ],
+)
+def test_agents_repeat_themselves_session_by_session_and_resume_exactly(
+    load_config, tmp_path, stop_at, agent, overrides
+):
+    overrides = [f"agent={agent}", "tuned=none", *overrides, "agent.normalize_obs=true", "agent.lr=linear:1e-3:0"]
+    overrides += ["env.max_frame=2000", "meta.log_frequency=200", "meta.max_session=2"]
+    trial.run(load_config(*overrides, run_dir="whole"))
+    stop_at(776)  # in the middle of a rollout
+    with pytest.raises(SystemExit):
+        trial.run(load_config(*overrides, run_dir="cut"))
+    trial.run(load_config(f"meta.resume={tmp_path / 'cut'}"))
+    assert_same_policy(tmp_path / "whole", tmp_path / "cut")
+    assert rows(tmp_path / "whole", 1) == rows(tmp_path / "cut", 1)
+    few = ["meta.max_session=1", "env.max_frame=600"]
+    trial.run(load_config(*overrides, *few, run_dir="one"))
+    trial.run(load_config(*overrides, *few[1:], run_dir="two"))
+    for name, tensor in policy(tmp_path / "one").items():
+        torch.testing.assert_close(tensor[0], policy(tmp_path / "two")[name][0], rtol=1e-4, atol=1e-5)
 
 
 def test_env_whose_state_cannot_be_saved_restarts_its_episodes_and_says_so(load_config, tmp_path, stop_at, capsys):

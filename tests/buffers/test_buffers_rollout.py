@@ -11,8 +11,8 @@ OBS = gs.Box(-1.0, 1.0, (1,), np.float32)
 ACTION = gs.Discrete(5)
 
 
-def make_buffer(num_steps=3, obs_space=OBS, action_space=ACTION):
-    return RolloutBuffer(num_steps, 1, 2, obs_space, action_space)  # S = 1, N = 2
+def make_buffer(num_steps=3, obs_space=OBS, action_space=ACTION, num_kept=0):
+    return RolloutBuffer(num_steps, 1, 2, obs_space, action_space, num_kept=num_kept)  # S = 1, N = 2
 
 
 def play(buffer, steps):
@@ -55,6 +55,22 @@ def test_valid_flags_cross_the_border_of_two_rollouts():
     assert rollout["valid"][:, 0].tolist() == [[False, False], [True, True], [True, True]]
     play(buffer, [(6, [], []), (7, [], []), (8, [], [])])  # and no flag is left over for the third
     assert buffer.tensors("cpu")["valid"].all()
+
+
+def test_what_came_before_a_rollout_is_kept_in_front_of_it():
+    buffer = make_buffer(2, num_kept=3)
+    play(buffer, [(0, [], []), (1, [0], [])])
+    first = buffer.tensors("cpu")
+    assert first["obs"].shape == (6, 1, 2, 1)
+    assert first["valid"][:, 0, 0].tolist() == [False, False, False, True, True]  # nothing came before
+    play(buffer, [(2, [], []), (3, [], [])])
+    second = buffer.tensors("cpu")
+    assert second["obs"][1:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert second["reward"][1:, 0, 0].tolist() == [0, 0.5, 1, 1.5]
+    assert second["terminated"][1:, 0, 0].tolist() == [False, True, False, False]
+    assert second["valid"][:, 0].tolist() == [[False, False], [True, True], [True, True], [False, True], [True, True]]
+    play(buffer, [(4, [], []), (5, [], [])])
+    assert buffer.tensors("cpu")["obs"][:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_restart_in_the_middle_forgets_what_has_no_successor():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rllab.functional.returns import discounted_sums, gae
+from rllab.functional.returns import discounted_sums, ended_since, gae
 
 
 def column(*numbers):
@@ -138,3 +138,11 @@ def test_discounted_sums_continue_over_the_border_of_two_rollouts():
     first = discounted_sums(reward[:10], done[:10], start, gamma=0.9)
     second = discounted_sums(reward[10:], done[10:], first[-1] * ~done[9], gamma=0.9)
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_ended_since_by_hand():
+    # two envs; ends in rows 1 and 4, and in row 2 alone. From row 3 on only the end in row 4 counts: rows 2 to 4
+    done = torch.tensor([[0, 0], [1, 0], [0, 1], [0, 0], [1, 0], [0, 0]]).bool()
+    assert ended_since(done, 3).T.tolist() == [[False, False, True, True, True, False], [False] * 6]
+    assert ended_since(done, 2).T.tolist() == [[False, False, True, True, True, False], [True] * 3 + [False] * 3]
+    assert ended_since(done, 0).T.tolist() == [[True] * 5 + [False], [True] * 3 + [False] * 3]

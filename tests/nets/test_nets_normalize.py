@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.nets.normalize import RunningNorm
+from rllab.nets.normalize import RewardNorm, RunningNorm
 
 
 def batches(num_sessions=2, count=6, shape=(3,), seed=0):
@@ -97,3 +97,23 @@ def test_host_equals_forward_and_sees_updates_and_loads():
     norm.load_state_dict({"mean": norm.mean - 1, "var": norm.var * 2, "count": norm.count})
     np.testing.assert_allclose(host(x.numpy()), norm(x).numpy(), rtol=1e-5, atol=1e-6)
     assert host(x.numpy()).dtype == np.float32
+
+
+def test_rewards_are_scaled_by_the_spread_of_discounted_returns_by_hand():
+    # gamma 1/2. Running returns 2, 2 + 2/2 = 3 | end, so 4, 1 + 4/2 = 3: of 2, 3, 4, 3 the variance is 1/2. Of the
+    # first two alone it is 1/4, hence 2 / (1/2)
+    norm = RewardNorm(1, 1, gamma=0.5)
+
+    def rollout(reward, terminated):
+        flags = torch.tensor(terminated).view(-1, 1, 1)
+        rows = {
+            "reward": torch.tensor(reward).view(-1, 1, 1),
+            "terminated": flags,
+            "truncated": torch.zeros_like(flags),
+        }
+        return rows | {"valid": torch.ones_like(flags)}
+
+    assert norm.scale_rollout(rollout([2.0, 2.0], [False, True])).flatten().tolist() == pytest.approx([4.0, 4.0])
+    scaled = norm.scale_rollout(rollout([4.0, 1.0], [False, False])).flatten().tolist()
+    assert scaled == pytest.approx([4 * 2**0.5, 2**0.5])
+    assert norm.discounted_return.item() == 3.0

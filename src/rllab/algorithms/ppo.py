@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from rllab.buffers import Tensors
-from rllab.buffers.memory import available_memory, gibibytes
+from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
-from rllab.functional.reductions import explained_variance, masked_mean, masked_standardize
-from rllab.functional.returns import discounted_sums, gae
+from rllab.functional.reductions import by_session, explained_variance, masked_mean, masked_standardize
+from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Streams
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.acting import Actor
+from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
 from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
-from rllab.nets.normalize import RunningNorm
-from rllab.nets.torsos import check_network, choose_network, is_image, num_activations
+from rllab.nets.normalize import RewardNorm
+from rllab.nets.torsos import is_image, num_activations
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,9 @@ class PPO:
         num_sessions: int,
         num_envs: int,
     ) -> None:
-        try:
-            make_distribution(action_space, num_sessions=1)
-        except ValueError as error:
-            raise ValueError(f"agent: got 'ppo', which cannot act here: {error}") from None
-        check_network(config.network, obs_space)
-        if config.normalize_obs and choose_network(config.network, obs_space).startswith("cnn"):
-            raise ValueError(
-                f"agent.normalize_obs: got True for images {obs_space.shape}, which the network scales to [0, 1]; "
-                "write agent.normalize_obs=false"
-            )
+        check_actor_critic(
+            config.name, obs_space, action_space, network=config.network, normalize_obs=config.normalize_obs
+        )
         batch = config.num_steps * num_envs
         if batch % config.num_minibatches:
             near = max(n for n in range(1, config.num_minibatches + 1) if batch % n == 0)
@@ -137,7 +131,9 @@ class PPO:
                 f"agent.num_minibatches: got {config.num_minibatches}, which does not divide agent.num_steps * "
                 f"env.num_envs = {batch}; write one that does, e.g. agent.num_minibatches={near}"
             )
-        _check_memory(config, obs_space, action_space, num_sessions, num_envs)
+        needed = needed_memory(config, obs_space, action_space, num_sessions, num_envs)
+        even = config.num_minibatches // math.gcd(config.num_minibatches, num_envs)
+        check_rollout(needed, config.num_steps, num_sessions=num_sessions, num_envs=num_envs, multiple=even)
 
     def __init__(
         self,
@@ -174,23 +170,22 @@ class PPO:
             normalize_obs=config.normalize_obs,
         ).to(device)
         self.flat = FlatParameters(self.net)
-        self.host_policy = self.net.host_policy()
-        # with one large torso a value costs nothing beside an action, and a whole pass afterwards
-        self.value_while_acting = config.share_network and self.host_policy is None
+        self.actor = Actor(
+            self.net,
+            Streams(seed, num_sessions, "action", device),
+            config.num_steps,
+            num_envs,
+            shared_value=config.share_network,
+        )
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
         names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
         self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
-        self.reward_norm = RunningNorm(num_sessions).to(device)
-        self.discounted_return = torch.zeros(num_sessions, num_envs, device=device)
-        self.action_streams = Streams(seed, num_sessions, "action", device)
+        self.reward_norm = RewardNorm(num_sessions, num_envs, gamma=config.gamma).to(device)
         self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
-        self.noise = torch.zeros(0)  # of the present rollout
-        self.host_noise = self.noise.numpy()
-        self.step = 0  # of the rollout
         self.num_updates = [0] * num_sessions  # optimiser steps
 
     def make_buffer(self) -> RolloutBuffer:
-        extras = {"outputs": (self.distribution.num_outputs,), "value": ()} if self.value_while_acting else {}
+        extras = {"outputs": (self.distribution.num_outputs,), "value": ()} if self.actor.gives_value else {}
         return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces, extras)
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
@@ -198,26 +193,7 @@ class PPO:
 
         With a large torso for both, values are stored right away instead.
         """
-        if explore and self.step == 0:
-            self.noise = self.distribution.noise(self.action_streams, self.rollout_steps, self.num_envs)
-            self.host_noise = self.noise.cpu().numpy()
-        step = self.step
-        self.step = (step + explore) % self.rollout_steps
-        if self.host_policy is not None:
-            host_outputs = self.host_policy(obs)
-            host_outputs = host_outputs + self.host_noise[step] if explore else host_outputs
-            return np.asarray(self.distribution.mode(host_outputs)), {}
-        with torch.no_grad():
-            x = self.net.normalize(torch.from_numpy(obs).to(self.device))
-            if not explore:
-                return self.distribution.mode(self.net.policy(x)).cpu().numpy(), {}
-            extras: Tensors = {}
-            if self.value_while_acting:
-                outputs, value, _ = self.net.vjp(x)
-                extras = {"outputs": outputs.cpu(), "value": value.cpu()}
-            else:
-                outputs = self.net.policy(x)
-            return self.distribution.mode(outputs + self.noise[step]).cpu().numpy(), extras
+        return self.actor.act(obs, explore=explore)
 
     @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
@@ -268,7 +244,7 @@ class PPO:
         x = self.net.normalize(raw_obs)
         outputs, value = self._evaluate(rollout, x)
         value_by_step = value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1)  # [T + 1, S, N]
-        reward = self._scale_reward(rollout) if self.config.normalize_reward else rollout["reward"]
+        reward = self.reward_norm.scale_rollout(rollout) if self.config.normalize_reward else rollout["reward"]
         advantage = gae(
             reward,
             value_by_step,
@@ -291,7 +267,7 @@ class PPO:
     def _evaluate(self, rollout: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy for every row, and values, also of the last row's successor."""
         num_rows = self.rollout_steps * self.num_envs
-        if self.value_while_acting:
+        if self.actor.gives_value:
             _, last_value, _ = self.net.vjp(x[:, num_rows:])
             return by_session(rollout["outputs"]), torch.cat([by_session(rollout["value"]), last_value], dim=1)
         if x.dtype != torch.uint8:
@@ -301,14 +277,6 @@ class PPO:
         parts = [self.net.vjp(part)[:2] for part in torch.split(x, size, dim=1)]
         outputs, value = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return outputs, value
-
-    def _scale_reward(self, rollout: Tensors) -> Tensor:
-        """Rewards ``[T, S, N]`` over the running standard deviation of the discounted return."""
-        reward, done = rollout["reward"], rollout["terminated"] | rollout["truncated"]
-        sums = discounted_sums(reward, done, self.discounted_return, gamma=self.config.gamma)
-        self.discounted_return = sums[-1] * ~done[-1]
-        self.reward_norm.update(by_session(sums), by_session(rollout["valid"]).float())
-        return self.reward_norm.scale(reward)  # [S, 1] against [T, S, N]
 
     def _minibatches(self, batch: Tensors) -> Iterator[Tensors]:
         """One epoch in random order, each session in its own, cut into minibatches ``[S, B, ...]``."""
@@ -340,11 +308,8 @@ class PPO:
             "policy": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "reward_norm": self.reward_norm.state_dict(),
-            "discounted_return": self.discounted_return,
-            "action_streams": self.action_streams.state_dict(),
+            "actor": self.actor.state_dict(),
             "minibatch_streams": self.minibatch_streams.state_dict(),
-            "noise": self.noise,
-            "step": self.step,
             "num_updates": self.num_updates,
         }
 
@@ -352,39 +317,14 @@ class PPO:
         self.net.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.reward_norm.load_state_dict(state["reward_norm"])
-        self.discounted_return = state["discounted_return"].to(self.device)
-        self.action_streams.load_state_dict(state["action_streams"])
+        self.actor.load_state_dict(state["actor"])
         self.minibatch_streams.load_state_dict(state["minibatch_streams"])
-        self.noise = state["noise"].to(self.device)
-        self.host_noise = state["noise"].numpy()
-        self.step = state["step"]
         self.num_updates = state["num_updates"]
-
-
-def by_session(x: Tensor) -> Tensor:
-    """``[T, S, N, ...] -> [S, T * N, ...]``."""
-    return x.transpose(0, 1).flatten(1, 2)
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:
     """``x[rows]`` for `rows` of any shape; seven times as fast on images."""
     return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
-
-
-def _check_memory(
-    config: PPOConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], num_sessions: int, num_envs: int
-) -> None:
-    needed, available = needed_memory(config, obs_space, action_space, num_sessions, num_envs), available_memory()
-    if available is None or needed <= available:
-        return
-    step = config.num_minibatches // math.gcd(config.num_minibatches, num_envs)  # minibatches must come out even
-    near = int(0.8 * config.num_steps * available / needed) // step * step
-    hint = f"write agent.num_steps={near}, or" if near else "write"
-    raise ValueError(
-        f"agent.num_steps: got {config.num_steps}, whose rollouts need {gibibytes(needed)} of memory with "
-        f"env.num_envs={num_envs} and meta.max_session={num_sessions}, {gibibytes(available)} are there; {hint} "
-        "less of one of the three"
-    )
 
 
 def needed_memory(

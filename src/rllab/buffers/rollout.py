@@ -1,4 +1,4 @@
-"""The last `num_steps` vector steps, for on-policy updates."""
+"""The latest vector steps, for on-policy updates."""
 
 import math
 from typing import Any
@@ -28,16 +28,30 @@ class RolloutBuffer:
         obs_space: gs.Space[Any],
         action_space: gs.Space[Any],
         extras: dict[str, tuple[int, ...]] | None = None,
+        *,
+        num_kept: int = 0,
     ) -> None:
-        """`extras`: names and shapes, in a row, of what `act` gives to be stored."""
+        """Make room for a rollout of `num_steps`.
+
+        Args:
+            num_steps: vector steps between two updates.
+            num_sessions: S.
+            num_envs: N.
+            obs_space: of one sub-env.
+            action_space: of one sub-env.
+            extras: names and shapes, in a row, of what `act` gives to be stored.
+            num_kept: steps before those of the rollout that are kept in front of them, T of them in all. At first
+                nothing came before: those rows are not valid.
+        """
         self.num_steps = num_steps
-        self.position = 0
-        layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
+        self.num_rows = num_kept + num_steps
+        self.position = num_kept
+        layout = _layout(self.num_rows, num_sessions, num_envs, obs_space, action_space)
         self.arrays: dict[str, np.ndarray] = {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
         self.arrays["obs"] = self.arrays["obs"].swapaxes(0, 1)
-        self.arrays["valid"][:] = True
+        self.arrays["valid"][num_kept:] = True
         for name, shape in (extras or {}).items():
-            self.arrays[name] = np.zeros((num_steps, num_sessions, num_envs, *shape), np.float32)
+            self.arrays[name] = np.zeros((self.num_rows, num_sessions, num_envs, *shape), np.float32)
 
     @staticmethod
     def num_bytes(
@@ -63,9 +77,10 @@ class RolloutBuffer:
     ) -> None:
         """Store one vector step; after `num_steps` of them the buffer is full, and the next begins a new rollout."""
         arrays, t = self.arrays, self.position
-        if t == self.num_steps:
-            arrays["valid"][0] = arrays["valid"][t]
-            t = 0
+        if t == self.num_rows:
+            t -= self.num_steps
+            for array in arrays.values():  # whether the next row is valid is always kept
+                array[: len(array) - self.num_steps] = array[self.num_steps :]
         arrays["obs"][t] = obs
         arrays["action"][t] = action
         arrays["reward"][t] = reward
@@ -76,8 +91,8 @@ class RolloutBuffer:
         np.logical_or(terminated, truncated, out=arrays["valid"][t + 1])
         np.logical_not(arrays["valid"][t + 1], out=arrays["valid"][t + 1])
         self.position = t + 1
-        if self.position == self.num_steps:
-            arrays["obs"][self.num_steps] = next_obs
+        if self.position == self.num_rows:
+            arrays["obs"][self.num_rows] = next_obs
 
     def restart(self) -> None:
         """The envs were reset behind our back: what was stored so far has no successor, so nothing learns from it."""
@@ -86,7 +101,7 @@ class RolloutBuffer:
 
     def tensors(self, device: str) -> Tensors:
         """The full rollout on `device`: ``obs [T + 1, S, N, ...]``, everything else ``[T, S, N, ...]``."""
-        assert self.position == self.num_steps, "the rollout is not full"
+        assert self.position == self.num_rows, "the rollout is not full"
         rollout = {name: torch.from_numpy(array).to(device) for name, array in self.arrays.items()}
         rollout["valid"] = rollout["valid"][:-1]
         return rollout

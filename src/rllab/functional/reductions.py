@@ -4,6 +4,11 @@ import torch
 from torch import Tensor
 
 
+def by_session(x: Tensor) -> Tensor:
+    """All rows of a session in one axis: ``[T, S, N, ...] -> [S, T * N, ...]``."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean of the valid entries, ``[..., B]`` and a mask of 0 and 1 -> ``[...]``; 0 where none is valid."""
     return (x * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)

@@ -37,6 +37,12 @@ def gae(
     return _reverse_scan(delta, decay)
 
 
+def ended_since(done: Tensor, start: int) -> Tensor:
+    """Rows ``[T, ...]`` whose episode ended in row `start` or later, by the flags `done` ``[T, ...]`` of all rows."""
+    ends = done.long().flip(0).cumsum(0).flip(0)  # in this row and later
+    return (ends > 0) & (ends <= ends[start])
+
+
 def _reverse_scan(x: Tensor, decay: Tensor) -> Tensor:
     """``y_t = x_t + decay_t * y_{t+1}`` along the first axis in log2(T) steps; each doubles how far a row sums."""
     x, decay = x.clone(), decay.clone()

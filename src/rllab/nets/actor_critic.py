@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from rllab.nets.cnn import CNN
-from rllab.nets.distributions import Distribution
+from rllab.nets.distributions import Distribution, make_distribution
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
-from rllab.nets.torsos import choose_network, is_image, make_torso
+from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
 
 
 class ActorCritic(nn.Module):
@@ -102,6 +102,22 @@ class ActorCritic(nn.Module):
             return head(torso(x.reshape(*obs.shape[:2], -1)))
 
         return policy
+
+
+def check_actor_critic(
+    agent: str, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, network: str, normalize_obs: bool
+) -> None:
+    """Raise a one-line ``ValueError`` if `agent` cannot have such an `ActorCritic`; cheaper than to make it."""
+    try:
+        make_distribution(action_space, num_sessions=1)
+    except ValueError as error:
+        raise ValueError(f"agent: got {agent!r}, which cannot act here: {error}") from None
+    check_network(network, obs_space)
+    if normalize_obs and choose_network(network, obs_space).startswith("cnn"):
+        raise ValueError(
+            f"agent.normalize_obs: got True for images {obs_space.shape}, which the network scales to [0, 1]; "
+            "write agent.normalize_obs=false"
+        )
 
 
 class GreedyPolicy(nn.Module):

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.functional.reductions import by_session
+from rllab.functional.returns import discounted_sums
+
 
 class RunningNorm(nn.Module):
     """Standardises ``[S, B, *shape]`` by each session's running mean and variance, clipped to ±`clip`.
@@ -51,3 +54,22 @@ class RunningNorm(nn.Module):
         self.var.copy_(torch.where(self.count + count > 0, spread / total, self.var))
         self.mean += delta * (count / total)
         self.count += count
+
+
+class RewardNorm(RunningNorm):
+    """Scales rewards so that the discounted return has a running variance of 1 (Engstrom et al. 2020)."""
+
+    discounted_return: Tensor
+
+    def __init__(self, num_sessions: int, num_envs: int, *, gamma: float) -> None:
+        super().__init__(num_sessions)
+        self.gamma = gamma
+        self.register_buffer("discounted_return", torch.zeros(num_sessions, num_envs))
+
+    def scale_rollout(self, rollout: dict[str, Tensor]) -> Tensor:
+        """Take in a rollout and return its rewards ``[T, S, N]``, scaled."""
+        reward, done = rollout["reward"], rollout["terminated"] | rollout["truncated"]
+        sums = discounted_sums(reward, done, self.discounted_return, gamma=self.gamma)
+        self.discounted_return.copy_(sums[-1] * ~done[-1])
+        self.update(by_session(sums), by_session(rollout["valid"]).float())
+        return self.scale(reward)  # [S, 1] against [T, S, N]
