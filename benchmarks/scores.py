@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS, metavar="AGENT", help=", ".join(AGENTS))
     envs = [env for group in GROUPS.values() for env in group]
     parser.add_argument("--envs", nargs="+", choices=envs, default=envs, metavar="ENV", help=", ".join(envs))
-    parser.add_argument("--seed", type=int, default=0, help="root of the random streams (default: 0)")
+    parser.add_argument("--seed", type=int, default=1, help="root of the random streams (default: 1)")
     parser.add_argument("--again", action="store_true", help="run chosen cells again that have a result")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table only")
     chosen = parser.parse_args(arguments)
