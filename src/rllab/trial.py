@@ -299,6 +299,10 @@ class Trial:
         self.clock.step = state["step"]
         self.algorithm.load_state_dict(state["algorithm"])
         self.buffer.load_state_dict(state["buffer"])
+        if not self.buffer.save:
+            self.console.message(
+                "the replay buffer was not saved (agent.save_buffer): it fills anew, then learning goes on"
+            )
         self.tracker.load_state_dict(state["tracker"])
         self.evaluation = state["evaluation"]
         best_path = self.directory / "checkpoints" / "best.safetensors"

@@ -64,3 +64,20 @@ def discounted_sums(reward: Tensor, done: Tensor, start: Tensor, *, gamma: float
     x = reward.clone()
     x[0] += gamma * start
     return _reverse_scan(x.flip(0), decay.flip(0)).flip(0)
+
+
+def n_step_return(reward: Tensor, ends: Tensor, *, gamma: float) -> tuple[Tensor, Tensor]:
+    """Discounted sum of the rewards up to the first end, that one included (Sutton & Barto 2018, 7.1).
+
+    Args:
+        reward: ``[n, ...]``, of n successive rows.
+        ends: ``[n, ...]`` bool; rows behind the first end do not count.
+        gamma: discount.
+
+    Returns:
+        The sum and the number of rewards in it, ``[...]`` each.
+    """
+    counts = torch.ones_like(reward)
+    counts[1:] = (~ends[:-1]).to(reward.dtype).cumprod(0)
+    powers = gamma ** torch.arange(len(reward), device=reward.device).view(-1, *[1] * (reward.dim() - 1))
+    return (counts * powers * reward).sum(0), counts.sum(0).long()
