@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rllab import checkpoint, config, envs, provenance
+from rllab import algorithms, checkpoint, config, envs, provenance
 from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Evaluation, Evaluator
@@ -72,6 +72,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         sizes = {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
+        algorithms.check_action_space(cfg.agent.name, info.action_space)
         cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, **sizes)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error

@@ -31,10 +31,9 @@ def play(buffer, steps):
 
 def transitions(buffer, *, gamma=0.5, n_step=1, session=0):
     """All that can be drawn, oldest first: (obs, action, reward, next obs, discount)."""
-    count = buffer.num_rows[session]
-    place = (buffer.oldest[session] + np.arange(count)) % buffer.rows.shape[1]
-    rows = torch.from_numpy(buffer.rows[session, place]).unsqueeze(0)
-    batch = buffer.gather(rows, gamma=gamma, n_step=n_step)
+    first, end = buffer._numbers()
+    number = np.arange(first[session], end[session]) % buffer.rows.shape[1]
+    batch = buffer.gather(buffer.rows[[session]][:, number], gamma=gamma, n_step=n_step)
     columns = (batch[name].flatten().tolist() for name in ("obs", "action", "reward", "next_obs", "discount"))
     return list(zip(*columns, strict=True))
 
@@ -147,7 +146,7 @@ def test_dtypes_follow_the_spaces_and_memory_is_what_the_arrays_take():
         buffer = ReplayBuffer(5, 2, 3, obs_space, action_space)
         assert buffer.arrays["obs"].dtype == (np.uint8 if obs_space.dtype == np.uint8 else np.float32)
         assert buffer.arrays["action"].dtype == (np.int64 if action_space is ACTION else np.float32)
-        taken = buffer.rows.nbytes + sum(array.nbytes for array in buffer.arrays.values())
+        taken = buffer.rows.nbytes + buffer.count.nbytes + sum(array.nbytes for array in buffer.arrays.values())
         assert ReplayBuffer.num_bytes(5, 2, 3, obs_space, action_space) == taken
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import gymnasium.spaces as gs
 import numpy as np
 import torch
-from torch import Tensor
 
 from rllab.buffers import Tensors
 from rllab.buffers.memory import available_memory, gibibytes
@@ -49,14 +48,15 @@ class ReplayBuffer:
         layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
         self.arrays: dict[str, np.ndarray] = {name: np.zeros(*shape_dtype) for name, shape_dtype in layout.items()}
         self.arrays["valid"][0] = True
-        rows = {name: torch.from_numpy(array) for name, array in self.arrays.items()}
-        self.flat = {name: x.flatten(0, 2) for name, x in rows.items()}  # views: row = (step * S + session) * N + env
+        self.flat = {name: x.reshape(-1, *x.shape[3:]) for name, x in self.arrays.items()}  # views, row by row
         self.stride = num_sessions * num_envs  # rows from one step to the next
-        self.rows = np.zeros((num_sessions, num_steps * num_envs), np.int64)  # a ring as well, for each session
-        self.oldest = np.zeros(num_sessions, np.int64)
-        self.num_rows = np.zeros(num_sessions, np.int64)  # transitions to draw from
         self.size = 0  # steps stored
         self.position = 0  # of the next step
+        # Transitions of each session, numbered as they came: the row of number i is rows[s, i % capacity], and the
+        # steps up to t hold those below count[t]. Listed when they are first drawn from, many steps at once.
+        self.rows = np.zeros((num_sessions, num_steps * num_envs), np.int64)
+        self.count = np.zeros((num_steps + 1, num_sessions), np.int64)
+        self.num_unlisted = 0  # steps
 
     @staticmethod
     def num_bytes(
@@ -68,7 +68,7 @@ class ReplayBuffer:
     ) -> int:
         """Memory that such a buffer takes."""
         layout = _layout(num_steps, num_sessions, num_envs, obs_space, action_space)
-        listed = 8 * num_steps * num_sessions * num_envs
+        listed = 8 * num_sessions * (num_steps * num_envs + num_steps + 1)
         return listed + sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in layout.values())
 
     @property
@@ -88,15 +88,11 @@ class ReplayBuffer:
     ) -> None:
         """Store one vector step, over the oldest one if the buffer is full."""
         arrays, t = self.arrays, self.position
-        if self.size == self.num_steps:
-            self._forget_oldest()
         arrays["obs"][t] = obs
         arrays["action"][t] = action
         arrays["reward"][t] = reward
         arrays["terminated"][t] = terminated
         np.logical_or(terminated, truncated, out=arrays["done"][t])
-        self.size += 1
-        self._list(np.array([t]))
         self._advance()
         arrays["obs"][self.position] = next_obs
 
@@ -104,36 +100,40 @@ class ReplayBuffer:
         """To the next row; whether it will be a transition is known already."""
         done = self.arrays["done"][self.position]
         self.position = (self.position + 1) % (self.num_steps + 1)
+        self.size = min(self.size + 1, self.num_steps)
+        self.num_unlisted = min(self.num_unlisted + 1, self.num_steps)
         np.logical_not(done, out=self.arrays["valid"][self.position])
-
-    def _forget_oldest(self) -> None:
-        valid = self.arrays["valid"][(self.position - self.size) % (self.num_steps + 1)]
-        count = valid.sum(1)
-        self.oldest = (self.oldest + count) % self.rows.shape[1]
-        self.num_rows -= count
-        self.size -= 1
-
-    def _list(self, steps: np.ndarray) -> None:
-        """Append the transitions of these steps to each session's list."""
-        by_session = self.arrays["valid"][steps].swapaxes(0, 1).reshape(self.num_sessions, -1)
-        rank = by_session.cumsum(1)
-        session, i = by_session.nonzero()
-        place = (self.oldest + self.num_rows - 1)[session] + rank[session, i]
-        step, env = i // self.num_envs, i % self.num_envs
-        self.rows[session, place % self.rows.shape[1]] = steps[step] * self.stride + session * self.num_envs + env
-        self.num_rows += rank[:, -1]
 
     def restart(self) -> None:
         """The envs were reset behind our back: the newest step is cut there, and keeps its true successor."""
         if self.size == 0:
             return
         self.arrays["done"][self.position - 1] = True
-        if self.size == self.num_steps:
-            self._forget_oldest()
         self.arrays["valid"][self.position] = False  # a reset row that nothing draws
         self.arrays["done"][self.position] = False
-        self.size += 1
         self._advance()
+
+    def _newest(self, num: int) -> np.ndarray:
+        """Positions of the newest `num` steps, oldest first."""
+        return (self.position - num + np.arange(num)) % (self.num_steps + 1)
+
+    def _list(self) -> None:
+        """Number the transitions of the steps that came since the last time."""
+        steps = self._newest(self.num_unlisted)
+        self.num_unlisted = 0
+        valid = self.arrays["valid"][steps]  # [T, S, N]
+        before = self.count[steps[0] - 1]
+        self.count[steps] = before + valid.sum(2).cumsum(0)
+        step, session, env = valid.nonzero()
+        by_session = valid.swapaxes(0, 1).reshape(self.num_sessions, -1)
+        number = before[session] + by_session.cumsum(1)[session, step * self.num_envs + env] - 1
+        self.rows[session, number % self.rows.shape[1]] = steps[step] * self.stride + session * self.num_envs + env
+
+    def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """First and last number, plus one, of each session's transitions, ``[S]`` each."""
+        if self.num_unlisted:
+            self._list()
+        return self.count[self.position - self.size - 1], self.count[self.position - 1]
 
     def sample(self, batch_size: int, streams: Streams, *, gamma: float, n_step: int = 1) -> Tensors:
         """A batch ``[S, B, ...]``, each session's drawn uniformly and by its own generator, with replacement.
@@ -144,32 +144,33 @@ class ReplayBuffer:
         """
         return self.gather(self.draw(batch_size, streams), gamma=gamma, n_step=n_step)
 
-    def draw(self, batch_size: int, streams: Streams) -> Tensor:
+    def draw(self, batch_size: int, streams: Streams) -> np.ndarray:
         """Rows of random transitions, ``[S, B]``."""
-        place = streams.integers(self.num_rows.tolist(), batch_size).numpy() + self.oldest[:, np.newaxis]
-        rows = np.take_along_axis(self.rows, place % self.rows.shape[1], axis=1)
-        return torch.from_numpy(rows)
+        first, end = self._numbers()
+        number = streams.integers((end - first).tolist(), batch_size).numpy() + first[:, np.newaxis]
+        num_sessions, capacity = self.rows.shape
+        return self.rows.take(number % capacity + capacity * np.arange(num_sessions)[:, np.newaxis])  # type: ignore[no-any-return]
 
-    def gather(self, rows: Tensor, *, gamma: float, n_step: int = 1) -> Tensors:
+    def gather(self, rows: np.ndarray, *, gamma: float, n_step: int = 1) -> Tensors:
         """The batch that begins at these rows ``[S, B]``; see `sample`."""
         flat, end = self.flat, self.stride * (self.num_steps + 1)
-        if n_step == 1:
-            reward, last, discount = flat["reward"][rows], rows, gamma
-        else:
-            window = (rows + self.stride * torch.arange(n_step).view(-1, 1, 1)) % end  # [n, S, B]
+        reward, last = flat["reward"].take(rows), rows
+        discount: float | np.ndarray = gamma
+        if n_step > 1:
+            window = (rows + self.stride * np.arange(n_step).reshape(-1, 1, 1)) % end  # [n, S, B]
             newest = (self.position - 1) % (self.num_steps + 1)
-            ends = flat["done"][window] | (window // self.stride == newest)
-            reward, num_rewards = n_step_return(flat["reward"][window], ends, gamma=gamma)
+            ends = flat["done"].take(window) | (window // self.stride == newest)
+            reward, num_rewards = n_step_return(flat["reward"].take(window), ends, gamma=gamma)
             last = (rows + self.stride * (num_rewards - 1)) % end
             discount = gamma**num_rewards
         batch = {
-            "obs": take(flat["obs"], rows),
-            "action": flat["action"][rows],
+            "obs": flat["obs"].take(rows, axis=0),
+            "action": flat["action"].take(rows, axis=0),
             "reward": reward,
-            "next_obs": take(flat["obs"], (last + self.stride) % end),
-            "discount": discount * (~flat["terminated"][last]).float(),
+            "next_obs": flat["obs"].take((last + self.stride) % end, axis=0),
+            "discount": np.float32(discount) * ~flat["terminated"].take(last),
         }
-        return batch if self.device == "cpu" else {name: x.to(self.device) for name, x in batch.items()}
+        return {name: torch.from_numpy(x).to(self.device) for name, x in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What is filled; without `save`, only whether the next row resets."""
@@ -182,14 +183,7 @@ class ReplayBuffer:
         self.position, self.size = state["position"], state["size"]
         for name, saved in state["arrays"].items():
             self.arrays[name][: len(saved)] = saved
-        self.oldest[:], self.num_rows[:] = 0, 0
-        if self.size:
-            self._list((self.position - self.size + np.arange(self.size)) % (self.num_steps + 1))
-
-
-def take(x: Tensor, rows: Tensor) -> Tensor:
-    """``x[rows]`` for `rows` of any shape; much faster on images."""
-    return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
+        self.num_unlisted = self.size
 
 
 def is_saved(save_buffer: bool | None, num_bytes: int) -> bool:
