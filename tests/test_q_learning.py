@@ -8,6 +8,7 @@ import torch
 
 from rllab import trial
 from rllab.algorithms import dqn, qrdqn, sarsa
+from rllab.config import ConfigError
 from test_trial import assert_same_policy, stop_at  # noqa: F401 - a fixture
 
 ALL = ["agent.double=true", "agent.dueling=true", "agent.n_step=3", "agent.prioritized=true"]
@@ -58,7 +59,7 @@ def test_values_are_discounted_over_a_delay(train_probe, variant):
 @every_variant
 def test_truncation_bootstraps(train_probe, variant):
     # 1 + 0.9 + 0.81 + ... = 10, although every episode is cut after three steps
-    agent = train_probe(variant, "Truncated", 12000)
+    agent = train_probe(variant, "Truncated", 8000, "agent.lr=linear:1e-1:1e-3")
     np.testing.assert_allclose(values(agent, 0.0), 10.0, atol=1.0)
 
 
@@ -91,7 +92,12 @@ def test_action_that_an_image_shows(train_probe, variant):
 @every_variant
 @pytest.mark.parametrize("exploration", ["epsilon_greedy", "boltzmann"])
 def test_interrupted_and_resumed_is_as_if_never_interrupted(
-    make, load_config, tmp_path, stop_at, variant, exploration  # noqa: F811
+    make,
+    load_config,
+    tmp_path,
+    stop_at,  # noqa: F811
+    variant,
+    exploration,
 ):
     overrides = ["env=cartpole", "env.max_frame=1600", f"agent.exploration={exploration}", "agent.lr=linear:1e-2:0"]
     overrides += ["agent.buffer_size=800"] if variant != "sarsa" else []  # full before the end
@@ -195,5 +201,7 @@ def test_the_target_network_moves_when_its_period_is_over():
 
 @pytest.mark.parametrize("agent", ["dqn", "ddqn_per", "qrdqn", "sarsa"])
 def test_continuous_actions_are_refused_with_the_agents_that_can(load_config, agent):
-    with pytest.raises(ValueError, match=r"^agent: got '\w+', which cannot act in Box.*; write one that can: agent=ppo"):
+    with pytest.raises(
+        ConfigError, match=r"^agent: got '\w+', which cannot act in Box.*; write one that can: agent=ppo"
+    ):
         trial.check(load_config(f"agent={agent}", "env=pendulum"))

@@ -105,8 +105,14 @@ class QRDQN:
         num_envs: int,
     ) -> None:
         check_network(config.network, obs_space)
-        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
-        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+        check_replay(
+            config.buffer_size,
+            config.learning_starts,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=num_envs,
+        )
 
     def __init__(
         self,

@@ -199,6 +199,7 @@ def check_replay(
     *,
     num_sessions: int,
     num_envs: int,
+    kind: type[ReplayBuffer] = ReplayBuffer,
 ) -> None:
     """Raise a one-line ``ValueError`` if such a buffer cannot be learned from, or does not fit into memory."""
     num_steps = buffer_size // num_envs
@@ -208,7 +209,7 @@ def check_replay(
             f"agent.buffer_size: got {buffer_size}, too small for env.num_envs={num_envs} and "
             f"agent.learning_starts={learning_starts}; write at least {least}"
         )
-    needed = ReplayBuffer.num_bytes(num_steps, num_sessions, num_envs, obs_space, action_space)
+    needed = kind.num_bytes(num_steps, num_sessions, num_envs, obs_space, action_space)
     available = available_memory()
     if available is not None and needed > available:
         raise ValueError(
