@@ -81,6 +81,13 @@ class TwoStepCredit(DelayedReward):
         return float(self.time == 1 and self.first_action == 1)
 
 
+class SecondActionPays(DelayedReward):
+    """Action 1 pays in the second step: what the first is worth depends on the policy that follows."""
+
+    def reward(self, action):
+        return float(self.time == 1 and action == 1)
+
+
 class Truncated(Probe):
     """Always 1, cut by a time limit: with gamma 0.9 the value must be 10, not that of a short episode."""
 
@@ -139,6 +146,7 @@ for cls in (
     RewardByAction,
     RewardByActionAndObs,
     TwoStepCredit,
+    SecondActionPays,
     Truncated,
     BrightSide,
 ):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rllab import checkpoint, config, envs, provenance
+from rllab import algorithms, checkpoint, config, envs, provenance
 from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Evaluation, Evaluator
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from rllab.search.handle import TrialHandle
 
 SAVE_PERIOD = 1.0
-"""Seconds between two times that log checkpoints reach the disk: what a killed run loses at most."""
+"""Seconds between two times that log checkpoints reach the disk: what a killed run loses at most, ..."""
+SAVE_SHARE = 0.02
+"""... unless writing them would take more than this part of the run, as it would with a large replay buffer."""
 
 
 def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
@@ -72,6 +74,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         sizes = {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
+        algorithms.check_action_space(cfg.agent.name, info.action_space)
         cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, **sizes)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
@@ -139,6 +142,7 @@ class Trial:
         self.best: dict[str, Any] | None = None
         self.best_changed = False
         self.saved_at = -math.inf
+        self.save_seconds = 0.0  # that the latest save took
         title = (
             f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {num_sessions} session{'s' * (num_sessions > 1)}"
         )
@@ -232,7 +236,8 @@ class Trial:
             writer.write_train(row)
         if not self.evaluator:
             self._keep_best()
-        if self.clock.finished or time.monotonic() - self.saved_at > SAVE_PERIOD:
+        period = max(SAVE_PERIOD, self.save_seconds / SAVE_SHARE)
+        if self.clock.finished or time.monotonic() - self.saved_at > period:
             self._save()
         self.console.progress(rows, self.best_scores)
         if self.search:
@@ -278,6 +283,7 @@ class Trial:
 
     def _save(self, *, envs_failed: bool = False) -> None:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
+        started = time.monotonic()
         for writer in self.writers:
             writer.flush()
         directory = self.directory / "checkpoints"
@@ -294,11 +300,14 @@ class Trial:
         }
         checkpoint.write(directory / "last.safetensors", state)
         self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - started
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.clock.step = state["step"]
         self.algorithm.load_state_dict(state["algorithm"])
         self.buffer.load_state_dict(state["buffer"])
+        if not self.buffer.save:
+            self.console.message("the replay buffer was not saved: it fills anew, up to agent.learning_starts")
         self.tracker.load_state_dict(state["tracker"])
         self.evaluation = state["evaluation"]
         best_path = self.directory / "checkpoints" / "best.safetensors"

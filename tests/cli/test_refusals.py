@@ -103,8 +103,8 @@ REFUSED = {
     "env.id=Acrobot-v1 env.backend=vector_entry_point": (
         "env.backend: got 'vector_entry_point', which Acrobot-v1 does not have; write env.backend=sync"
     ),
-    "env.id=my_pkg:DictAction-v0": "agent: got 'ppo', which cannot act here: *Dict*",
-    "env.id=my_pkg:TupleAction-v0 agent=random": "agent: got 'random', which cannot act here: *Tuple*",
+    "env.id=my_pkg:DictAction-v0": "agent: got 'ppo', which cannot act in Dict(*); no agent can",
+    "env.id=my_pkg:TupleAction-v0 agent=random": "agent: got 'random', which cannot act in Tuple(*); no agent can",
     "env.id=my_pkg:Graphs-v0": "env.id: got 'my_pkg:Graphs-v0', whose observations * cannot be flattened",
     # agents
     "agent.name=dqn_": "agent.name: got 'dqn_', which is no algorithm; *",

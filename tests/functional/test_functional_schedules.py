@@ -59,3 +59,11 @@ def test_require():
     require(condition=True, field="agent.gamma", got=0.9, write="less")
     with pytest.raises(ValueError, match=r"^agent\.gamma: got 2; write a number from 0 to 1$"):
         require(condition=False, field="agent.gamma", got=2, write="a number from 0 to 1")
+
+
+def test_a_line_may_end_before_the_budget_does():
+    schedule = make_schedule("linear:1:0.2:0.5")
+    assert [schedule(p) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    for fraction in ("0", "1.5", "nan", "0.5:1"):
+        with pytest.raises(ValueError, match=r"linear:START:END"):
+            make_schedule(f"linear:1:0:{fraction}")

@@ -69,3 +69,10 @@ def test_session_seeds_differ_in_every_argument_and_repeat():
     ]
     flat = [seed for seeds in [base, *others] for seed in seeds]
     assert len(set(flat)) == len(flat)
+
+
+def test_integers_below_each_sessions_own_bound():
+    drawn = Streams(0, 2, "minibatch").integers([3, 1000], 500)
+    assert drawn[0].unique().tolist() == [0, 1, 2]
+    assert 900 < drawn[1].max() < 1000
+    assert drawn[0].tolist() == Streams(0, 1, "minibatch").integers([3], 500)[0].tolist()

@@ -30,6 +30,8 @@ class Algorithm(Protocol):
 
     Config: ClassVar[type]
     """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
+    action_spaces: ClassVar[tuple[type[Space[Any]], ...]]
+    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can."""
     device: str
     rollout_steps: int
     """Vector steps between two updates."""
@@ -105,6 +107,15 @@ def find(name: str) -> type[Algorithm]:
         for value in vars(module).values()
         if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Config")
     )
+
+
+def check_action_space(name: str, action_space: Space[Any]) -> None:
+    """Raise a one-line ``ValueError`` if this agent cannot act in such a space; it lists those that can."""
+    if isinstance(action_space, find(name).action_spaces):
+        return
+    able = [other for other, algorithm in load_all().items() if isinstance(action_space, algorithm.action_spaces)]
+    write = f"write one that can: {', '.join(f'agent={other}' for other in able)}" if able else "no agent can"
+    raise ValueError(f"agent: got {name!r}, which cannot act in {action_space}; {write}")
 
 
 def load_all() -> dict[str, type[Algorithm]]:

@@ -111,6 +111,7 @@ class PPO:
     """PPO of S sessions in lockstep, on N sub-envs each."""
 
     Config = PPOConfig
+    action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
 
     @staticmethod
     def check(

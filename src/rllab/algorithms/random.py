@@ -26,6 +26,7 @@ class Random:
     """Draws from each session's action stream: uniform, or standard normal where a box has no bounds."""
 
     Config = RandomConfig
+    action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
     rollout_steps = 1
 
     @staticmethod

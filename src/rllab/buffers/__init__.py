@@ -12,6 +12,9 @@ Tensors = dict[str, Tensor]
 class Buffer(Protocol):
     """What the training loop asks of a buffer."""
 
+    save: bool
+    """Whether what is stored is part of `state_dict`; if not, a resumed run fills it anew."""
+
     def add(
         self,
         obs: np.ndarray,

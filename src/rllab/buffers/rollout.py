@@ -20,6 +20,8 @@ class RolloutBuffer:
     128 steps of 16 sub-envs, where frames kept once would save three quarters of that and cost the view.
     """
 
+    save = True
+
     def __init__(
         self,
         num_steps: int,

@@ -5,6 +5,7 @@ successor, so a truncated row bootstraps with its value. The row after a finishe
 transition, its advantage is meaningless, and it must be masked out of every loss.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,3 +71,24 @@ def discounted_sums(reward: Tensor, done: Tensor, start: Tensor, *, gamma: float
     x = reward.clone()
     x[0] += gamma * start
     return _reverse_scan(x.flip(0), decay.flip(0)).flip(0)
+
+
+def n_step_return(reward: np.ndarray, ends: np.ndarray, *, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Discounted sum of the rewards up to the first end, that one included (Sutton & Barto 2018, 7.1).
+
+    In numpy, as replay buffers are.
+
+    Args:
+        reward: ``[n, ...]`` float32, of n successive rows.
+        ends: ``[n, ...]`` bool; rows behind the first end do not count.
+        gamma: discount.
+
+    Returns:
+        The sum and the number of rewards in it, ``[...]`` each.
+    """
+    total, counts, alive = reward[0].copy(), np.ones(reward.shape[1:], np.int64), ~ends[0]
+    for k in range(1, len(reward)):
+        total += np.float32(gamma**k) * alive * reward[k]
+        counts += alive
+        alive &= ~ends[k]
+    return total, counts

@@ -1,4 +1,4 @@
-"""Coefficients that may change with training: a number, or ``linear:START:END``."""
+"""Coefficients that may change with training: a number, ``linear:START:END`` or ``linear:START:END:FRACTION``."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ Schedule = Callable[[float], float]
 def make_schedule(value: Coefficient) -> Schedule:
     """Schedule of a coefficient: constant for a number, straight line for ``linear:START:END``.
 
-    The line reaches END exactly at progress 1; it may end at 0, rise, or cross zero.
+    The line reaches END exactly at progress 1, or at FRACTION of it if that is given, and stays there; it may end at
+    0, rise, or cross zero.
 
     Raises:
         ValueError: the text is not of that form.
@@ -25,14 +26,14 @@ def make_schedule(value: Coefficient) -> Schedule:
         return lambda _progress: constant
     kind, *ends = value.split(":")
     try:
-        start, end = (float(x) for x in ends)
+        start, end, fraction = (float(x) for x in [*ends, "1"][:3])
     except ValueError:
         kind = ""
-    if kind != "linear":
+    if kind != "linear" or len(ends) > 3 or not 0 < fraction <= 1:
         raise ValueError(f"got {value!r}; write a number or linear:START:END, e.g. linear:1e-3:0")
 
     def linear(progress: float) -> float:
-        progress = min(max(progress, 0.0), 1.0)
+        progress = min(max(progress / fraction, 0.0), 1.0)
         return (1.0 - progress) * start + progress * end
 
     return linear

@@ -39,6 +39,11 @@ class Streams:
         rows = [fill(torch.empty(steps, *shape, device=self.device), g) for g in self.generators]
         return torch.stack(rows, dim=1)
 
+    def integers(self, highs: list[int], size: int) -> Tensor:
+        """Uniform integers below each session's `highs`, ``[S, size]``."""
+        draws = zip(highs, self.generators, strict=True)
+        return torch.stack([torch.randint(high, (size,), generator=g, device=self.device) for high, g in draws])
+
     def permutations(self, size: int) -> Tensor:
         """A random order of ``range(size)`` for each session, ``[S, size]``."""
         return torch.stack([torch.randperm(size, generator=g, device=self.device) for g in self.generators])

@@ -115,7 +115,7 @@ class Tracker:
         self._latest = state["latest"]
 
 
-_LATEST = {"train/num_updates", "train/lr"}
+_LATEST = {f"train/{name}" for name in ("num_updates", "lr", "epsilon", "temperature", "per_beta", "utd")}
 
 
 def _mean(values: deque[float] | deque[int]) -> float:

@@ -1,0 +1,241 @@
+"""Quantile regression DQN (Dabney et al. 2018): the distribution of the return instead of its mean."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rllab.buffers import Tensors
+from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
+from rllab.functional.checks import require
+from rllab.functional.losses import quantile_huber
+from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.streams import Streams
+from rllab.nets.adam import Adam
+from rllab.nets.exploration import Exploration
+from rllab.nets.flat import FlatParameters
+from rllab.nets.q_network import GreedyQPolicy, QNetwork
+from rllab.nets.torsos import check_network
+
+
+@dataclass(frozen=True)
+class QRDQNConfig:
+    """Settings of QR-DQN. A coefficient may be a schedule over the budget: `agent.epsilon=linear:1:0.05:0.2`."""
+
+    name: str = "qrdqn"
+    """The algorithm."""
+    num_quantiles: int = 50
+    """Quantiles of each action's return."""
+    n_step: int = 1
+    """Rewards in a target before it bootstraps."""
+    lr: Coefficient = 1e-3
+    """Learning rate of Adam."""
+    gamma: float = 0.99
+    """Discount."""
+    buffer_size: int = 100_000
+    """Frames of each session that the replay buffer holds."""
+    save_buffer: bool | None = None
+    """Whether the replay buffer is part of the checkpoint; null: if it takes less than 2 GiB."""
+    batch_size: int = 64
+    """Transitions of each session in one gradient step."""
+    learning_starts: int = 1000
+    """Frames of each session before the first gradient step; until then actions are random."""
+    train_freq: int = 4
+    """Vector steps between two updates."""
+    gradient_steps: int = 1
+    """Gradient steps of an update."""
+    target_period: int = 500
+    """Frames between two updates of the target network."""
+    tau: float = 1.0
+    """How far the target network moves there: 1 copies, less averages."""
+    exploration: Literal["epsilon_greedy", "boltzmann"] = "epsilon_greedy"
+    """Act randomly with probability `epsilon`, or draw from softmax(values / temperature)."""
+    epsilon: Coefficient = "linear:1:0.05:0.2"
+    """Probability of a random action, for each sub-env by itself."""
+    temperature: Coefficient = 1.0
+    """Temperature of boltzmann: higher explores more."""
+    max_grad_norm: float = 10.0
+    """Gradient norm at which a session's gradient is clipped."""
+    adam_eps: float = 1e-8
+    """Epsilon of Adam."""
+    network: str = "auto"
+    """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,
+    `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the hidden layers of mlp; other networks have their own."""
+    activation: Literal["tanh", "relu", "elu"] = "relu"
+    """Activation of mlp; other networks have their own."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_quantiles", "n_step", "batch_size", "train_freq", "gradient_steps", "target_period"):
+            value = getattr(self, name)
+            require(value >= 1, f"agent.{name}", value, write="an integer of at least 1")
+        starts = self.learning_starts
+        require(starts >= 0, "agent.learning_starts", starts, write="an integer of at least 0")
+        require(0 <= self.gamma <= 1, "agent.gamma", self.gamma, write="a number from 0 to 1")
+        require(0 < self.tau <= 1, "agent.tau", self.tau, write="a number above 0, up to 1")
+        check_coefficient("agent.epsilon", self.epsilon, low=0.0, high=1.0)
+        for name in ("lr", "temperature"):
+            check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
+        for name in ("max_grad_norm", "adam_eps"):
+            value = getattr(self, name)
+            require(value > 0, f"agent.{name}", value, write="a number above 0")
+        for width in self.hidden:
+            require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
+
+
+class QRDQN:
+    """QR-DQN of S sessions in lockstep, on N sub-envs each."""
+
+    Config = QRDQNConfig
+    action_spaces = (gs.Discrete,)
+
+    @staticmethod
+    def check(
+        config: QRDQNConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+    ) -> None:
+        check_network(config.network, obs_space)
+        check_replay(
+            config.buffer_size,
+            config.learning_starts,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=num_envs,
+        )
+
+    def __init__(
+        self,
+        config: QRDQNConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Discrete,
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spaces = obs_space, action_space
+        self.start = int(action_space.start)
+        self.num_sessions, self.num_envs = num_sessions, num_envs
+        self.rollout_steps = config.train_freq
+        self.max_frame = max_frame
+        self.device = device
+        self.net = QNetwork(
+            obs_space,
+            int(action_space.n),
+            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
+            network=config.network,
+            hidden=config.hidden,
+            activation=config.activation,
+            num_quantiles=config.num_quantiles,
+        ).to(device)
+        self.target = copy.deepcopy(self.net)
+        self.flat, self.target_flat = FlatParameters(self.net), FlatParameters(self.target)
+        self.host_values = self.net.host()
+        self.optimizer = Adam(self.flat, eps=config.adam_eps)
+        self.schedules = {name: make_schedule(getattr(config, name)) for name in ("lr", "epsilon", "temperature")}
+        self.exploration = Exploration(
+            config.exploration, Streams(seed, num_sessions, "action"), num_envs, int(action_space.n)
+        )
+        self.exploring = "epsilon" if config.exploration == "epsilon_greedy" else "temperature"
+        self.batch_streams = Streams(seed, num_sessions, "minibatch")
+        self.num_updates = 0  # gradient steps
+
+    def make_buffer(self) -> ReplayBuffer:
+        num_steps = self.config.buffer_size // self.num_envs
+        shape = (num_steps, self.num_sessions, self.num_envs, *self.spaces)
+        save = is_saved(self.config.save_buffer, ReplayBuffer.num_bytes(*shape))
+        return ReplayBuffer(*shape, device=self.device, save=save)
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+        values = self._values(obs)
+        action = self.exploration.choose(values, self._level()) if explore else values.argmax(-1)
+        return action + self.start, {}
+
+    def _values(self, obs: np.ndarray) -> np.ndarray:
+        """Mean returns of actions ``[S, N, A]``."""
+        if self.host_values is not None:
+            return self.host_values(obs)
+        with torch.no_grad():
+            return self.net(torch.from_numpy(obs).to(self.device)).mean(-1).cpu().numpy()  # type: ignore[no-any-return]
+
+    def _level(self) -> float:
+        """Of exploration, now: epsilon or the temperature; infinity before learning starts."""
+        frame = self.exploration.step * self.num_envs
+        if frame < self.config.learning_starts:
+            return math.inf
+        return self.schedules[self.exploring](frame / self.max_frame)
+
+    @torch.no_grad()
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+        if buffer.num_frames < self.config.learning_starts:
+            return {}
+        lr = self.schedules["lr"](frame / self.max_frame)
+        for _ in range(self.config.gradient_steps):
+            metrics = self._gradient_step(buffer, lr)
+        since = frame - self.rollout_steps * self.num_envs
+        if frame // self.config.target_period > since // self.config.target_period:
+            self.target_flat.data.lerp_(self.flat.data, self.config.tau)
+        shown = {
+            "lr": lr,
+            "num_updates": self.num_updates,
+            # update-to-data ratio: gradient steps for each frame
+            "utd": self.config.gradient_steps / (self.config.train_freq * self.num_envs),
+            self.exploring: self._level(),
+        }
+        numbers = torch.tensor(list(shown.values()), device=self.device).unsqueeze(1).expand(-1, self.num_sessions)
+        return metrics | {f"train/{name}": x for name, x in zip(shown, numbers, strict=True)}
+
+    def _gradient_step(self, buffer: ReplayBuffer, lr: float) -> dict[str, Tensor]:
+        config = self.config
+        batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+        target = quantile_target(batch["reward"], batch["discount"], self.target(batch["next_obs"]))
+        quantiles, pullback = self.net.vjp(batch["obs"])
+        action = (batch["action"] - self.start).view(*target.shape[:2], 1, 1).expand(-1, -1, 1, config.num_quantiles)
+        chosen = quantiles.gather(2, action)
+        loss, gradient = quantile_huber(chosen.squeeze(2), target)
+        pullback(torch.zeros_like(quantiles).scatter_(2, action, gradient.unsqueeze(2) / config.batch_size))
+        grad_norm = self.flat.clip_grad_norm_(config.max_grad_norm)
+        self.optimizer.step(lr)
+        self.num_updates += 1
+        return {"train/loss": loss.mean(1), "train/q_value": chosen.mean((1, 2, 3)), "train/grad_norm": grad_norm}
+
+    def policy(self, session: int) -> nn.Module:
+        return GreedyQPolicy(self.net, session, self.start)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "policy": self.net.state_dict(),
+            "target": self.target.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "exploration": self.exploration.state_dict(),
+            "batch_streams": self.batch_streams.state_dict(),
+            "num_updates": self.num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["policy"])
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.exploration.load_state_dict(state["exploration"])
+        self.batch_streams.load_state_dict(state["batch_streams"])
+        self.num_updates = state["num_updates"]
+
+
+def quantile_target(reward: Tensor, discount: Tensor, next_quantiles: Tensor) -> Tensor:
+    """``reward + discount * quantiles`` of the next action with the highest mean: ``[S, B, Z]`` of ``[S, B, A, Z]``."""
+    best = next_quantiles.mean(-1).argmax(-1)[..., None, None].expand(-1, -1, 1, next_quantiles.shape[-1])
+    return reward.unsqueeze(-1) + discount.unsqueeze(-1) * next_quantiles.gather(2, best).squeeze(2)

@@ -1,0 +1,38 @@
+"""Losses of value functions, each with its written-out gradient."""
+
+import torch
+from torch import Tensor
+
+
+def huber(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the square within ±1, linear outside (Mnih et al. 2015 clip the error), and its derivative."""
+    gradient = error.clamp(-1.0, 1.0)
+    return gradient * (error - 0.5 * gradient), gradient
+
+
+def quantile_huber(quantiles: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantile regression with the Huber loss, kappa = 1 (Dabney et al. 2018, eq. 10).
+
+    Args:
+        quantiles: ``[..., Z]``, at the midpoints (i + 1/2) / Z.
+        target: ``[..., Z']``, samples of the distribution to learn, equally likely.
+
+    Returns:
+        The loss ``[...]``, summed over quantiles and averaged over targets, and its gradient ``[..., Z]``.
+    """
+    num_quantiles = quantiles.shape[-1]
+    midpoints = (torch.arange(num_quantiles, device=quantiles.device) + 0.5) / num_quantiles
+    error = quantiles.unsqueeze(-1) - target.unsqueeze(-2)  # [..., Z, Z']
+    loss, gradient = huber(error)
+    weight = (midpoints.unsqueeze(-1) - (error > 0).to(error.dtype)).abs()
+    return (weight * loss).mean(-1).sum(-1), (weight * gradient).mean(-1)
+
+
+def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, choosing_q: Tensor) -> Tensor:
+    """``reward + discount * next_q[best action by choosing_q]``: ``[S, B]``, values ``[S, B, A]``.
+
+    With `next_q` of the target network, `choosing_q` is the same for Q-learning, and that of the online network for
+    double Q-learning (van Hasselt et al. 2016).
+    """
+    best = choosing_q.argmax(-1, keepdim=True)
+    return torch.addcmul(reward, discount, next_q.gather(-1, best).squeeze(-1))

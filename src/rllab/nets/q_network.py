@@ -1,0 +1,103 @@
+"""Action values of S sessions, as numbers or as quantiles."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rllab.nets.cnn import CNN
+from rllab.nets.mlp import MLP, Activation, HostMLP
+from rllab.nets.torsos import choose_network, make_torso
+
+
+class QNetwork(nn.Module):
+    """A torso and a linear head: ``[S, B, *obs_shape]`` to ``[S, B, num_actions, num_quantiles]``.
+
+    With `dueling` the head gives a value and advantages, ``q = value + advantage - mean advantage`` (Wang et al. 2016,
+    eq. 9); both streams share the torso.
+    """
+
+    def __init__(
+        self,
+        obs_space: gs.Space[Any],
+        num_actions: int,
+        *,
+        generators: list[torch.Generator],
+        network: str = "auto",
+        hidden: list[int],
+        activation: Activation = "relu",
+        dueling: bool = False,
+        num_quantiles: int = 1,
+    ) -> None:
+        super().__init__()
+        network = choose_network(network, obs_space)
+        self.flatten = network == "mlp" and len(obs_space.shape or ()) != 1
+        self.dueling = dueling
+        self.num_quantiles = num_quantiles
+        self.torso, width = make_torso(network, obs_space, generators, hidden=hidden, activation=activation)
+        # small last layer: the first values are near 0, and no action looks better than another
+        self.head = MLP([width, (num_actions + dueling) * num_quantiles], generators=generators, last_gain=0.01)
+
+    def _input(self, obs: Tensor) -> Tensor:
+        x = obs if isinstance(self.torso, CNN) else obs.float()  # it scales bytes itself
+        return x.flatten(2) if self.flatten else x
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.vjp(obs)[0]
+
+    def vjp(self, obs: Tensor) -> tuple[Tensor, Callable[[Tensor], None]]:
+        """Values ``[S, B, num_actions, num_quantiles]``, and the pullback of their gradient into the parameters."""
+        features, torso_pullback = self.torso.vjp(self._input(obs), input_grad=False)  # type: ignore[operator]
+        outputs, head_pullback = self.head.vjp(features, input_grad=True)
+        outputs = outputs.view(*outputs.shape[:2], -1, self.num_quantiles)
+
+        def pullback(grad: Tensor) -> None:
+            if self.dueling:
+                total = grad.sum(2, keepdim=True)
+                grad = torch.cat([total, grad - total / grad.shape[2]], 2)
+            torso_pullback(head_pullback(grad.flatten(2)))
+
+        return aggregate(outputs) if self.dueling else outputs, pullback
+
+    def host(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Preferences ``[S, B, num_actions]`` in numpy, on the parameters' own memory, where there are MLPs on the CPU.
+
+        They are the values, with `dueling` the advantages: those differ by a constant, which changes no choice.
+        """
+        if not (isinstance(self.torso, MLP) and self.head.weight_0.is_cpu):
+            return None
+        torso, head = HostMLP(self.torso), HostMLP(self.head)
+        first = int(self.dueling) * self.num_quantiles
+
+        def preferences(obs: np.ndarray) -> np.ndarray:
+            outputs = head(torso(obs.reshape(*obs.shape[:2], -1)))[..., first:]
+            if self.num_quantiles == 1:
+                return outputs
+            return outputs.reshape(*obs.shape[:2], -1, self.num_quantiles).mean(-1)  # type: ignore[no-any-return]
+
+        return preferences
+
+
+def aggregate(outputs: Tensor) -> Tensor:
+    """Value first, then advantages along axis 2, ``[S, B, 1 + A, ...]``, to values of actions ``[S, B, A, ...]``."""
+    value, advantage = outputs[:, :, :1], outputs[:, :, 1:]
+    return value + advantage - advantage.mean(2, keepdim=True)
+
+
+class GreedyQPolicy(nn.Module):
+    """One session's best action: observations ``[B, *obs_shape]`` to actions ``[B]``."""
+
+    def __init__(self, net: QNetwork, session: int, start: int) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net)
+        for tensor in (*self.net.parameters(), *self.net.buffers()):
+            tensor.data = tensor.data[session : session + 1].clone()
+        self.start = start
+
+    @torch.no_grad()
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.net(obs.unsqueeze(0)).mean(-1).argmax(-1).squeeze(0) + self.start  # type: ignore[no-any-return]
