@@ -1,7 +1,7 @@
 """Frames per second of rllab beside Stable-Baselines3, same hyper-parameters, same machine, one run.
 
     pip install -c constraints.txt -e '.[bench,box2d,mujoco,envpool]'
-    python -m benchmarks.speed ppo_cartpole  # ppo_lunarlander, ppo_halfcheetah, ppo_breakout
+    python -m benchmarks.speed ppo_cartpole  # ppo_lunarlander, ppo_halfcheetah, ppo_breakout, sac_halfcheetah
 
 Every measurement is a process of its own, the contenders alternate, and the first tenth of the frames (imports, first
 calls) is not counted. Both log: rllab with the checkpoints of meta=standard, Stable-Baselines3 to CSV and TensorBoard.
@@ -51,8 +51,25 @@ WORKLOADS = {
         "sb3": {"id": "ALE/Breakout-v5", "num_envs": 16},
         "hyperparameters": {"n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 2.5e-4},
     },
+    "sac_halfcheetah": {
+        "frames": 5_000,
+        "rllab": "env=halfcheetah meta=mujoco meta.log_frequency=500 env.num_envs=1 agent.hidden=[256,256] "
+        "agent.batch_size=256 agent.train_freq=1 agent.gradient_steps=1 agent.learning_starts=400 agent.lr=3e-4",
+        "sb3": {"id": "HalfCheetah-v5", "num_envs": 1, "net_arch": [256, 256]},
+        "hyperparameters": {
+            "train_freq": 1,
+            "gradient_steps": 1,
+            "batch_size": 256,
+            "learning_starts": 400,
+            "learning_rate": 3e-4,
+        },
+    },
 }
 """The same work for both: sub-envs, hyper-parameters, networks, normalisation, preprocessing of frames."""
+
+
+def agent(workload: str) -> str:
+    return workload.partition("_")[0]
 
 
 def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, directory: str) -> float:
@@ -60,7 +77,13 @@ def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, d
     run_dir = Path(tempfile.mkdtemp(dir=directory)) / "run"
     overrides = [f"meta.max_session={num_sessions}", f"env.max_frame={frames}", f"run_dir={run_dir}"]
     overrides += [f"meta.num_threads={threads}", f"env.num_threads={threads}"]
-    command = [sys.executable, "train.py", "agent=ppo", "tuned=none", *WORKLOADS[workload]["rllab"].split()]
+    command = [
+        sys.executable,
+        "train.py",
+        f"agent={agent(workload)}",
+        "tuned=none",
+        *WORKLOADS[workload]["rllab"].split(),
+    ]
     subprocess.run([*command, *overrides], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     with (run_dir / "session_0" / "train.csv").open() as file:
         rows = [(int(row["frame"]), float(row["elapsed_s"])) for row in csv.DictReader(file)]
@@ -90,8 +113,8 @@ def run_sb3(workload: str, threads: int, frames: int, directory: str) -> float:
     """Train Stable-Baselines3 in this process."""
     import time
 
+    import stable_baselines3
     import torch
-    from stable_baselines3 import PPO
     from stable_baselines3.common.logger import configure
 
     torch.set_num_threads(threads)
@@ -100,7 +123,8 @@ def run_sb3(workload: str, threads: int, frames: int, directory: str) -> float:
     kind = "MlpPolicy" if "net_arch" in task else "CnnPolicy"
     policy = {"net_arch": task["net_arch"]} if "net_arch" in task else {}
     hyperparameters = WORKLOADS[workload]["hyperparameters"]
-    model = PPO(kind, make_sb3_envs(**task), device="cpu", policy_kwargs=policy, **hyperparameters)
+    algorithm = getattr(stable_baselines3, agent(workload).upper())
+    model = algorithm(kind, make_sb3_envs(**task), device="cpu", policy_kwargs=policy, **hyperparameters)
     model.set_logger(configure(directory, ["csv", "tensorboard"]))
     model.learn(int(WARM_UP * frames))
     start, before = time.perf_counter(), model.num_timesteps

@@ -151,3 +151,24 @@ for cls in (
     BrightSide,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)
+
+
+class Pull(RewardByObs):
+    """A continuous action that must go half the way to the coin."""
+
+    action_space = gs.Box(-1.0, 1.0, (1,))
+
+    def reward(self, action):
+        return -float((action[0] - 0.5 * self.coin) ** 2)
+
+
+def with_box(cls):
+    """The same problem for agents that act in a box."""
+    env = cls()
+    env.action_space = gs.Box(-1.0, 1.0, (1,))
+    return env
+
+
+gymnasium.register("Pull-v0", Pull)
+for cls in (ValueOnly, RewardByObs, DelayedReward, Truncated):
+    gymnasium.register(f"{cls.__name__}Box-v0", lambda cls=cls: with_box(cls))

@@ -56,8 +56,11 @@ class MLP(nn.Module):
         parameters = [p for p in self._parameters.values() if p is not None]
         return list(zip(parameters[::2], parameters[1::2], strict=True))
 
-    def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
-        """Output and pullback; call without grad mode. Twice as fast as `forward` and autograd on small networks."""
+    def vjp(self, x: Tensor, *, input_grad: bool, parameter_grad: bool = True) -> tuple[Tensor, Pullback]:
+        """Output and pullback; call without grad mode. Twice as fast as `forward` and autograd on small networks.
+
+        Without `parameter_grad` the pullback leaves the parameters' gradients alone: half of its arithmetic.
+        """
         layers = self._layers()
         outputs = [x]
         for i, (weight, bias) in enumerate(layers):
@@ -68,10 +71,11 @@ class MLP(nn.Module):
                 weight, bias = layers[i]
                 if i < self.num_activated:
                     grad = _activation_backward(self.activation, grad, outputs[i + 1])
-                assert weight.grad is not None
-                assert bias.grad is not None
-                torch.sum(grad, 1, keepdim=True, out=bias.grad)
-                weight.grad.copy_(_outer(grad, outputs[i]))
+                if parameter_grad:
+                    assert weight.grad is not None
+                    assert bias.grad is not None
+                    torch.sum(grad, 1, keepdim=True, out=bias.grad)
+                    weight.grad.copy_(_outer(grad, outputs[i]))
                 if i > 0 or input_grad:
                     grad = torch.bmm(grad, weight)
             return grad if input_grad else grad.new_empty(0)

@@ -1,0 +1,256 @@
+"""CrossQ (Bhatt, Palenicek, Belousov, Argus, Amiranashvili, Brox, Peters 2024)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rllab.buffers import Tensors
+from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
+from rllab.functional.checks import check_off_policy, require
+from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.streams import Streams
+from rllab.nets import tanh_gaussian
+from rllab.nets.adam import Adam
+from rllab.nets.batch_renorm import RenormMLP
+from rllab.nets.box import check_bounded_box, check_vector_obs, uniform_actions
+from rllab.nets.flat import FlatParameters
+from rllab.nets.one_session import GreedyNet
+from rllab.nets.temperature import Temperature, check_ent_coef
+from rllab.nets.vjp import write_gradients
+
+
+@dataclass(frozen=True)
+class CrossQConfig:
+    """Settings of CrossQ. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+
+    name: str = "crossq"
+    """The algorithm."""
+    lr: Coefficient = 1e-3
+    """Learning rate of Adam for policy, temperature and critics."""
+    critic_lr: Coefficient | None = None
+    """Learning rate of the critics, if it is another one."""
+    adam_beta1: float = 0.5
+    """Momentum of Adam: less than the usual 0.9, for there are no target networks that calm the critics."""
+    buffer_size: int = 1_000_000
+    """Frames of each session that the replay buffer holds."""
+    learning_starts: int = 5_000
+    """Frames of uniformly random actions before learning begins."""
+    batch_size: int = 256
+    """Transitions of one gradient step."""
+    train_freq: int = 1
+    """Vector steps between two updates."""
+    gradient_steps: int = -1
+    """Gradient steps of an update; -1 takes one for each frame that was collected."""
+    policy_delay: int = 3
+    """Gradient steps of the critics for one of the policy."""
+    gamma: float = 0.99
+    """Discount."""
+    n_step: int = 1
+    """Rewards that a target sums before it bootstraps."""
+    ent_coef: Coefficient = "auto"
+    """Weight of the entropy, higher explores more; auto learns it for each session so that the policy keeps
+    target_entropy."""
+    target_entropy: float | None = None
+    """Entropy that ent_coef=auto aims at; null is minus the number of actions."""
+    num_critics: int = 2
+    """Critics, of which the most pessimistic counts."""
+    hidden: list[int] = field(default_factory=lambda: [256, 256])
+    """Widths of the hidden layers of the policy."""
+    critic_hidden: list[int] = field(default_factory=lambda: [1024, 1024])
+    """Widths of the hidden layers of the critics: wide ones pay here."""
+    renorm_momentum: float = 0.01
+    """Weight of a new batch in the running statistics of batch renormalisation."""
+    renorm_warmup: int = 100_000
+    """Gradient steps of plain batch normalisation, before the running statistics correct it."""
+    save_buffer: bool | None = None
+    """Whether checkpoints hold the replay buffer, so that a resumed run goes on exactly; null: below 2 GiB."""
+
+    def __post_init__(self) -> None:
+        check_off_policy(self)
+        require(self.policy_delay >= 1, "agent.policy_delay", self.policy_delay, write="an integer of at least 1")
+        require(self.renorm_warmup >= 0, "agent.renorm_warmup", self.renorm_warmup, write="an integer of at least 0")
+        write = "a number above 0, at most 1, e.g. 0.01"
+        require(0 < self.renorm_momentum <= 1, "agent.renorm_momentum", self.renorm_momentum, write=write)
+        require(0 <= self.adam_beta1 < 1, "agent.adam_beta1", self.adam_beta1, write="a number from 0 to below 1")
+        for width in self.critic_hidden:
+            write = "a list of widths of at least 1, e.g. [1024,1024]"
+            require(width >= 1, "agent.critic_hidden", self.critic_hidden, write=write)
+        check_coefficient("agent.lr", self.lr, low=0.0, high=math.inf)
+        if self.critic_lr is not None:
+            check_coefficient("agent.critic_lr", self.critic_lr, low=0.0, high=math.inf)
+        check_ent_coef(self.ent_coef)
+
+
+class CrossQ:
+    """CrossQ of S sessions in lockstep, on N sub-envs each."""
+
+    Config = CrossQConfig
+    action_spaces = (gs.Box,)
+
+    @staticmethod
+    def check(
+        config: CrossQConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
+    ) -> None:
+        check_bounded_box("crossq", action_space)
+        check_vector_obs("crossq", obs_space)
+        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
+        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+
+    def __init__(
+        self,
+        config: CrossQConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spaces = obs_space, action_space
+        self.num_sessions, self.num_envs = num_sessions, num_envs
+        self.rollout_steps = config.train_freq
+        self.max_frame = max_frame
+        self.device = device
+        self.gradient_steps = config.train_freq * num_envs if config.gradient_steps == -1 else config.gradient_steps
+        self.num_actions = math.prod(action_space.shape or ())
+        obs_size = math.prod(obs_space.shape or ())
+        generators = Streams(seed, num_sessions, "weights").generators
+        renorm: dict[str, Any] = {"momentum": config.renorm_momentum, "warmup": config.renorm_warmup}
+        # a small last layer: the first policy hardly depends on the observation
+        sizes = [obs_size, *config.hidden, 2 * self.num_actions]
+        self.actor = RenormMLP(sizes, generators=generators, last_gain=0.01, **renorm).to(device)
+        sizes = [obs_size + self.num_actions, *config.critic_hidden, 1]
+        each = [generator for generator in generators for _ in range(config.num_critics)]
+        self.critics = RenormMLP(sizes, generators=each, **renorm).to(device)  # those of a session side by side
+        self.actor_flat, self.critic_flat = FlatParameters(self.actor), FlatParameters(self.critics)
+        betas = (config.adam_beta1, 0.999)
+        self.actor_optimizer = Adam(self.actor_flat, betas=betas)
+        self.critic_optimizer = Adam(self.critic_flat, betas=betas)
+        target_entropy = -self.num_actions if config.target_entropy is None else config.target_entropy
+        self.temperature = Temperature(
+            config.ent_coef, target_entropy=target_entropy, num_sessions=num_sessions, device=device, betas=betas
+        )
+        coefficients = {"lr": config.lr, "critic_lr": config.lr if config.critic_lr is None else config.critic_lr}
+        self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
+        self.action_streams = Streams(seed, num_sessions, "action", device)
+        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.frame = 0  # acted so far
+        self.num_updates = 0
+        nan = torch.full((num_sessions,), math.nan, device=device)
+        self.actor_metrics = dict.fromkeys(("train/actor_loss", "train/entropy"), nan)  # of its latest step
+
+    def make_buffer(self) -> ReplayBuffer:
+        num_steps = self.config.buffer_size // self.num_envs
+        sizes = (num_steps, self.num_sessions, self.num_envs, *self.spaces)
+        save = is_saved(self.config.save_buffer, ReplayBuffer.num_bytes(*sizes))
+        return ReplayBuffer(*sizes, device=self.device, save=save)
+
+    @torch.no_grad()
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+        if explore:
+            self.frame += self.num_envs
+            if self.frame <= self.config.learning_starts:
+                return uniform_actions(self.action_streams, self.num_envs, self.num_actions).cpu().numpy(), {}
+        outputs = self.actor(torch.from_numpy(obs).to(self.device).flatten(2).float())
+        if explore:
+            noise = self.action_streams.normal(1, self.num_envs, self.num_actions)[0]
+            return tanh_gaussian.sample(outputs, noise).cpu().numpy(), {}
+        return tanh_gaussian.mode(outputs).cpu().numpy(), {}
+
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+        config = self.config
+        if buffer.num_frames < config.learning_starts:
+            return {}
+        progress = frame / self.max_frame
+        lr, critic_lr = (self.schedules[name](progress) for name in ("lr", "critic_lr"))
+        for _ in range(self.gradient_steps):
+            minibatch = buffer.sample(
+                config.batch_size, self.minibatch_streams, gamma=config.gamma, n_step=config.n_step
+            )
+            for name in ("obs", "next_obs"):
+                minibatch[name] = minibatch[name].flatten(2).float()
+            ent_coef = self.temperature.value(progress)
+            noise, next_noise = self.minibatch_streams.normal(2, config.batch_size, self.num_actions)
+            metrics = self._critic_step(minibatch, next_noise, ent_coef, critic_lr)
+            self.num_updates += 1
+            if self.num_updates % config.policy_delay == 0:
+                self._actor_step(minibatch["obs"], noise, ent_coef, lr)
+
+        def everywhere(value: float) -> Tensor:
+            return torch.full((self.num_sessions,), value, device=self.device)
+
+        return (
+            metrics
+            | self.actor_metrics
+            | {
+                "train/ent_coef": ent_coef.squeeze(1),
+                "train/lr": everywhere(lr),
+                "train/num_updates": everywhere(self.num_updates),
+                "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
+            }
+        )
+
+    def q_values(self, obs: Tensor, action: Tensor, *, training: bool) -> Tensor:
+        """``[S, C, B]``."""
+        num_critics = self.config.num_critics
+        x = torch.cat([obs, action], -1).repeat_interleave(num_critics, 0)
+        q: Tensor = self.critics(x, training=training)
+        return q.view(-1, num_critics, q.shape[1])
+
+    def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
+        """Present and next actions go through the critics as one batch, so that both are normalised alike."""
+        obs, next_obs = minibatch["obs"], minibatch["next_obs"]
+        with torch.no_grad():
+            next_action, next_log_prob, _ = tanh_gaussian.vjp(self.actor(next_obs), noise)
+        both_obs = torch.cat([obs, next_obs], 1)
+        both_actions = torch.cat([minibatch["action"], next_action], 1)
+        q, next_q = self.q_values(both_obs, both_actions, training=True).chunk(2, -1)
+        next_value = next_q.detach().amin(1) - ent_coef * next_log_prob
+        target = minibatch["reward"] + minibatch["discount"] * next_value
+        losses = 0.5 * (q - target.unsqueeze(1)).square().mean(-1)  # [S, C]
+        write_gradients(losses.sum(), self.critics)
+        self.critic_optimizer.step(lr)
+        return {"train/critic_loss": losses.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
+
+    def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
+        action, log_prob, _ = tanh_gaussian.vjp(self.actor(obs, training=True), noise)
+        losses = (ent_coef * log_prob - self.q_values(obs, action, training=False).amin(1)).mean(1)  # [S]
+        write_gradients(losses.sum(), self.actor)
+        self.actor_optimizer.step(lr)
+        entropy = -log_prob.detach()
+        self.temperature.step(entropy, lr)
+        self.actor_metrics = {"train/actor_loss": losses.detach(), "train/entropy": entropy.mean(1)}
+
+    def policy(self, session: int) -> nn.Module:
+        return GreedyNet(self.actor, session, tanh_gaussian.mode)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "policy": self.actor.state_dict(),
+            "critics": self.critics.state_dict(),
+            "actor_optimizer": self.actor_optimizer.state_dict(),
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "temperature": self.temperature.state_dict(),
+            "action_streams": self.action_streams.state_dict(),
+            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "frame": self.frame,
+            "num_updates": self.num_updates,
+            "actor_metrics": self.actor_metrics,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.actor.load_state_dict(state["policy"])
+        self.critics.load_state_dict(state["critics"])
+        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "minibatch_streams"):
+            getattr(self, name).load_state_dict(state[name])
+        self.frame = state["frame"]
+        self.num_updates = state["num_updates"]
+        self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}

@@ -1,0 +1,349 @@
+"""Soft actor-critic (Haarnoja et al. 2018), for continuous actions and discrete ones (Christodoulou 2019)."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rllab.buffers import Tensors
+from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
+from rllab.functional.checks import check_off_policy, require
+from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.streams import Streams
+from rllab.nets import tanh_gaussian
+from rllab.nets.adam import Adam
+from rllab.nets.box import check_vector_obs, is_bounded_box, uniform_actions
+from rllab.nets.critics import Critics
+from rllab.nets.distributions import Categorical
+from rllab.nets.flat import FlatParameters
+from rllab.nets.mlp import MLP
+from rllab.nets.one_session import GreedyNet
+from rllab.nets.temperature import Temperature, check_ent_coef
+from rllab.nets.vjp import Pullback
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Settings of SAC. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+
+    name: str = "sac"
+    """The algorithm."""
+    lr: Coefficient = 3e-4
+    """Learning rate of Adam for policy, temperature and critics."""
+    critic_lr: Coefficient | None = None
+    """Learning rate of the critics, if it is another one."""
+    buffer_size: int = 1_000_000
+    """Frames of each session that the replay buffer holds."""
+    learning_starts: int = 5_000
+    """Frames of uniformly random actions before learning begins."""
+    batch_size: int = 256
+    """Transitions of one gradient step."""
+    train_freq: int = 1
+    """Vector steps between two updates."""
+    gradient_steps: int = -1
+    """Gradient steps of an update; -1 takes one for each frame that was collected."""
+    policy_delay: int = 1
+    """Gradient steps of the critics for one of the policy."""
+    gamma: float = 0.99
+    """Discount."""
+    n_step: int = 1
+    """Rewards that a target sums before it bootstraps."""
+    tau: Coefficient = 0.005
+    """How far the target critics follow the critics after each gradient step."""
+    ent_coef: Coefficient = "auto"
+    """Weight of the entropy, higher explores more; auto learns it for each session so that the policy keeps
+    target_entropy."""
+    target_entropy: float | None = None
+    """Entropy that ent_coef=auto aims at; null is minus the number of continuous actions, or 0.5 log(n) of n discrete
+    ones."""
+    num_critics: int = 2
+    """Critics, of which the most pessimistic counts."""
+    hidden: list[int] = field(default_factory=lambda: [256, 256])
+    """Widths of the hidden layers of each network."""
+    activation: Literal["tanh", "relu", "elu"] = "relu"
+    """Activation of the hidden layers."""
+    save_buffer: bool | None = None
+    """Whether checkpoints hold the replay buffer, so that a resumed run goes on exactly; null: below 2 GiB."""
+
+    def __post_init__(self) -> None:
+        check_off_policy(self)
+        require(self.policy_delay >= 1, "agent.policy_delay", self.policy_delay, write="an integer of at least 1")
+        check_coefficient("agent.lr", self.lr, low=0.0, high=math.inf)
+        if self.critic_lr is not None:
+            check_coefficient("agent.critic_lr", self.critic_lr, low=0.0, high=math.inf)
+        check_coefficient("agent.tau", self.tau, low=0.0, high=1.0)
+        check_ent_coef(self.ent_coef)
+
+
+class SAC:
+    """SAC of S sessions in lockstep, on N sub-envs each."""
+
+    Config = SACConfig
+    action_spaces = (gs.Discrete, gs.Box)
+
+    @staticmethod
+    def check(
+        config: SACConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
+    ) -> None:
+        _make_actions(action_space)
+        check_vector_obs("sac", obs_space)
+        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
+        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+
+    def __init__(
+        self,
+        config: SACConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spaces = obs_space, action_space
+        self.num_sessions, self.num_envs = num_sessions, num_envs
+        self.rollout_steps = config.train_freq
+        self.max_frame = max_frame
+        self.device = device
+        self.gradient_steps = config.train_freq * num_envs if config.gradient_steps == -1 else config.gradient_steps
+        self.actions = _make_actions(action_space)
+        obs_size = math.prod(obs_space.shape or ())
+        generators = Streams(seed, num_sessions, "weights").generators
+        kind = config.activation
+        # a small last layer: the first policy hardly depends on the observation
+        sizes = [obs_size, *config.hidden, self.actions.num_outputs]
+        self.actor = MLP(sizes, generators=generators, activation=kind, last_gain=0.01).to(device)
+        sizes = [obs_size + self.actions.num_inputs, *config.hidden, self.actions.num_values]
+        self.critics = Critics(sizes, num_critics=config.num_critics, generators=generators, activation=kind).to(device)
+        self.target_critics = copy.deepcopy(self.critics)
+        self.actor_flat, self.critic_flat = FlatParameters(self.actor), FlatParameters(self.critics)
+        self.target_flat = FlatParameters(self.target_critics)
+        self.actor_optimizer, self.critic_optimizer = Adam(self.actor_flat), Adam(self.critic_flat)
+        target_entropy = self.actions.target_entropy if config.target_entropy is None else config.target_entropy
+        self.temperature = Temperature(
+            config.ent_coef, target_entropy=target_entropy, num_sessions=num_sessions, device=device
+        )
+        critic_lr = config.lr if config.critic_lr is None else config.critic_lr
+        coefficients = {"lr": config.lr, "critic_lr": critic_lr, "tau": config.tau}
+        self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
+        self.action_streams = Streams(seed, num_sessions, "action", device)
+        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.frame = 0  # acted so far
+        self.num_updates = 0
+        nan = torch.full((num_sessions,), math.nan, device=device)
+        self.actor_metrics = dict.fromkeys(("train/actor_loss", "train/entropy"), nan)  # of its latest step
+
+    def make_buffer(self) -> ReplayBuffer:
+        num_steps = self.config.buffer_size // self.num_envs
+        sizes = (num_steps, self.num_sessions, self.num_envs, *self.spaces)
+        save = is_saved(self.config.save_buffer, ReplayBuffer.num_bytes(*sizes))
+        return ReplayBuffer(*sizes, device=self.device, save=save)
+
+    @torch.no_grad()
+    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+        if explore:
+            self.frame += self.num_envs
+            if self.frame <= self.config.learning_starts:
+                return self.actions.random(self.action_streams, self.num_envs).cpu().numpy(), {}
+        outputs = self.actor(torch.from_numpy(obs).to(self.device).flatten(2).float())
+        if explore:
+            noise = self.actions.noise(self.action_streams, 1, self.num_envs)[0]
+            return self.actions.sample(outputs, noise).cpu().numpy(), {}
+        return self.actions.mode(outputs).cpu().numpy(), {}
+
+    @torch.no_grad()
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+        config = self.config
+        if buffer.num_frames < config.learning_starts:
+            return {}
+        progress = frame / self.max_frame
+        coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
+        for _ in range(self.gradient_steps):
+            minibatch = buffer.sample(
+                config.batch_size, self.minibatch_streams, gamma=config.gamma, n_step=config.n_step
+            )
+            for name in ("obs", "next_obs"):
+                minibatch[name] = minibatch[name].flatten(2).float()
+            ent_coef = self.temperature.value(progress)
+            noise, next_noise = self.actions.noise(self.minibatch_streams, 2, config.batch_size)
+            metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])
+            self.num_updates += 1
+            if self.num_updates % config.policy_delay == 0:
+                self._actor_step(minibatch["obs"], noise, ent_coef, coefs["lr"])
+            self.target_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
+
+        def everywhere(value: float) -> Tensor:
+            return torch.full((self.num_sessions,), value, device=self.device)
+
+        return (
+            metrics
+            | self.actor_metrics
+            | {
+                "train/ent_coef": ent_coef.squeeze(1),
+                "train/lr": everywhere(coefs["lr"]),
+                "train/num_updates": everywhere(self.num_updates),
+                "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
+            }
+        )
+
+    def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
+        next_obs, action = minibatch["next_obs"], minibatch["action"]
+        next_value = self.actions.soft_value(self.actor(next_obs), noise, self.target_critics, next_obs, ent_coef)
+        target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
+        q, pullback = self.actions.q_vjp(self.critics, minibatch["obs"], action)  # [S, C, B]
+        error = q - target.unsqueeze(1)
+        pullback(error / error.shape[2])  # of half the squared error, for each critic
+        self.critic_optimizer.step(lr)
+        return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
+
+    def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
+        outputs, pullback = self.actor.vjp(obs, input_grad=False)
+        loss, entropy, grad = self.actions.actor_loss(outputs, noise, self.critics, obs, ent_coef)
+        pullback(grad)
+        self.actor_optimizer.step(lr)
+        self.temperature.step(entropy, lr)
+        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": entropy.mean(1)}
+
+    def policy(self, session: int) -> nn.Module:
+        return GreedyNet(self.actor, session, self.actions.mode)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "policy": self.actor.state_dict(),
+            "critics": self.critic_flat.data,
+            "target_critics": self.target_flat.data,
+            "actor_optimizer": self.actor_optimizer.state_dict(),
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "temperature": self.temperature.state_dict(),
+            "action_streams": self.action_streams.state_dict(),
+            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "frame": self.frame,
+            "num_updates": self.num_updates,
+            "actor_metrics": self.actor_metrics,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.actor.load_state_dict(state["policy"])
+        self.critic_flat.data.copy_(state["critics"])
+        self.target_flat.data.copy_(state["target_critics"])
+        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "minibatch_streams"):
+            getattr(self, name).load_state_dict(state[name])
+        self.frame = state["frame"]
+        self.num_updates = state["num_updates"]
+        self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}
+
+
+class ContinuousActions:
+    """Squashed normal actions in [-1, 1], of which the critics are told."""
+
+    num_values = 1
+    """Outputs of a critic."""
+
+    def __init__(self, num_actions: int) -> None:
+        self.num_inputs = num_actions  # of a critic, besides the observation
+        self.num_outputs = 2 * num_actions  # of the policy
+        self.target_entropy = -float(num_actions)
+
+    def random(self, streams: Streams, num_envs: int) -> Tensor:
+        """Uniform actions ``[S, N, ...]``."""
+        return uniform_actions(streams, num_envs, self.num_inputs)
+
+    def noise(self, streams: Streams, steps: int, rows: int) -> Tensor:
+        """What `sample` needs, ``[steps, S, rows, ...]``."""
+        return streams.normal(steps, rows, self.num_inputs)
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        """Actions drawn from the policy, given its outputs."""
+        return tanh_gaussian.sample(outputs, noise)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Greedy actions."""
+        return tanh_gaussian.mode(outputs)
+
+    def q_vjp(self, critics: Critics, obs: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
+        """Values of the actions that were taken, ``[S, C, B]``, and the pullback of their gradient."""
+        values, pullback = critics.vjp(torch.cat([obs, action], -1), input_grad=False)
+        return values.squeeze(-1), lambda grad: pullback(grad.unsqueeze(-1))
+
+    def soft_value(self, outputs: Tensor, noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor) -> Tensor:
+        """Value of what the policy would do, entropy included, by the most pessimistic critic, ``[S, B]``."""
+        action, log_prob, _ = tanh_gaussian.vjp(outputs, noise)
+        q: Tensor = critics(torch.cat([obs, action], -1))
+        return q.squeeze(-1).amin(1) - ent_coef * log_prob
+
+    def actor_loss(
+        self, outputs: Tensor, noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss and entropy of each row, ``[S, B]``, and the gradient of the mean loss for the policy's outputs."""
+        action, log_prob, pullback = tanh_gaussian.vjp(outputs, noise)
+        x = torch.cat([obs, action], -1)
+        values, critic_pullback = critics.vjp(x, input_grad=True, parameter_grad=False)
+        q, which = values.squeeze(-1).min(1, keepdim=True)  # [S, 1, B]
+        share = 1.0 / obs.shape[1]
+        grad_values = torch.zeros_like(values).scatter_(1, which.unsqueeze(-1), -share)
+        grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]
+        grad = pullback(grad_action, (ent_coef * share).expand_as(log_prob))
+        return ent_coef * log_prob - q.squeeze(1), -log_prob, grad
+
+
+class DiscreteActions:
+    """One choice of n. A critic has a value for each, so that expectations over actions are exact."""
+
+    num_inputs = 0
+
+    def __init__(self, num_actions: int, start: int) -> None:
+        self.num_outputs = self.num_values = num_actions
+        self.start = start
+        self.target_entropy = 0.5 * math.log(num_actions)
+        self.distribution = Categorical(num_actions, start)
+
+    def random(self, streams: Streams, num_envs: int) -> Tensor:
+        return self.mode(streams.uniform(1, num_envs, self.num_outputs)[0])
+
+    def noise(self, streams: Streams, steps: int, rows: int) -> Tensor:
+        return self.distribution.noise(streams, steps, rows)
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        return self.mode(outputs + noise)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(-1) + self.start
+
+    def q_vjp(self, critics: Critics, obs: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
+        values, pullback = critics.vjp(obs, input_grad=False)  # [S, C, B, n]
+        index = (action - self.start)[:, None, :, None].expand(*values.shape[:-1], 1)
+        q = values.gather(-1, index).squeeze(-1)
+        return q, lambda grad: pullback(torch.zeros_like(values).scatter_(-1, index, grad.unsqueeze(-1)))
+
+    def soft_value(self, outputs: Tensor, _noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor) -> Tensor:
+        loss, _, _ = self.actor_loss(outputs, _noise, critics, obs, ent_coef)
+        return -loss
+
+    def actor_loss(
+        self, outputs: Tensor, _noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        log_probs = outputs.log_softmax(-1)
+        probs = log_probs.exp()
+        each = ent_coef.unsqueeze(-1) * log_probs - critics(obs).amin(1)  # [S, B, n]
+        loss = (probs * each).sum(-1)
+        # the expectation of d log p / d logit is 0, so that ent_coef adds no term of its own
+        grad = probs * (each - loss.unsqueeze(-1)) / obs.shape[1]
+        return loss, -(probs * log_probs).sum(-1), grad
+
+
+def _make_actions(space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:
+    if isinstance(space, gs.Discrete):
+        return DiscreteActions(int(space.n), int(space.start))
+    if is_bounded_box(space):
+        return ContinuousActions(math.prod(space.shape or ()))
+    raise ValueError(
+        f"agent: got 'sac', which cannot act here: {space} is neither Discrete nor a bounded 1-D Box; write agent=ppo"
+    )
