@@ -33,8 +33,10 @@ GROUPS = {
     "box2d": {"lunarlander": 300_000, "lunarlander_continuous": 300_000},
 }
 """Envs and their budgets, as in the published figures."""
-AGENTS = ["reinforce", "a2c", "sarsa", "dqn", "ddqn", "dueling_dqn", "dqn_per", "ddqn_per", "qrdqn", "ppo"]
-AGENTS += ["sac", "td3", "crossq", "tqc"]
+AGENTS = ["reinforce", "a2c", "ppo", "sarsa", "dqn", "ddqn", "dueling_dqn", "ddqn_per", "qrdqn"]
+AGENTS += ["sac", "td3", "tqc", "crossq"]
+SEED = 1
+"""Of the runs on the page. REINFORCE was tried on 0 while its settings were chosen."""
 SESSIONS = 4
 EPISODES = 25
 """Greedy episodes of each session."""
@@ -173,7 +175,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS, metavar="AGENT", help=", ".join(AGENTS))
     envs = [env for group in GROUPS.values() for env in group]
     parser.add_argument("--envs", nargs="+", choices=envs, default=envs, metavar="ENV", help=", ".join(envs))
-    parser.add_argument("--seed", type=int, default=1, help="root of the random streams (default: 1)")
+    parser.add_argument("--seed", type=int, default=SEED, help="root of the random streams (default: %(default)s)")
     parser.add_argument("--again", action="store_true", help="run chosen cells again that have a result")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table only")
     chosen = parser.parse_args(arguments)
@@ -183,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit("stopped; the same command goes on")
     text = table(chosen.seed)
-    if chosen.seed == 0:  # what the page says
+    if chosen.seed == SEED:
         write_page(text)
     print(text, end="")
 
@@ -192,9 +194,6 @@ def run_cells(chosen: argparse.Namespace) -> None:
     """Run the chosen cells that have no result, one after the other, and keep what they say."""
     budgets = {env: frames for group in chosen.groups for env, frames in GROUPS[group].items() if env in chosen.envs}
     for agent in chosen.agents:
-        if not (ROOT / "conf" / "agent" / f"{agent}.yaml").exists():
-            print(f"{agent}: skipped, it is not there yet", flush=True)
-            continue
         for env, frames in budgets.items():
             cell = Cell(agent, env, chosen.seed, frames)
             if chosen.again:

@@ -51,6 +51,23 @@ WORKLOADS = {
         "sb3": {"id": "ALE/Breakout-v5", "num_envs": 16},
         "hyperparameters": {"n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 2.5e-4},
     },
+    "dqn_cartpole": {
+        "frames": 40_000,
+        "rllab": "env=cartpole meta=standard env.num_envs=1 agent.hidden=[120,84] agent.batch_size=128 "
+        "agent.train_freq=10 agent.gradient_steps=1 agent.learning_starts=1000 agent.buffer_size=10000 "
+        "agent.target_period=500 agent.epsilon=linear:1:0.05:0.5 agent.lr=2.5e-4",
+        "sb3": {"id": "CartPole-v1", "num_envs": 1, "net_arch": [120, 84]},
+        "hyperparameters": {
+            "train_freq": 10,
+            "gradient_steps": 1,
+            "batch_size": 128,
+            "learning_starts": 1000,
+            "buffer_size": 10_000,
+            "target_update_interval": 500,
+            "exploration_fraction": 0.5,
+            "learning_rate": 2.5e-4,
+        },
+    },
     "sac_halfcheetah": {
         "frames": 5_000,
         "rllab": "env=halfcheetah meta=mujoco meta.log_frequency=500 env.num_envs=1 agent.hidden=[256,256] "

@@ -21,7 +21,7 @@ def scores(monkeypatch, tmp_path, command):
     monkeypatch.setattr(scores, "started", [], raising=False)
     monkeypatch.setattr(scores, "train", train)
     monkeypatch.setattr(scores, "GROUPS", {"classic": {"cartpole": 2000}})
-    monkeypatch.setattr(scores, "AGENTS", ["reinforce", "not_there"])
+    monkeypatch.setattr(scores, "AGENTS", ["reinforce"])
     monkeypatch.setattr(scores, "EPISODES", 2)
     monkeypatch.setattr(scores, "RESULTS", tmp_path / "scores")
     monkeypatch.setattr(scores, "RUNS", tmp_path / "runs")
@@ -39,7 +39,7 @@ def test_an_interrupted_cell_goes_on_and_a_finished_one_is_left_alone(scores, st
     stop_at(1200)
     scores.main(["classic"])
     assert rows(scores) == []
-    run_dir = scores.RUNS / "reinforce_cartpole_seed0"
+    run_dir = scores.RUNS / "reinforce_cartpole_seed1"
     assert (run_dir / "checkpoints" / "last.safetensors").exists()
 
     scores.main(["classic"])
@@ -48,7 +48,7 @@ def test_an_interrupted_cell_goes_on_and_a_finished_one_is_left_alone(scores, st
     assert (row["agent"], row["env"], row["seed"], row["frames"], row["sessions"]) == (
         "reinforce",
         "cartpole",
-        "0",
+        "1",
         "2000",
         "4",
     )
@@ -66,7 +66,7 @@ def test_an_interrupted_cell_goes_on_and_a_finished_one_is_left_alone(scores, st
     assert scores.started[2] == scores.started[0]
     assert rows(scores) == [row]  # the same command, the same numbers
     scores.main(["classic", "--seed", "7"])
-    assert [r["seed"] for r in rows(scores)] == ["0", "7"]
+    assert [r["seed"] for r in rows(scores)] == ["1", "7"]
 
 
 def test_the_table_is_put_into_its_page_beside_what_is_published(scores, monkeypatch, tmp_path):
@@ -74,7 +74,7 @@ def test_the_table_is_put_into_its_page_beside_what_is_published(scores, monkeyp
     published.write_text("env,agent,score\ncartpole,reinforce,483.31\n")
     monkeypatch.setattr(scores, "PUBLISHED", published)
     numbers = {"mean": "490.00", "low": "480.00", "high": "500.00", "eval_mean": "", "eval_low": "", "eval_high": ""}
-    result = scores.Result("reinforce", "cartpole", "0", "200000", "4", **numbers, command="x")
+    result = scores.Result("reinforce", "cartpole", "1", "200000", "4", **numbers, command="x")
     for mean, cell in (("490.00", "**490.0 (480.0 to 500.0)**"), ("483.00", "483.0 (480.0 to 500.0)")):
         scores.keep(result._replace(mean=mean))
         scores.main(["classic", "--table"])
@@ -89,6 +89,5 @@ def test_a_cell_that_is_refused_is_passed_over_with_a_line(scores, monkeypatch, 
     monkeypatch.setattr(scores, "GROUPS", {"classic": {"no_such_env": 2000}})
     scores.main(["classic"])
     out = capsys.readouterr().out
-    assert "not_there: skipped, it is not there yet" in out
     assert "reinforce on no_such_env: error: env=no_such_env: no such option" in out
     assert rows(scores) == []

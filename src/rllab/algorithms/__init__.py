@@ -31,7 +31,8 @@ class Algorithm(Protocol):
     Config: ClassVar[type]
     """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
     action_spaces: ClassVar[tuple[type[Space[Any]], ...]]
-    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can."""
+    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can. An algorithm
+    of a user's own may leave it out, and refuse in `check`."""
     device: str
     rollout_steps: int
     """Vector steps between two updates."""
@@ -111,7 +112,8 @@ def find(name: str) -> type[Algorithm]:
 
 def check_action_space(name: str, action_space: Space[Any]) -> None:
     """Raise a one-line ``ValueError`` if this agent cannot act in such a space; it lists those that can."""
-    if isinstance(action_space, find(name).action_spaces):
+    spaces = getattr(find(name), "action_spaces", None)
+    if spaces is None or isinstance(action_space, spaces):
         return
     able = [other for other, algorithm in load_all().items() if isinstance(action_space, algorithm.action_spaces)]
     write = f"write one that can: {', '.join(f'agent={other}' for other in able)}" if able else "no agent can"

@@ -88,6 +88,7 @@ class A2C:
     """A2C of S sessions in lockstep, on N sub-envs each."""
 
     Config = A2CConfig
+    action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
 
     @staticmethod
     def check(

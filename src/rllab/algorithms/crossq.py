@@ -98,8 +98,14 @@ class CrossQ:
     ) -> None:
         check_bounded_box("crossq", action_space)
         check_vector_obs("crossq", obs_space)
-        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
-        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+        check_replay(
+            config.buffer_size,
+            config.learning_starts,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=num_envs,
+        )
 
     def __init__(
         self,
@@ -141,7 +147,7 @@ class CrossQ:
         coefficients = {"lr": config.lr, "critic_lr": config.lr if config.critic_lr is None else config.critic_lr}
         self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
         self.action_streams = Streams(seed, num_sessions, "action", device)
-        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
         self.frame = 0  # acted so far
         self.num_updates = 0
         nan = torch.full((num_sessions,), math.nan, device=device)
@@ -172,13 +178,11 @@ class CrossQ:
         progress = frame / self.max_frame
         lr, critic_lr = (self.schedules[name](progress) for name in ("lr", "critic_lr"))
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(
-                config.batch_size, self.minibatch_streams, gamma=config.gamma, n_step=config.n_step
-            )
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
             for name in ("obs", "next_obs"):
                 minibatch[name] = minibatch[name].flatten(2).float()
             ent_coef = self.temperature.value(progress)
-            noise, next_noise = self.minibatch_streams.normal(2, config.batch_size, self.num_actions)
+            noise, next_noise = self.action_streams.normal(2, config.batch_size, self.num_actions)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, critic_lr)
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
@@ -240,7 +244,7 @@ class CrossQ:
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "temperature": self.temperature.state_dict(),
             "action_streams": self.action_streams.state_dict(),
-            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "batch_streams": self.batch_streams.state_dict(),
             "frame": self.frame,
             "num_updates": self.num_updates,
             "actor_metrics": self.actor_metrics,
@@ -249,7 +253,7 @@ class CrossQ:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.actor.load_state_dict(state["policy"])
         self.critics.load_state_dict(state["critics"])
-        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "minibatch_streams"):
+        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "batch_streams"):
             getattr(self, name).load_state_dict(state[name])
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]

@@ -80,6 +80,7 @@ class REINFORCE:
     """REINFORCE of S sessions in lockstep, on N sub-envs each."""
 
     Config = REINFORCEConfig
+    action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
 
     @staticmethod
     def check(

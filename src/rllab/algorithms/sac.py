@@ -92,8 +92,14 @@ class SAC:
     ) -> None:
         _make_actions(action_space)
         check_vector_obs("sac", obs_space)
-        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
-        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+        check_replay(
+            config.buffer_size,
+            config.learning_starts,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=num_envs,
+        )
 
     def __init__(
         self,
@@ -135,7 +141,7 @@ class SAC:
         coefficients = {"lr": config.lr, "critic_lr": critic_lr, "tau": config.tau}
         self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
         self.action_streams = Streams(seed, num_sessions, "action", device)
-        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
         self.frame = 0  # acted so far
         self.num_updates = 0
         nan = torch.full((num_sessions,), math.nan, device=device)
@@ -167,13 +173,11 @@ class SAC:
         progress = frame / self.max_frame
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(
-                config.batch_size, self.minibatch_streams, gamma=config.gamma, n_step=config.n_step
-            )
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
             for name in ("obs", "next_obs"):
                 minibatch[name] = minibatch[name].flatten(2).float()
             ent_coef = self.temperature.value(progress)
-            noise, next_noise = self.actions.noise(self.minibatch_streams, 2, config.batch_size)
+            noise, next_noise = self.actions.noise(self.action_streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
@@ -224,7 +228,7 @@ class SAC:
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "temperature": self.temperature.state_dict(),
             "action_streams": self.action_streams.state_dict(),
-            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "batch_streams": self.batch_streams.state_dict(),
             "frame": self.frame,
             "num_updates": self.num_updates,
             "actor_metrics": self.actor_metrics,
@@ -234,7 +238,7 @@ class SAC:
         self.actor.load_state_dict(state["policy"])
         self.critic_flat.data.copy_(state["critics"])
         self.target_flat.data.copy_(state["target_critics"])
-        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "minibatch_streams"):
+        for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "batch_streams"):
             getattr(self, name).load_state_dict(state[name])
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]

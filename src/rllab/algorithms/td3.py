@@ -90,8 +90,14 @@ class TD3:
     ) -> None:
         check_bounded_box("td3", action_space)
         check_vector_obs("td3", obs_space)
-        sizes = {"num_sessions": num_sessions, "num_envs": num_envs}
-        check_replay(config.buffer_size, config.learning_starts, obs_space, action_space, **sizes)
+        check_replay(
+            config.buffer_size,
+            config.learning_starts,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=num_envs,
+        )
 
     def __init__(
         self,
@@ -130,7 +136,7 @@ class TD3:
         coefficients["critic_lr"] = config.lr if config.critic_lr is None else config.critic_lr
         self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
         self.action_streams = Streams(seed, num_sessions, "action", device)
-        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
+        self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
         self.frame = 0  # acted so far
         self.num_updates = 0
         self.actor_loss = torch.full((num_sessions,), math.nan, device=device)  # of its latest step
@@ -160,9 +166,7 @@ class TD3:
             return {}
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(
-                config.batch_size, self.minibatch_streams, gamma=config.gamma, n_step=config.n_step
-            )
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
             for name in ("obs", "next_obs"):
                 minibatch[name] = minibatch[name].flatten(2).float()
             metrics = self._critic_step(minibatch, coefs["policy_noise"], coefs["critic_lr"])
@@ -184,7 +188,7 @@ class TD3:
 
     def _critic_step(self, minibatch: Tensors, policy_noise: float, lr: float) -> dict[str, Tensor]:
         next_obs, action = minibatch["next_obs"], minibatch["action"]
-        noise = policy_noise * self.minibatch_streams.normal(1, *action.shape[1:])[0]
+        noise = policy_noise * self.action_streams.normal(1, *action.shape[1:])[0]
         next_action = smoothed(torch.tanh(self.target_actor(next_obs)), noise, self.config.noise_clip)
         next_q = self.target_critics(torch.cat([next_obs, next_action], -1)).squeeze(-1)  # [S, C, B]
         target = minibatch["reward"] + minibatch["discount"] * next_q.amin(1)
@@ -219,7 +223,7 @@ class TD3:
             "actor_optimizer": self.actor_optimizer.state_dict(),
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "action_streams": self.action_streams.state_dict(),
-            "minibatch_streams": self.minibatch_streams.state_dict(),
+            "batch_streams": self.batch_streams.state_dict(),
             "frame": self.frame,
             "num_updates": self.num_updates,
             "actor_loss": self.actor_loss,
@@ -230,7 +234,7 @@ class TD3:
         self.critic_flat.data.copy_(state["critics"])
         self.target_actor_flat.data.copy_(state["target_actor"])
         self.target_critic_flat.data.copy_(state["target_critics"])
-        for name in ("actor_optimizer", "critic_optimizer", "action_streams", "minibatch_streams"):
+        for name in ("actor_optimizer", "critic_optimizer", "action_streams", "batch_streams"):
             getattr(self, name).load_state_dict(state[name])
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]

@@ -114,4 +114,7 @@ def _duration(seconds: float) -> str:
 
 
 def _shares(row: Row) -> str:
-    return "  ".join(f"{name} {row[f'time/{name}_share']:.0%}" for name in ("env", "act", "update", "log"))
+    shares = [f"{name} {row[f'time/{name}_share']:.0%}" for name in ("env", "act", "update", "log")]
+    if "train/utd" in row:  # update-to-data ratio: gradient steps for each frame
+        shares.append(f"utd {row['train/utd']:.3g}")
+    return "  ".join(shares)
