@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 FORMAT = "rllab-checkpoint-1"
@@ -26,11 +26,22 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
     `state` holds dicts with text keys, lists, numbers, text, None, tensors and arrays; a tuple comes back as a list.
     """
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(dumps(state))
+    temporary.replace(path)
+
+
+def dumps(state: dict[str, Any]) -> bytes:
+    """What `write` writes."""
     tensors: dict[str, Tensor] = {}
     structure = _Encoder(tensors).encode(state)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(save(tensors, {"format": FORMAT, "structure": structure}))
-    temporary.replace(path)
+    return save(tensors, {"format": FORMAT, "structure": structure})
+
+
+def loads(data: bytes) -> dict[str, Any]:
+    """The state that `dumps` was given."""
+    length = int.from_bytes(data[:8], "little")
+    return _decode(json.loads(data[8 : 8 + length])["__metadata__"]["structure"], load(data))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -50,6 +61,10 @@ def read(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated, or not a checkpoint ({error})") from None
 
+    return _decode(header["structure"], tensors)
+
+
+def _decode(structure: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     def decode(node: dict[str, Any]) -> Any:
         if _TENSOR in node:
             return tensors[node[_TENSOR]]
@@ -57,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
             return tensors[node[_ARRAY]].numpy()
         return tensors[node[_SCALAR]].numpy()[()] if _SCALAR in node else node
 
-    return json.loads(header["structure"], object_hook=decode)  # type: ignore[no-any-return]
+    return json.loads(structure, object_hook=decode)  # type: ignore[no-any-return]
 
 
 class _Encoder(json.JSONEncoder):

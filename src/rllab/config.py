@@ -106,7 +106,12 @@ class MetaConfig:
     eval_frequency: Frames = 1000
     """Frames between two evaluation checkpoints, independent of log_frequency."""
     distributed: Literal[False, "shared", "synced"] = False
-    """Hogwild: the sessions are lock-free workers of one policy."""
+    """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
+    the same parameters in memory. synced: each on a copy, which it brings up to date after every gradient step."""
+    num_workers: int | Literal["auto"] = 1
+    """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
+    worker_timeout: Number = 600
+    """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
     rigorous_eval: int | None = None
     """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
     evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
@@ -140,8 +145,18 @@ class MetaConfig:
             write="null (score from training episodes) or a number of evaluation episodes, e.g. 10",
         )
         require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
+        workers = self.num_workers
+        write = "auto or an integer of at least 1, e.g. meta.num_workers=2"
+        require(workers == "auto" or workers >= 1, "meta.num_workers", workers, write=write)
+        timeout = self.worker_timeout
+        require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
         threads = self.num_threads
         require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
+
+    @property
+    def num_policies(self) -> int:
+        """What is trained, scored and drawn: one for each session, or with Hogwild a single one."""
+        return 1 if self.distributed else self.max_session
 
 
 @dataclass(frozen=True)

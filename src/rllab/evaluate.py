@@ -7,7 +7,7 @@ import numpy as np
 from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import EnvConfig
-from rllab.functional.streams import session_seeds
+from rllab.functional.streams import Seed, session_seeds
 
 
 class Evaluation(NamedTuple):
@@ -23,7 +23,7 @@ class Evaluator:
     Neither the training streams nor the normaliser move: seeds come from a stream of their own, told apart by frame.
     """
 
-    def __init__(self, config: EnvConfig, *, num_sessions: int, num_episodes: int, seed: int) -> None:
+    def __init__(self, config: EnvConfig, *, num_sessions: int, num_episodes: int, seed: int | Seed) -> None:
         self.envs = envs.make(config, num_sessions=num_sessions, num_envs=num_episodes)
         self.seed = seed
 

@@ -17,11 +17,22 @@ class Clock:
         self.num_envs = num_envs
         self.max_frame = max_frame
         self.step = 0
+        self.frame = 0
+        self.frame_before = 0  # the latest step
         self.stopped = False
 
-    @property
-    def frame(self) -> int:
+    def tick(self) -> None:
+        """One vector step was taken."""
+        self.step += 1
+        self.frame_before, self.frame = self.frame, self._frame()
+
+    def _frame(self) -> int:
         return self.step * self.num_envs
+
+    def restore(self, step: int, frame: int) -> None:
+        """Go on at these vector steps and frames."""
+        self.step = step
+        self.frame = self.frame_before = frame
 
     @property
     def finished(self) -> bool:
@@ -30,8 +41,7 @@ class Clock:
 
     def due(self, period: int) -> bool:
         """Whether the latest step completed a period, or the budget; nothing is due at frame 0."""
-        frame = self.frame
-        return frame > 0 and (frame // period > (frame - self.num_envs) // period or self.finished)
+        return self.frame > 0 and (self.frame // period > self.frame_before // period or self.finished)
 
     def stop(self) -> None:
         """Leave the loop after the current step."""
@@ -64,9 +74,9 @@ def train(
         stepped = now()
         buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
         if finished is not None:
-            tracker.episodes(finished)
+            tracker.episodes(finished, clock.frame)
         obs = next_obs
-        clock.step += 1
+        clock.tick()
         if clock.step % algorithm.rollout_steps == 0:
             tracker.metrics(algorithm.update(buffer, clock.frame))
         updated = now()

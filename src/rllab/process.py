@@ -1,5 +1,6 @@
-"""This process: how it was called, and how it is asked to stop."""
+"""This process: how it was called, what it may use, and how it is asked to stop."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,11 @@ from typing import Any
 def program(argv: list[str]) -> str:
     """How this program was called."""
     return f"python {argv[0]}" if argv[0].endswith(".py") else Path(argv[0]).name
+
+
+def num_cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -19,7 +19,7 @@ _PACKAGES = (
 )
 
 
-def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
+def collect(seed: int, *, env_backend: str, distributed: str | bool = False) -> dict[str, Any]:
     """Facts for ``provenance.json``; git fields are null outside a checkout, versions where a package is missing."""
     sha, dirty = _git()
     return {
@@ -30,6 +30,7 @@ def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
         "git_dirty": dirty,
         "seed": seed,
         "env_backend": env_backend,
+        "reproducible": not distributed or f"no: with meta.distributed={distributed} workers race for the parameters",
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),

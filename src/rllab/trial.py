@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rllab import algorithms, checkpoint, config, envs, provenance
+from rllab import algorithms, checkpoint, config, distributed, envs, provenance
 from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
-from rllab.evaluate import Evaluation, Evaluator
-from rllab.functional.streams import session_seeds
-from rllab.loop import Clock, Event, train
 from rllab.process import program, stopping_on_signals
 from rllab.tracking.console import Console
-from rllab.tracking.tracker import Tracker
 from rllab.tracking.writers import SessionWriter
 
 if TYPE_CHECKING:
     from rllab.search.handle import TrialHandle
+    from rllab.sessions import Checkpoint
 
+LAST = Path("checkpoints") / "last.safetensors"
+BEST = Path("checkpoints") / "best.safetensors"
 SAVE_PERIOD = 1.0
 """Seconds between two times that log checkpoints reach the disk: what a killed run loses at most, ..."""
 SAVE_SHARE = 0.02
@@ -52,25 +51,26 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         raise ConfigError(
             f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
         )
-    cfg, info = check(cfg)
+    cfg, info = check(cfg, cores=int(cfg.meta.search_resources.cpu) or 1 if search else None)
     torch.set_num_threads(cfg.meta.num_threads)
     trial = Trial(cfg, info, state, search)
     try:
         return trial.run()
     except envs.EnvError as error:
         raise ConfigError(trial.give_up(error)) from error
+    except distributed.WorkerError as error:
+        raise ConfigError(trial.lose(error)) from error
     finally:
         trial.close()
 
 
-def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
-    """Refuse what cannot be honoured, before any env or directory is made; fill in what only the env knows."""
+def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
+    """Refuse what cannot be honoured, before any env or directory is made; fill in what only env and machine know.
+
+    `cores`: those that this trial may use; None takes all that this process may.
+    """
+    cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=_check_device(cfg.meta.device)))
     meta = cfg.meta
-    if meta.distributed:
-        raise ConfigError(
-            f"meta.distributed: got {meta.distributed!r}, which is not built yet; write meta.distributed=false"
-        )
-    meta = dataclasses.replace(meta, device=_check_device(meta.device))
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         sizes = {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
@@ -79,7 +79,7 @@ def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
-    return dataclasses.replace(cfg, meta=meta, env=env), info
+    return dataclasses.replace(cfg, meta=distributed.resolve(cfg, info, cores=cores), env=env), info
 
 
 def _check_device(name: str) -> str:
@@ -109,101 +109,65 @@ def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
 
 
 class Trial:
-    """What a run is made of, and what happens at its checkpoints."""
+    """What a run leaves behind, and what happens at its checkpoints. The sessions themselves are the `crew`."""
 
     def __init__(
-        self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None, search: TrialHandle | None = None
+        self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None = None, search: TrialHandle | None = None
     ) -> None:
         self.cfg = cfg
         self.search = search
         self.directory = Path(cfg.run_dir)
-        num_sessions, seed = cfg.meta.max_session, cfg.meta.seed
-        self.envs = envs.make(cfg.env, num_sessions=num_sessions)
-        self.algorithm = cfg.algorithm()(
-            cfg.agent,
-            info.obs_space,
-            info.action_space,
-            num_sessions=num_sessions,
-            num_envs=cfg.env.num_envs,
-            max_frame=cfg.env.max_frame,
-            seed=seed,
-            device=cfg.meta.device,
-        )
-        self.buffer = self.algorithm.make_buffer()
-        self.tracker = Tracker(num_sessions)
-        self.clock = Clock(cfg.env.num_envs, cfg.env.max_frame)
-        self.evaluator = None
-        if cfg.meta.rigorous_eval:
-            self.evaluator = Evaluator(
-                cfg.env, num_sessions=num_sessions, num_episodes=cfg.meta.rigorous_eval, seed=seed
-            )
-        self.evaluation: list[float] = [math.nan] * num_sessions
-        self.best_scores: list[float] = [-math.inf] * num_sessions
-        self.best: dict[str, Any] | None = None
-        self.best_changed = False
+        self.crew = distributed.make_crew(cfg, info)
+        self.state = state
+        self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
         self.save_seconds = 0.0  # that the latest save took
-        title = (
-            f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {num_sessions} session{'s' * (num_sessions > 1)}"
-        )
-        self.console = Console(title, cfg.env.max_frame)
-        self._open_directory(resumed=state is not None)
+        self.console = Console(_title(cfg), cfg.env.max_frame)
+        self._open_directory()
         for note in info.notes:
             self.console.message(note)
-        self.env_state: dict[str, Any] | None = None
-        if state is not None:
-            self._restore(state)
-        self.writers = [
-            SessionWriter(self.directory / f"session_{session}", resumed_at=None if state is None else self.clock.frame)
-            for session in range(num_sessions)
-        ]
+        folders = [f"session_{number}" for number in range(cfg.meta.num_policies)]
+        if cfg.meta.distributed:
+            folders += [f"worker_{number}" for number in range(cfg.meta.max_session)]
+        resumed_at = None if state is None else state["frame"]
+        self.writers = [SessionWriter(self.directory / folder, resumed_at=resumed_at) for folder in folders]
 
-    def _open_directory(self, *, resumed: bool) -> None:
+    def _open_directory(self) -> None:
         (self.directory / "checkpoints").mkdir(parents=True, exist_ok=True)
-        facts = provenance.collect(self.cfg.meta.seed, env_backend=self.cfg.env.backend)
+        meta = self.cfg.meta
+        facts = provenance.collect(meta.seed, env_backend=self.cfg.env.backend, distributed=meta.distributed)
         path = self.directory / "provenance.json"
-        if resumed:
+        if self.state is not None:
             first = json.loads(path.read_text()) if path.exists() else {}
             facts = first | {"resumed": [*first.get("resumed", []), facts]}
         else:
             config.save(self.cfg, self.directory / "config.yaml")
         path.write_text(json.dumps(facts, indent=2) + "\n")
 
-    def _env_seeds(self, *key: int) -> list[int]:
-        """One seed for each sub-env, session by session."""
-        num_envs = self.cfg.env.num_envs
-        sessions = range(self.cfg.meta.max_session)
-        return [s for session in sessions for s in session_seeds(self.cfg.meta.seed, session, "env", num_envs, *key)]
-
     def run(self) -> float:
         """Train to the budget, then write `trial.json` and the learning curve."""
         cfg = self.cfg
         self.console.message(f"{self.console.title}, {cfg.env.max_frame:,} frames -> {self.directory}")
-        # evaluation first: a log checkpoint at the same frame then knows its score
-        events = [
-            Event(cfg.meta.eval_frequency, self._eval_checkpoint),
-            Event(cfg.meta.log_frequency, self._log_checkpoint),
-        ]
-        self._begin_episodes()
-        self.tracker.start(self.clock.frame)
-        with stopping_on_signals(self.clock.stop) as received:
-            train(self.envs, self.algorithm, self.buffer, self.tracker, events, self.clock)
+        with stopping_on_signals(self.crew.stop) as received:
+            for note in self.crew.begin(self.state, self._read_best()):
+                self.console.message(note)
+            self.crew.train(self._checkpoint)
         self.console.close()
-        if received and not self.clock.finished:
+        if received and not self.crew.finished:
             self._save()
-            self.console.message(f"stopped at frame {self.clock.frame:,}; go on with: {self._resume_command()}")
+            self.console.message(f"stopped at frame {self.crew.frame:,}; go on with: {self._resume_command()}")
             raise SystemExit(128 + received[0])
-        score = float(np.mean(self._scores()))
+        score = float(np.mean(self.scores))
         if self.search:
             self._save()  # it may have been stopped between two saves
-            self.search.finish(score, self.clock.frame)
+            self.search.finish(score, self.crew.frame)
         self.close()
         pruned = self.search is not None and self.search.pruned
         summary = summarize(self.directory, picture=not pruned)  # half a second that the next trial can use
         self.console.summary(
             summary,
             threshold=cfg.env.reward_threshold,
-            evaluated=self.evaluator is not None,
+            evaluated=bool(cfg.meta.rigorous_eval),
             closing={
                 "results": str(self.directory),
                 "learning curve": str(self.directory / "learning_curve.png"),
@@ -216,125 +180,85 @@ class Trial:
     def give_up(self, error: envs.EnvError) -> str:
         """Save what there is after an env has failed; returns the line that says what happened."""
         self.console.close()
-        self._save(envs_failed=True)
+        self._save()
         path = self.directory / "error.txt"
         path.write_text("".join(traceback.format_exception(error)))
         return (
-            f"env.id: {self.cfg.env.id} failed at frame {self.clock.frame:,}, {error} "
+            f"env.id: {self.cfg.env.id} failed at frame {self.crew.frame:,}, {error} "
             f"(the traceback is in {path}); once it is mended go on with: {self._resume_command()}"
         )
+
+    def lose(self, error: distributed.WorkerError) -> str:
+        """A worker was lost, and with it what came after the last checkpoint; returns the line that says so."""
+        self.console.close()
+        if error.trace:
+            path = self.directory / "error.txt"
+            path.write_text(error.trace)
+        where = f" (the traceback is in {self.directory / 'error.txt'})" if error.trace else ""
+        try:
+            frame = checkpoint.read(self.directory / LAST)["frame"]
+        except checkpoint.CheckpointError:
+            return f"{error}{where}; nothing had been saved, so begin anew in another run_dir"
+        return f"{error}{where}; go on from frame {frame:,} with: {self._resume_command()}"
 
     def _resume_command(self) -> str:
         return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"
 
-    def _scores(self) -> list[float]:
-        return self.evaluation if self.evaluator else self.tracker.mean_returns()
-
-    def _log_checkpoint(self) -> None:
-        rows = self.tracker.rows(self.clock.frame)
-        for writer, row in zip(self.writers, rows, strict=True):
+    def _checkpoint(self, found: Checkpoint) -> None:
+        """Write down what the sessions say."""
+        self.scores = found.scores
+        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=False)  # only policies are evaluated
+        if found.kind == "eval":
+            for writer, row in rows:
+                writer.write_eval(row, inferred=not self.cfg.meta.rigorous_eval)
+            return
+        for writer, row in rows:
             writer.write_train(row)
-        if not self.evaluator:
-            self._keep_best()
         period = max(SAVE_PERIOD, self.save_seconds / SAVE_SHARE)
-        if self.clock.finished or time.monotonic() - self.saved_at > period:
+        if self.crew.finished or time.monotonic() - self.saved_at > period:
             self._save()
-        self.console.progress(rows, self.best_scores)
+        self.console.progress(found.rows, found.best_scores, found.worker_rows)
         if self.search:
-            self._report(self.search)
+            self._report(self.search, found.frame)
 
-    def _report(self, search: TrialHandle) -> None:
+    def _report(self, search: TrialHandle, frame: int) -> None:
         """Tell the search the mean over sessions, on a grid of frames that does not depend on `env.num_envs`."""
         period = self.cfg.meta.log_frequency
-        frame = self.clock.frame // period * period
-        if frame and search.report(frame, float(np.mean(self._scores())), last=self.clock.finished):
-            self.clock.stop()
+        frame = frame // period * period
+        if frame and search.report(frame, float(np.mean(self.scores)), last=self.crew.finished):
+            self.crew.stop()
 
-    def _eval_checkpoint(self) -> None:
-        frame = self.clock.frame
-        common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
-        if self.evaluator is None:
-            rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
-        else:
-            result = self.evaluator.run(self.algorithm, frame)
-            rows = _evaluation_rows(result)
-            self.evaluation = [row["eval/mean_reward"] for row in rows]
-            self._keep_best()
-        for writer, row in zip(self.writers, rows, strict=True):
-            writer.write_eval(common | row, inferred=self.evaluator is None)
-
-    def _keep_best(self) -> None:
-        """Remember the policy of each session whose score is its best so far."""
-        scores, frame = self._scores(), self.clock.frame
-        better = [new > old for new, old in zip(scores, self.best_scores, strict=True)]
-        if not any(better):
-            return
-        policy = self.algorithm.state_dict()["policy"]
-        if self.best is None:
-            self.best = {"frame": [0] * len(scores), "policy": policy}
-        chosen = torch.tensor(better, device=self.algorithm.device)
-        self.best["policy"] = {
-            name: torch.where(chosen.view(-1, *[1] * (x.dim() - 1)), x, self.best["policy"][name].to(x.device))
-            for name, x in policy.items()
-        }
-        self.best["frame"] = [frame if b else old for b, old in zip(better, self.best["frame"], strict=True)]
-        self.best_scores = [new if b else old for b, new, old in zip(better, scores, self.best_scores, strict=True)]
-        self.best_changed = True
-
-    def _save(self, *, envs_failed: bool = False) -> None:
+    def _save(self) -> None:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
         started = time.monotonic()
         for writer in self.writers:
             writer.flush()
-        directory = self.directory / "checkpoints"
-        if self.best_changed:
-            checkpoint.write(directory / "best.safetensors", {**(self.best or {}), "score": self.best_scores})
-            self.best_changed = False
-        state = {
-            "step": self.clock.step,
-            "algorithm": self.algorithm.state_dict(),
-            "buffer": self.buffer.state_dict(),
-            "envs": {"envs": None} if envs_failed else self.envs.state_dict(),
-            "tracker": self.tracker.state_dict(),
-            "evaluation": self.evaluation,
-        }
-        checkpoint.write(directory / "last.safetensors", state)
+        state, best = self.crew.snapshot()
+        if best is not None:
+            checkpoint.write(self.directory / BEST, best)
+        checkpoint.write(self.directory / LAST, state | {"scores": self.scores})
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - started
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.clock.step = state["step"]
-        self.algorithm.load_state_dict(state["algorithm"])
-        self.buffer.load_state_dict(state["buffer"])
-        if not self.buffer.save:
-            self.console.message("the replay buffer was not saved: it fills anew, up to agent.learning_starts")
-        self.tracker.load_state_dict(state["tracker"])
-        self.evaluation = state["evaluation"]
-        best_path = self.directory / "checkpoints" / "best.safetensors"
-        if best_path.exists():
-            self.best = checkpoint.read(best_path)
-            self.best_scores = self.best.pop("score")
-        self.env_state = state["envs"]
-
-    def _begin_episodes(self) -> None:
-        """In every sub-env; a resumed run goes on where its envs were, if their state is known."""
-        if self.env_state is None:
-            self.envs.reset(self._env_seeds())
-            return
-        self.envs.reset(self._env_seeds(self.clock.frame))
-        if self.env_state["envs"] is None:
-            self.buffer.restart()
-            self.console.message(f"the state of {self.cfg.env.id} was not saved: its episodes begin anew")
-        else:
-            self.envs.load_state_dict(self.env_state)
+    def _read_best(self) -> dict[str, Any] | None:
+        """Of the run that goes on."""
+        path = self.directory / BEST
+        return checkpoint.read(path) if self.state is not None and path.exists() else None
 
     def close(self) -> None:
         self.console.close()
-        self.envs.close()
-        if self.evaluator:
-            self.evaluator.close()
+        self.crew.close()
         for writer in getattr(self, "writers", []):
             writer.close()
+
+
+def _title(cfg: RunConfig) -> str:
+    """What is trained, in a few words."""
+    meta = cfg.meta
+    who = "session" if not meta.distributed else f"{meta.distributed} worker"
+    return (
+        f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}{'s' * (meta.max_session > 1)}"
+    )
 
 
 def validation_command(argv: list[str]) -> str | None:
@@ -343,16 +267,3 @@ def validation_command(argv: list[str]) -> str | None:
         return None
     kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra.")) and w != "env=gymnasium"]
     return f"{program(argv)} {shlex.join([*kept, 'meta=validate'])}"
-
-
-def _evaluation_rows(result: Evaluation) -> list[dict[str, float]]:
-    return [
-        {
-            "eval/mean_reward": float(returns.mean()),
-            "eval/std_reward": float(returns.std()),
-            "eval/min_reward": float(returns.min()),
-            "eval/max_reward": float(returns.max()),
-            "eval/mean_ep_length": float(lengths.mean()),
-        }
-        for returns, lengths in zip(result.returns, result.lengths, strict=True)
-    ]

@@ -42,8 +42,8 @@ def test_rows_before_any_episode_or_update():
 
 def test_means_are_per_session():
     tracker = Tracker(3)
-    tracker.episodes(finished((0, 10.0, 5), (2, -4.0, 8)))
-    tracker.episodes(finished((0, 20.0, 6)))
+    tracker.episodes(finished((0, 10.0, 5), (2, -4.0, 8)), 0)
+    tracker.episodes(finished((0, 20.0, 6)), 0)
     rows = tracker.rows(1)
     assert [row["rollout/ep_rew_mean"] for row in rows] == pytest.approx([15.0, math.nan, -4.0], nan_ok=True)
     assert [row["rollout/ep_len_mean"] for row in rows] == pytest.approx([5.5, math.nan, 8.0], nan_ok=True)
@@ -54,7 +54,7 @@ def test_means_are_per_session():
 def test_the_window_holds_the_last_100_episodes():
     tracker = Tracker(1)
     for value in range(250):
-        tracker.episodes(finished((0, value, 2 * value)))
+        tracker.episodes(finished((0, value, 2 * value)), 0)
     # 150 .. 249: mean 199.5; lengths twice that
     assert WINDOW == 100
     row = tracker.rows(1)[0]
@@ -127,7 +127,7 @@ def test_state_round_trip(tmp_path, clock):
     clock.now += 2
     assert second.elapsed == 7.0
     for tracker in (first, second):
-        tracker.episodes(finished((0, 1000.0, 1)))
+        tracker.episodes(finished((0, 1000.0, 1)), 0)
         tracker.metrics({"train/value_loss": torch.tensor([5.0, 6.0])})
     rows = [tracker.rows(20) for tracker in (first, second)]
     for a, b in zip(*rows, strict=True):

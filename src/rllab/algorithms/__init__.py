@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     from torch import Tensor, nn
 
     from rllab.buffers import Buffer, Tensors
+    from rllab.functional.streams import Seed
 
     Metrics = dict[str, Tensor]
     """Each ``[S]``, detached and left on the device: the tracker fetches them once per log interval."""
@@ -55,7 +56,7 @@ class Algorithm(Protocol):
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str,
     ) -> None: ...
 

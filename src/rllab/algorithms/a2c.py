@@ -16,7 +16,7 @@ from rllab.functional.checks import require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.acting import Actor
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
 from rllab.nets.adam import Adam
@@ -114,7 +114,7 @@ class A2C:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config

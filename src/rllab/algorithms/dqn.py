@@ -2,7 +2,9 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium.spaces as gs
@@ -16,7 +18,7 @@ from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import require
 from rllab.functional.losses import huber, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
 from rllab.nets.exploration import Exploration
 from rllab.nets.flat import FlatParameters
@@ -136,7 +138,7 @@ class DQN:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -157,7 +159,6 @@ class DQN:
         ).to(device)
         self.target = copy.deepcopy(self.net)
         self.flat, self.target_flat = FlatParameters(self.net), FlatParameters(self.target)
-        self.host_values = self.net.host()
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
         self.schedules = {
             name: make_schedule(getattr(config, name)) for name in ("lr", "epsilon", "temperature", "per_beta")
@@ -168,6 +169,8 @@ class DQN:
         self.exploring = "epsilon" if config.exploration == "epsilon_greedy" else "temperature"
         self.batch_streams = Streams(seed, num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
+        self.frame = 0  # the run's, with those of other workers on this policy
+        self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
 
     def make_buffer(self) -> ReplayBuffer:
         num_steps = self.config.buffer_size // self.num_envs
@@ -179,8 +182,16 @@ class DQN:
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         values = self._values(obs)
-        action = self.exploration.choose(values, self._level()) if explore else values.argmax(-1)
+        if not explore:
+            return values.argmax(-1) + self.start, {}
+        action = self.exploration.choose(values, self._level())
+        self.frame += self.num_envs
         return action + self.start, {}
+
+    @cached_property
+    def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """`_values` in numpy; made when it is first needed, when it is known where the parameters lie."""
+        return self.net.host()
 
     def _values(self, obs: np.ndarray) -> np.ndarray:
         """Values of actions ``[S, N, A]``, perhaps up to a constant."""
@@ -191,19 +202,19 @@ class DQN:
 
     def _level(self) -> float:
         """Of exploration, now: epsilon or the temperature; infinity before learning starts."""
-        frame = self.exploration.step * self.num_envs
-        if frame < self.config.learning_starts:
+        if self.exploration.step * self.num_envs < self.config.learning_starts:
             return math.inf
-        return self.schedules[self.exploring](frame / self.max_frame)
+        return self.schedules[self.exploring](self.frame / self.max_frame)
 
     @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+        since, self.frame = int(self.updated_at), frame
+        self.updated_at.fill_(frame)
         if buffer.num_frames < self.config.learning_starts:
             return {}
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         for _ in range(self.config.gradient_steps):
             metrics = self._gradient_step(buffer, coefs["lr"], coefs["per_beta"])
-        since = frame - self.rollout_steps * self.num_envs
         if frame // self.config.target_period > since // self.config.target_period:
             self.target_flat.data.lerp_(self.flat.data, self.config.tau)
         shown = {
@@ -251,6 +262,8 @@ class DQN:
             "exploration": self.exploration.state_dict(),
             "batch_streams": self.batch_streams.state_dict(),
             "num_updates": self.num_updates,
+            "frame": self.frame,
+            "updated_at": self.updated_at,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -260,3 +273,5 @@ class DQN:
         self.exploration.load_state_dict(state["exploration"])
         self.batch_streams.load_state_dict(state["batch_streams"])
         self.num_updates = state["num_updates"]
+        self.frame = state["frame"]
+        self.updated_at.copy_(state["updated_at"])

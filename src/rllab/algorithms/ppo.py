@@ -17,7 +17,7 @@ from rllab.functional.checks import require
 from rllab.functional.reductions import by_session, explained_variance, masked_mean, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.acting import Actor
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
 from rllab.nets.adam import Adam
@@ -145,7 +145,7 @@ class PPO:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.distributions import make_distribution
 
 
@@ -52,7 +52,7 @@ class Random:
         num_sessions: int,
         num_envs: int,
         max_frame: int,  # noqa: ARG002
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.spaces = obs_space, action_space

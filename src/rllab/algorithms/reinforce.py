@@ -22,7 +22,7 @@ from rllab.functional.checks import require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.acting import Actor
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
 from rllab.nets.adam import Adam
@@ -106,7 +106,7 @@ class REINFORCE:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config

@@ -14,7 +14,7 @@ from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets import tanh_gaussian
 from rllab.nets.adam import Adam
 from rllab.nets.box import check_vector_obs, is_bounded_box, uniform_actions
@@ -110,7 +110,7 @@ class SAC:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -142,7 +142,7 @@ class SAC:
         self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
         self.action_streams = Streams(seed, num_sessions, "action", device)
         self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
-        self.frame = 0  # acted so far
+        self.num_acted = 0  # frames
         self.num_updates = 0
         nan = torch.full((num_sessions,), math.nan, device=device)
         self.actor_metrics = dict.fromkeys(("train/actor_loss", "train/entropy"), nan)  # of its latest step
@@ -156,8 +156,8 @@ class SAC:
     @torch.no_grad()
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         if explore:
-            self.frame += self.num_envs
-            if self.frame <= self.config.learning_starts:
+            self.num_acted += self.num_envs
+            if self.num_acted <= self.config.learning_starts:
                 return self.actions.random(self.action_streams, self.num_envs).cpu().numpy(), {}
         outputs = self.actor(torch.from_numpy(obs).to(self.device).flatten(2).float())
         if explore:
@@ -229,7 +229,7 @@ class SAC:
             "temperature": self.temperature.state_dict(),
             "action_streams": self.action_streams.state_dict(),
             "batch_streams": self.batch_streams.state_dict(),
-            "frame": self.frame,
+            "num_acted": self.num_acted,
             "num_updates": self.num_updates,
             "actor_metrics": self.actor_metrics,
         }
@@ -240,7 +240,7 @@ class SAC:
         self.target_flat.data.copy_(state["target_critics"])
         for name in ("actor_optimizer", "critic_optimizer", "temperature", "action_streams", "batch_streams"):
             getattr(self, name).load_state_dict(state[name])
-        self.frame = state["frame"]
+        self.num_acted = state["num_acted"]
         self.num_updates = state["num_updates"]
         self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}
 

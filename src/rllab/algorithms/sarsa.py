@@ -1,7 +1,9 @@
 """SARSA (Rummery & Niranjan 1994; Sutton & Barto 2018, 6.4) with a network: on-policy action values."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium.spaces as gs
@@ -14,7 +16,7 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
 from rllab.functional.losses import huber
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
 from rllab.nets.exploration import Exploration
 from rllab.nets.flat import FlatParameters
@@ -91,7 +93,7 @@ class SARSA:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -110,7 +112,6 @@ class SARSA:
             activation=config.activation,
         ).to(device)
         self.flat = FlatParameters(self.net)
-        self.host_values = self.net.host()
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
         self.schedules = {name: make_schedule(getattr(config, name)) for name in ("lr", "epsilon", "temperature")}
         self.exploration = Exploration(
@@ -119,6 +120,7 @@ class SARSA:
         self.exploring = "epsilon" if config.exploration == "epsilon_greedy" else "temperature"
         self.next_action: np.ndarray | None = None  # chosen by the last update, before it learned
         self.num_updates = 0  # gradient steps
+        self.frame = 0  # the run's, with those of other workers on this policy
 
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
@@ -131,8 +133,14 @@ class SARSA:
         return action, {}
 
     def _choose(self, obs: np.ndarray) -> np.ndarray:
-        level = self.schedules[self.exploring](self.exploration.step * self.num_envs / self.max_frame)
+        level = self.schedules[self.exploring](self.frame / self.max_frame)
+        self.frame += self.num_envs
         return self.exploration.choose(self._values(obs), level) + self.start
+
+    @cached_property
+    def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """`_values` in numpy; made when it is first needed, when it is known where the parameters lie."""
+        return self.net.host()
 
     def _values(self, obs: np.ndarray) -> np.ndarray:
         """Values of actions ``[S, N, A]``."""
@@ -149,6 +157,7 @@ class SARSA:
         a truncation that is the one chosen for the episode's last observation, which the env does not execute.
         """
         rollout = buffer.tensors(self.device)
+        self.frame = frame
         self.next_action = self._choose(buffer.arrays["obs"][-1])
         next_action = torch.cat([rollout["action"][1:], torch.from_numpy(self.next_action).to(self.device)[None]])
         q, pullback = self.net.vjp(rollout["obs"].transpose(0, 1).flatten(1, 2))  # [S, (T + 1) * N, A, 1]
@@ -185,6 +194,7 @@ class SARSA:
             "exploration": self.exploration.state_dict(),
             "next_action": self.next_action,
             "num_updates": self.num_updates,
+            "frame": self.frame,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -193,6 +203,7 @@ class SARSA:
         self.exploration.load_state_dict(state["exploration"])
         self.next_action = state["next_action"]
         self.num_updates = state["num_updates"]
+        self.frame = state["frame"]
 
 
 def sarsa_target(reward: Tensor, terminated: Tensor, next_q: Tensor, *, gamma: float) -> Tensor:

@@ -14,7 +14,7 @@ from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Streams
+from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
 from rllab.nets.box import check_bounded_box, check_vector_obs, uniform_actions
 from rllab.nets.critics import Critics
@@ -108,7 +108,7 @@ class TD3:
         num_sessions: int,
         num_envs: int,
         max_frame: int,
-        seed: int,
+        seed: int | Seed,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -137,7 +137,8 @@ class TD3:
         self.schedules = {name: make_schedule(value) for name, value in coefficients.items()}
         self.action_streams = Streams(seed, num_sessions, "action", device)
         self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
-        self.frame = 0  # acted so far
+        self.num_acted = 0  # frames
+        self.frame = 0  # the run's, with those of other workers on this policy
         self.num_updates = 0
         self.actor_loss = torch.full((num_sessions,), math.nan, device=device)  # of its latest step
 
@@ -150,8 +151,9 @@ class TD3:
     @torch.no_grad()
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         if explore:
+            self.num_acted += self.num_envs
             self.frame += self.num_envs
-            if self.frame <= self.config.learning_starts:
+            if self.num_acted <= self.config.learning_starts:
                 return uniform_actions(self.action_streams, self.num_envs, self.num_actions).cpu().numpy(), {}
         action = torch.tanh(self.actor(torch.from_numpy(obs).to(self.device).flatten(2).float()))
         if explore:
@@ -162,6 +164,7 @@ class TD3:
     @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
         config = self.config
+        self.frame = frame
         if buffer.num_frames < config.learning_starts:
             return {}
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
@@ -224,6 +227,7 @@ class TD3:
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "action_streams": self.action_streams.state_dict(),
             "batch_streams": self.batch_streams.state_dict(),
+            "num_acted": self.num_acted,
             "frame": self.frame,
             "num_updates": self.num_updates,
             "actor_loss": self.actor_loss,
@@ -236,6 +240,7 @@ class TD3:
         self.target_critic_flat.data.copy_(state["target_critics"])
         for name in ("actor_optimizer", "critic_optimizer", "action_streams", "batch_streams"):
             getattr(self, name).load_state_dict(state[name])
+        self.num_acted = state["num_acted"]
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]
         self.actor_loss = state["actor_loss"].to(self.device)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import os
 import re
 import warnings
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, RescaleAction, TrackReward, is_bounded_box
+from rllab.process import num_cpus
 
 if TYPE_CHECKING:
     from rllab.config import Backend, EnvConfig
@@ -132,11 +132,6 @@ def _vectorise(
     config = dataclasses.replace(config, kwargs=kwargs)
     makers = [lambda: _make_one(spec, config, flatten=True)] * rows
     return AsyncEnvs(makers, timeout=config.timeout) if backend == "async" else SyncVectorEnv(makers)
-
-
-def num_cpus() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_one_generator(spec: EnvSpec, backend: str) -> bool:

@@ -36,6 +36,7 @@ class SessionEnvs:
         self.obs_space = envs.single_observation_space
         self.action_space = envs.single_action_space
         self.obs: np.ndarray = np.zeros(())
+        self.first_session = 0  # the number of the first one here, for errors
 
     def reset(self, seeds: list[int]) -> np.ndarray:
         """Begin an episode in every sub-env; one seed each, session by session.
@@ -90,13 +91,13 @@ class SessionEnvs:
         for session, env in np.argwhere(np.isnan(array))[:1, :2]:
             acted = action is not None and np.isnan(action[session, env]).any()
             why = ", after an action that was nan: training diverged" if acted else ""
-            raise EnvError(f"session {session}, sub-env {env}: nan as {what}{why}")
+            raise EnvError(f"session {self.first_session + session}, sub-env {env}: nan as {what}{why}")
 
     def _failure(self, error: Exception) -> EnvError:
         where = ""
         if isinstance(error, SubEnvError):
             session, env = divmod(error.row, self.shape[1])
-            where = f"session {session}, sub-env {env}: "
+            where = f"session {self.first_session + session}, sub-env {env}: "
             reason = str(error)
         else:
             reason = f"{type(error).__name__}: {error}"

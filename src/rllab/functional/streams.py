@@ -1,7 +1,7 @@
 """Random streams per session: session s of a trial draws the same numbers however many sessions run beside it."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,16 +11,24 @@ Purpose = Literal["env", "eval", "weights", "action", "minibatch"]
 _PURPOSES: tuple[Purpose, ...] = ("env", "eval", "weights", "action", "minibatch")
 
 
-def session_seeds(seed: int, session: int, purpose: Purpose, count: int, *key: int) -> list[int]:
+class Seed(NamedTuple):
+    """Root of the random streams of those sessions of a trial that train here, which begin with number `first`."""
+
+    root: int
+    first: int = 0
+
+
+def session_seeds(seed: int | Seed, session: int, purpose: Purpose, count: int, *key: int) -> list[int]:
     """`count` independent 32-bit seeds of one session's stream; `key` tells repeated draws (evaluations) apart."""
-    spawn_key = (session, _PURPOSES.index(purpose), *key)
-    return [int(x) for x in np.random.SeedSequence(seed, spawn_key=spawn_key).generate_state(count)]
+    root, first = seed if isinstance(seed, Seed) else Seed(seed)
+    spawn_key = (first + session, _PURPOSES.index(purpose), *key)
+    return [int(x) for x in np.random.SeedSequence(root, spawn_key=spawn_key).generate_state(count)]
 
 
 class Streams:
     """One `torch.Generator` per session, for one purpose. Draws carry the session axis where the caller wants it."""
 
-    def __init__(self, seed: int, num_sessions: int, purpose: Purpose, device: str = "cpu") -> None:
+    def __init__(self, seed: int | Seed, num_sessions: int, purpose: Purpose, device: str = "cpu") -> None:
         self.device = device
         self.generators = []
         for session in range(num_sessions):

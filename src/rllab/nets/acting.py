@@ -1,5 +1,7 @@
 """Acting with a policy through a rollout."""
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,20 @@ class Actor:
         self.net = net
         self.streams = streams
         self.num_steps, self.num_envs = num_steps, num_envs
-        self.host_policy = net.host_policy()
-        # with one large torso a value costs nothing beside an action, and a whole pass afterwards
-        self.gives_value = shared_value and self.host_policy is None
+        self.shared_value = shared_value
         self.noise = torch.zeros(0)  # of the present rollout
         self.host_noise = self.noise.numpy()
         self.step = 0  # of the rollout
+
+    @cached_property
+    def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The policy in numpy; made when it is first needed, when it is known where the parameters lie."""
+        return self.net.host_policy()
+
+    @property
+    def gives_value(self) -> bool:
+        """Whether `act` gives values: with one large torso they cost nothing beside an action."""
+        return self.shared_value and self.host_policy is None
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         """Actions for observations ``[S, N, ...]``; where `gives_value`, the net's outputs and values to store."""

@@ -1,9 +1,11 @@
 """Adam for S sessions at once."""
 
+from functools import cached_property
 from itertools import compress
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rllab.nets.flat import FlatParameters
 
@@ -23,8 +25,11 @@ class Adam:
         self.exp_avg = torch.zeros_like(flat.data)
         self.exp_avg_sq = torch.zeros_like(flat.data)
         self.steps = torch.zeros(flat.data.shape[0], device=flat.data.device)
-        buffers = (flat.data, flat.grad, self.exp_avg, self.exp_avg_sq, self.steps)
-        self.rows = [b.unbind() for b in buffers]  # views: one row per session
+
+    @cached_property
+    def rows(self) -> list[tuple[Tensor, ...]]:
+        """Views, one for each session; made at the first step, when it is known where the memory lies."""
+        return [b.unbind() for b in (self.flat.master, self.flat.grad, self.exp_avg, self.exp_avg_sq, self.steps)]
 
     def step(self, lr: float, active: list[bool] | None = None) -> None:
         """Move the sessions that are `active` (all, if not given) along ``flat.grad``."""
@@ -51,6 +56,7 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
+        self.flat.pull()
 
     def state_dict(self) -> dict[str, Any]:
         return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps}

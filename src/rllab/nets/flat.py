@@ -7,8 +7,12 @@ from torch import Tensor, nn
 class FlatParameters:
     """Moves a module's parameters, each ``[S, ...]``, into ``data [S, P]``, and their ``grad`` into ``grad [S, P]``.
 
-    The module keeps working, on views. Row s is session s.
+    The module keeps working, on views. Row s is session s. Optimisers move `master`, which is ``data`` itself unless
+    several processes share it while each computes with a copy of its own.
     """
+
+    private = ("grad",)
+    """What workers that share a policy keep to themselves."""
 
     def __init__(self, module: nn.Module) -> None:
         parameters = list(module.parameters())
@@ -20,6 +24,17 @@ class FlatParameters:
         for parameter, data, grad in pieces:
             parameter.data = data.view(parameter.shape)
             parameter.grad = grad.view(parameter.shape)
+
+        self.master = self.data
+
+    def keep_copy(self) -> None:
+        """From now on `master` is another tensor."""
+        self.master = self.data.clone()
+
+    def pull(self) -> None:
+        """Bring ``data`` up to date with `master`."""
+        if self.master is not self.data:
+            self.data.copy_(self.master)
 
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """Scale each session's gradient down to `max_norm`; returns the norms before, ``[S]``."""

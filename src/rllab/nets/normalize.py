@@ -60,6 +60,8 @@ class RewardNorm(RunningNorm):
     """Scales rewards so that the discounted return has a running variance of 1 (Engstrom et al. 2020)."""
 
     discounted_return: Tensor
+    private = ("discounted_return",)
+    """Of the sub-envs, so that workers which share a policy have each their own."""
 
     def __init__(self, num_sessions: int, num_envs: int, *, gamma: float) -> None:
         super().__init__(num_sessions)

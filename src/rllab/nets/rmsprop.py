@@ -23,7 +23,8 @@ class RMSprop:
         """Move along ``flat.grad``."""
         grad = self.flat.grad
         self.square_avg.mul_(self.alpha).addcmul_(grad, grad, value=1.0 - self.alpha)
-        self.flat.data.addcdiv_(grad, self.square_avg.sqrt().add_(self.eps), value=-lr)
+        self.flat.master.addcdiv_(grad, self.square_avg.sqrt().add_(self.eps), value=-lr)
+        self.flat.pull()
 
     def state_dict(self) -> dict[str, Any]:
         return {"square_avg": self.square_avg}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rllab.config import ConfigError
+from rllab.process import num_cpus
 
 if TYPE_CHECKING:
     from rllab.config import SearchResources
@@ -72,11 +73,6 @@ def _gpus_of(slot: int, share: float, shared: int, gpus: list[str] | None) -> st
     width = math.ceil(share)
     first = slot * width % len(gpus)
     return ",".join(gpus[first : first + width])
-
-
-def num_cpus() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -28,8 +29,8 @@ class Console:
         """One line, above the table where there is one."""
         self.rich.print(text, markup=False)
 
-    def progress(self, rows: list[Row], best: list[float]) -> None:
-        """Show a log checkpoint: one row of tags per session, and each session's best score."""
+    def progress(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row] = ()) -> None:
+        """Show a log checkpoint: a row of tags and the best score of each session, or of a policy and its workers."""
         final = rows[0]["frame"] >= self.max_frame
         period = _TABLE_PERIOD if self.rich.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
@@ -41,12 +42,12 @@ class Console:
         if self.live is None:
             self.live = Live(console=self.rich, auto_refresh=False)
             self.live.start()
-        self.live.update(self._table(rows, best), refresh=True)
+        self.live.update(self._table(rows, best, workers), refresh=True)
 
     def _eta(self, row: Row, num_sessions: int) -> float:
         return (self.max_frame - row["frame"]) * num_sessions / max(row["time/fps"], 1e-9)
 
-    def _line(self, rows: list[Row]) -> str:
+    def _line(self, rows: Sequence[Row]) -> str:
         row = rows[0]
         returns = " ".join(_number(r["rollout/ep_rew_mean"]) for r in rows)
         return (
@@ -54,7 +55,7 @@ class Console:
             f"{row['time/fps']:,.0f} fps  eta {_duration(self._eta(row, len(rows)))}  {_shares(row)}"
         )
 
-    def _table(self, rows: list[Row], best: list[float]) -> Table:
+    def _table(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row]) -> Table:
         row = rows[0]
         table = Table(
             title=self.title,
@@ -63,14 +64,17 @@ class Console:
         )
         for column in ("session", "frame", "return", "length", "episodes", "best score"):
             table.add_column(column, justify="right")
-        for session, r in enumerate(rows):
+        names = ["policy" if workers else str(session) for session in range(len(rows))]
+        names += [f"worker {number}" for number in range(len(workers))]
+        scores = [*best, *[math.nan] * len(workers)]
+        for name, score, r in zip(names, scores, [*rows, *workers], strict=True):
             table.add_row(
-                str(session),
+                name,
                 f"{r['frame']:,}",
                 _number(r["rollout/ep_rew_mean"]),
                 _number(r["rollout/ep_len_mean"]),
                 f"{r['rollout/num_episodes']:,}",
-                _number(best[session]),
+                _number(score),
             )
         return table
 

@@ -25,6 +25,7 @@ class Tracker:
         self.num_sessions = num_sessions
         self.returns: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
+        self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # at which frames
         self.num_episodes = [0] * num_sessions
         self.num_updates = 0
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
@@ -44,12 +45,13 @@ class Tracker:
         """Seconds of training, those before a resume included."""
         return self.elapsed_before + time.perf_counter() - self.started
 
-    def episodes(self, finished: Finished) -> None:
-        """Take in the episodes that ended in one step."""
+    def episodes(self, finished: Finished, frame: int) -> None:
+        """Take in the episodes that ended in the step after `frame`."""
         arrays = (finished.session.tolist(), finished.returns.tolist(), finished.lengths.tolist())
         for session, value, length in zip(*arrays, strict=True):
             self.returns[session].append(value)
             self.lengths[session].append(length)
+            self.ended[session].append(frame)
             self.num_episodes[session] += 1
 
     def metrics(self, metrics: dict[str, Tensor]) -> None:
@@ -60,6 +62,10 @@ class Tracker:
     def mean_returns(self) -> list[float]:
         """Mean return of each session's last 100 finished episodes; nan while none has finished."""
         return [_mean(returns) for returns in self.returns]
+
+    def last_episodes(self, session: int) -> list[tuple[int, float, int]]:
+        """Frame at which each of the last 100 ended, its return and its length; oldest first."""
+        return list(zip(self.ended[session], self.returns[session], self.lengths[session], strict=True))
 
     def rows(self, frame: int) -> list[Row]:
         """One row of tags and values for each session, and the start of a new interval."""
@@ -99,6 +105,7 @@ class Tracker:
         return {
             "returns": [list(r) for r in self.returns],
             "lengths": [list(n) for n in self.lengths],
+            "ended": [list(n) for n in self.ended],
             "num_episodes": self.num_episodes,
             "elapsed": self.elapsed,
             "metrics": self._metrics,
@@ -109,6 +116,7 @@ class Tracker:
         for session in range(self.num_sessions):
             self.returns[session].extend(state["returns"][session])
             self.lengths[session].extend(state["lengths"][session])
+            self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
         self.elapsed_before = state["elapsed"]
         self._metrics = state["metrics"]

@@ -1,0 +1,58 @@
+"""What `meta.distributed` and `meta.num_workers` allow, and what `auto` stands for."""
+
+from dataclasses import replace
+
+from rllab.config import ConfigError, MetaConfig, RunConfig
+from rllab.envs import EnvInfo
+from rllab.process import num_cpus
+
+
+def resolve(cfg: RunConfig, info: EnvInfo, *, cores: int | None = None) -> MetaConfig:
+    """The meta settings with a number for `num_workers`.
+
+    `cores`: those that this trial may use; None takes all that this process may.
+
+    Raises:
+        ConfigError: one line for settings that do not go together.
+    """
+    meta, cores = cfg.meta, cores or num_cpus()
+    if meta.distributed:
+        _check_hogwild(cfg)
+        num_processes = meta.max_session
+    else:
+        num_workers = _choose(meta, info, cores) if meta.num_workers == "auto" else meta.num_workers
+        if num_workers > meta.max_session:
+            raise ConfigError(
+                f"meta.num_workers: got {num_workers} for meta.max_session={meta.max_session}; "
+                f"write at most {meta.max_session}"
+            )
+        meta = replace(meta, num_workers=num_workers)
+        num_processes = num_workers
+    if num_processes > 1:
+        if meta.num_threads > 1 and meta.num_threads * num_processes > cores:
+            raise ConfigError(
+                f"meta.num_threads: got {meta.num_threads} in each of {num_processes} workers on {cores} cores, where "
+                f"they would wait for each other; write meta.num_threads={max(1, cores // num_processes)}"
+            )
+        if meta.device != "cpu":
+            name = "distributed" if meta.distributed else "num_workers"
+            raise ConfigError(f"meta.{name}: workers train on the CPU, got meta.device={meta.device}; write cpu")
+    return meta
+
+
+def _check_hogwild(cfg: RunConfig) -> None:
+    meta = cfg.meta
+    name = f"meta.distributed: got {meta.distributed!r}"
+    if meta.max_session < 2:
+        raise ConfigError(f"{name} for one session, which has nobody to share with; write meta.max_session=2")
+    if meta.num_workers not in (1, "auto"):
+        raise ConfigError(f"{name}, where each session is a worker; write meta.num_workers=1")
+    if cfg.agent.name == "random":
+        raise ConfigError(f"{name} for agent=random, which learns nothing; write meta.distributed=false")
+
+
+def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:
+    """As many workers as there are cores for, where envs step in Python one after the other; otherwise one."""
+    if meta.device != "cpu" or info.backend != "sync":
+        return 1
+    return max(1, min(meta.max_session, cores // meta.num_threads))

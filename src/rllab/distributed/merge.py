@@ -1,0 +1,64 @@
+"""What several workers say at a checkpoint, as one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rllab.sessions import Checkpoint
+from rllab.tracking.tracker import WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def side_by_side(parts: list[Checkpoint]) -> Checkpoint:
+    """Of workers with sessions of their own: all sessions, in order."""
+    rows = [row for part in parts for row in part.rows]
+    if parts[0].kind == "log":
+        rate = sum(part.rows[0]["time/fps"] for part in parts)
+        rows = [row | {"time/fps": rate} for row in rows]
+    return Checkpoint(
+        parts[0].kind,
+        max(part.frame for part in parts),
+        rows,
+        [score for part in parts for score in part.scores],
+        [score for part in parts for score in part.best_scores],
+    )
+
+
+def of_one_policy(parts: list[Checkpoint], *, evaluated: bool) -> Checkpoint:
+    """Of workers that share a policy: its row, with their own rows beside it. Its best score is not known here."""
+    rows = [part.rows[0] for part in parts]
+    frame = max(part.frame for part in parts)
+    last = sorted(episode for part in parts for episode in part.episodes)[-WINDOW:]
+    mean_return, mean_length = _mean([e[1] for e in last]), _mean([e[2] for e in last])
+    names = dict.fromkeys(name for row in rows for name in row)
+    row = {name: _merge(name, [row[name] for row in rows if name in row]) for name in names} | {"frame": frame}
+    if parts[0].kind == "log":
+        row |= {"rollout/ep_rew_mean": mean_return, "rollout/ep_len_mean": mean_length}
+    elif not evaluated:
+        row["eval/mean_reward"] = mean_return
+    score = _mean([score for part in parts for score in part.scores]) if evaluated else mean_return
+    worker_rows = [row | {"frame": frame} for row in rows]
+    return Checkpoint(parts[0].kind, frame, [row], [score], [], worker_rows)
+
+
+def _merge(name: str, values: list[float]) -> float:
+    """The number of a policy from those of its workers."""
+    return _MERGES.get(name, _mean)(values)
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+_MERGES: dict[str, Callable[[list[float]], float]] = {
+    "elapsed_s": max,
+    "time/fps": sum,
+    "rollout/num_episodes": sum,
+    "train/num_updates": sum,
+    "eval/min_reward": min,
+    "eval/max_reward": max,
+}

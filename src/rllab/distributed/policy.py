@@ -1,0 +1,47 @@
+"""The policy that Hogwild's workers share, as their parent holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rllab.distributed import hogwild, merge
+from rllab.sessions import Best
+
+if TYPE_CHECKING:
+    from rllab.algorithms import Algorithm
+    from rllab.config import RunConfig
+    from rllab.envs import EnvInfo
+    from rllab.sessions import Checkpoint
+
+
+class SharedPolicy:
+    """An algorithm in shared memory that only watches, and keeps the policy that scored best."""
+
+    def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
+        self.evaluated = bool(cfg.meta.rigorous_eval)
+        self.algorithm: Algorithm = cfg.algorithm()(
+            cfg.agent,
+            info.obs_space,
+            info.action_space,
+            num_sessions=1,
+            num_envs=cfg.env.num_envs,
+            max_frame=cfg.env.max_frame,
+            seed=cfg.meta.seed,
+            device="cpu",
+        )
+        self.block = hogwild.share(self.algorithm)
+        self.best = Best(1)
+
+    def load(self, state: dict[str, Any] | None, best: dict[str, Any] | None) -> None:
+        """Go on from what was saved."""
+        if state is not None:
+            self.algorithm.load_state_dict(state)
+        if best is not None:
+            self.best.load_state_dict(best)
+
+    def checkpoint(self, parts: list[Checkpoint]) -> Checkpoint:
+        """What the workers say, as one; the policy is looked at as it is now."""
+        found = merge.of_one_policy(parts, evaluated=self.evaluated)
+        if found.kind == ("eval" if self.evaluated else "log"):
+            self.best.keep(found.scores, found.frame, self.algorithm)
+        return found._replace(best_scores=self.best.scores)
