@@ -182,7 +182,7 @@ def test_determinism_trace(load_config):
     made = trial.Trial(
         *trial.check(load_config("agent=a2c", "tuned=none", "meta.max_session=2", "env.max_frame=240")), None
     )
-    start = made.algorithm.flat.data.clone()
+    start = made.crew.algorithm.flat.data.clone()
     made.run()
-    moved = (made.algorithm.flat.data - start).norm(dim=1)
+    moved = (made.crew.algorithm.flat.data - start).norm(dim=1)
     torch.testing.assert_close(moved, torch.tensor(TRACE), rtol=1e-2, atol=0)

@@ -34,7 +34,7 @@ def train_probe(load_config):
         cfg = load_config(*words, *NARROW.get(agent, []), *overrides)
         made = trial.Trial(*trial.check(cfg), None)
         made.run()
-        return made.algorithm
+        return made.crew.algorithm
 
     return train
 

@@ -148,9 +148,9 @@ def test_determinism_trace(load_config):
     Refactoring must not change these numbers; a change of the algorithm may, with learning curves to show for it.
     """
     made = trial.Trial(*trial.check(load_config("tuned=none", "meta.max_session=2", "env.max_frame=4096")), None)
-    start = made.algorithm.flat.data.clone()
+    start = made.crew.algorithm.flat.data.clone()
     made.run()
-    moved = (made.algorithm.flat.data - start).norm(dim=1)
+    moved = (made.crew.algorithm.flat.data - start).norm(dim=1)
     torch.testing.assert_close(moved, torch.tensor(TRACE), rtol=1e-2, atol=0)  # rounding differs between machines
 
 

@@ -24,7 +24,7 @@ def train_probe(request, load_config):
         cfg = load_config(f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *agent, *overrides)
         made = trial.Trial(*trial.check(cfg), None)
         made.run()
-        return made.algorithm
+        return made.crew.algorithm
 
     return train
 

@@ -38,7 +38,7 @@ def train_probe(make):
         fast = ["agent.lr=linear:1e-2:1e-4", "agent.gamma=0.9", "agent.epsilon=linear:1:0.1"]
         made = make(variant, f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *fast, *overrides)
         made.run()
-        return made.algorithm
+        return made.crew.algorithm
 
     return train
 
@@ -113,12 +113,13 @@ def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tm
     stop_at(840)
     with pytest.raises(SystemExit):
         make("dqn", "env=cartpole", "env.max_frame=1000", "agent.save_buffer=false").run()
-    resumed = trial.Trial(*trial.check(trial._load_run(tmp_path / "run")[0]), trial._load_run(tmp_path / "run")[1])
-    assert "the replay buffer was not saved: it fills anew" in capsys.readouterr().out
-    before = resumed.algorithm.num_updates
+    cfg, state = trial._load_run(tmp_path / "run")
+    before = state["algorithm"]["num_updates"]
+    resumed = trial.Trial(*trial.check(cfg), state)
     resumed.run()
-    assert resumed.buffer.num_frames == 160
-    assert resumed.algorithm.num_updates - before == 160 // 8 - 64 // 8 + 1  # learning_starts=64 counts again
+    assert "the replay buffer was not saved: it fills anew" in capsys.readouterr().out
+    assert resumed.crew.buffer.num_frames == 160
+    assert resumed.crew.algorithm.num_updates - before == 160 // 8 - 64 // 8 + 1  # learning_starts=64 counts again
 
 
 @every_variant
@@ -127,7 +128,7 @@ def test_a_session_does_not_depend_on_how_many_run_beside_it(make, tmp_path, var
         overrides = ["env=cartpole", "env.max_frame=400", f"meta.max_session={sessions}"]
         made = make(variant, *overrides, run_dir=str(sessions))
         made.run()
-        parameters = made.algorithm.flat.data
+        parameters = made.crew.algorithm.flat.data
         if sessions == 1:
             alone = parameters[0]
         else:

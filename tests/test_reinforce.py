@@ -176,7 +176,7 @@ def test_determinism_trace(load_config):
     """How far four updates move each session's parameters on CartPole; see tests/test_ppo.py."""
     overrides = ["agent=reinforce", "tuned=none", "agent.num_steps=64", "meta.max_session=2", "env.max_frame=2048"]
     made = trial.Trial(*trial.check(load_config(*overrides)), None)
-    start = made.algorithm.flat.data.clone()
+    start = made.crew.algorithm.flat.data.clone()
     made.run()
-    moved = (made.algorithm.flat.data - start).norm(dim=1)
+    moved = (made.crew.algorithm.flat.data - start).norm(dim=1)
     torch.testing.assert_close(moved, torch.tensor(TRACE), rtol=1e-2, atol=0)

@@ -27,6 +27,11 @@ class Clock:
         self.frame_before, self.frame = self.frame, self._frame()
 
     def _frame(self) -> int:
+        return self.taken
+
+    @property
+    def taken(self) -> int:
+        """Frames of a session that were taken here."""
         return self.step * self.num_envs
 
     def restore(self, step: int, frame: int) -> None:

@@ -84,7 +84,7 @@ class Sessions:
             notes += self._restore(state)
         if best is not None:
             self.best.load_state_dict(best)
-        self.tracker.start(self.clock.frame)
+        self.tracker.start(self.clock.taken)
         return notes
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
@@ -139,7 +139,7 @@ class Sessions:
         return Checkpoint(kind, self.clock.frame, rows, self.scores(), self.best.scores)
 
     def _log_checkpoint(self) -> Checkpoint:
-        rows = self.tracker.rows(self.clock.frame)
+        rows = self.tracker.rows(self.clock.frame, self.clock.taken)
         if not self.evaluator:
             self._keep_best()
         return self._checkpoint("log", rows)

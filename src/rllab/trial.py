@@ -173,7 +173,11 @@ class Trial:
                 "learning curve": str(self.directory / "learning_curve.png"),
                 "look closer": f"tensorboard --logdir {self.directory}",
             }
-            | ({"eight seeds": command} if (command := validation_command(sys.argv)) else {}),
+            | (
+                {"eight seeds": command}
+                if not cfg.meta.distributed and (command := validation_command(sys.argv))
+                else {}
+            ),
         )
         return score
 

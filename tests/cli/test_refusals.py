@@ -10,8 +10,8 @@ from command_line import assert_refused, everything_in
 from rllab.config import ConfigError
 
 META = (
-    "device, distributed, eval_frequency, keep_trials, log_frequency, max_session, max_trial, num_threads, resume, "
-    "rigorous_eval, search_resources, search_scheduler, seed"
+    "device, distributed, eval_frequency, keep_trials, log_frequency, max_session, max_trial, num_threads, "
+    "num_workers, resume, rigorous_eval, search_resources, search_scheduler, seed, worker_timeout"
 )
 FRAMES = "write a whole number of frames of at least 1, e.g."
 SCHEDULE = "write a number or linear:START:END, e.g. linear:1e-3:0"
@@ -130,7 +130,20 @@ REFUSED = {
     "--agent ppo": ("unrecognized arguments: --agent; fields are written as agent.lr=1e-3, and --help shows the rest"),
     "--resolve": "The --resolve flag can only be used in conjunction with --cfg or --help",
     # what cannot be had
-    "meta.distributed=shared": ("meta.distributed: got 'shared', which is not built yet; write meta.distributed=false"),
+    "meta.distributed=shared meta.max_session=1": (
+        "meta.distributed: got 'shared' for one session, which has nobody to share with; write meta.max_session=2"
+    ),
+    "meta.distributed=synced agent=random": (
+        "meta.distributed: got 'synced' for agent=random, which learns nothing; write meta.distributed=false"
+    ),
+    "meta.distributed=shared meta.num_workers=2": (
+        "meta.distributed: got 'shared', where each session is a worker; write meta.num_workers=1"
+    ),
+    "meta.num_workers=0": "meta.num_workers: got 0; write auto or an integer of at least 1, e.g. meta.num_workers=2",
+    "meta.num_workers=many": "meta.num_workers: got 'many'; write an integer or one of auto",
+    "meta.num_workers=5": "meta.num_workers: got 5 for meta.max_session=4; write at most 4",
+    "meta.num_workers=4 meta.num_threads=64": "meta.num_threads: got 64 in each of 4 workers on *",
+    "meta.worker_timeout=0": "meta.worker_timeout: got 0; write a number of seconds above 0, e.g. 600",
     "meta.device=cuda:9": f"meta.device: got 'cuda:9', {NOWHERE}",
     "meta.device=tpu": f"meta.device: got 'tpu', {NOWHERE}",
     "meta.resume=my_conf": ("meta.resume: got 'my_conf', which is no run directory; write one that holds config.yaml"),

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from rllab.nets.flat import FlatParameters
 
 _ALIGNMENT = 64  # bytes, as torch aligns memory
-_LEAVES = (type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType, str, bytes)
+_LEAVES = (type, types.ModuleType, types.MethodType, types.BuiltinFunctionType, str, bytes)
 
 
 def share(algorithm: Algorithm) -> Tensor:
     """Move all that the policy is made of into one block of shared memory, and return that."""
-    storages = _storages(algorithm, copies=False)
+    storages = _storages(algorithm)
     block: Tensor = torch.zeros(_layout(storages)[-1], dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
     for (storage, _), start in zip(storages, _layout(storages), strict=False):
         block[start : start + storage.nbytes()] = torch.empty(0, dtype=torch.uint8).set_(storage)
@@ -43,7 +43,13 @@ def attach(algorithm: Algorithm, block: Tensor, *, copies: bool) -> None:
     With `copies` (`meta.distributed=synced`) its networks keep parameters of their own; optimisers move the shared
     ones, and pull them after each step.
     """
-    _move(_storages(algorithm, copies=copies), block)
+    storages = _storages(algorithm)
+    if copies:
+        for flat in _learned(algorithm):
+            data = flat.data.untyped_storage().data_ptr()
+            flat.keep_copy()
+            storages = [(s, [flat.master] if s.data_ptr() == data else tensors) for s, tensors in storages]
+    _move(storages, block)
 
 
 def pull(algorithm: Algorithm) -> None:
@@ -58,13 +64,9 @@ def _learned(algorithm: Algorithm) -> list[FlatParameters]:
     return [optimizer.flat for optimizer in optimizers]
 
 
-def _storages(algorithm: Algorithm, *, copies: bool) -> list[tuple[torch.UntypedStorage, list[Tensor]]]:
-    """What is to be shared, each with the tensors that look at it, in an order that depends on the class alone."""
-    local = set()
-    if copies:
-        for flat in _learned(algorithm):
-            flat.keep_copy()
-            local.add(flat.data.untyped_storage().data_ptr())
+def _storages(algorithm: Algorithm) -> list[tuple[torch.UntypedStorage, list[Tensor]]]:
+    """What is to be shared, each with the tensors that look at it, in the same order for all that are made alike."""
+    private = set()
     found: dict[int, tuple[torch.UntypedStorage, list[Tensor]]] = {}
     arrays = []
     for node in _walk(algorithm, {}):
@@ -74,8 +76,8 @@ def _storages(algorithm: Algorithm, *, copies: bool) -> list[tuple[torch.Untyped
         elif isinstance(node, np.ndarray) and node.size:
             arrays.append(node.__array_interface__["data"][0])
         for name in getattr(type(node), "private", ()):
-            local.add(getattr(node, name).untyped_storage().data_ptr())
-    shared = [pair for address, pair in found.items() if address not in local]
+            private.add(getattr(node, name).untyped_storage().data_ptr())
+    shared = [pair for address, pair in found.items() if address not in private]
     for storage, _ in shared:
         start = storage.data_ptr()
         if any(start <= address < start + storage.nbytes() for address in arrays):
@@ -98,6 +100,8 @@ def _walk(node: Any, seen: dict[int, Any]) -> Iterator[Any]:
         children = list(node)
     elif isinstance(node, Tensor):
         children = []
+    elif isinstance(node, types.FunctionType):  # a policy in numpy, for one, closes over its arrays
+        children = [cell.cell_contents for cell in node.__closure__ or ()]
     else:
         children = list(vars(node).values()) if hasattr(node, "__dict__") else []
     for child in children:

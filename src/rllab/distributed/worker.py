@@ -60,17 +60,17 @@ class WorkerClock(Clock):
         self.board, self.index, self.common = board, index, common
 
     def _frame(self) -> int:
-        own = self.step * self.num_envs
-        self.board.frames[self.index] = own
-        return int(self.board.frames.sum()) if self.common else own
+        self.board.frames[self.index] = self.taken
+        return int(self.board.frames.sum()) if self.common else self.taken
 
     def restore(self, step: int, frame: int) -> None:
         super().restore(step, frame)
-        self.board.frames[self.index] = step * self.num_envs
+        self.board.frames[self.index] = self.taken
 
 
-def main(link: Connection, *arguments: Any) -> None:
+def main(link: Connection, environment: dict[str, str], *arguments: Any) -> None:
     """Train, see `_train`; whatever goes wrong, the parent is told."""
+    os.environ.update(environment)  # that of the server which forked this process may be an old one
     os.setpgrp()  # Ctrl-C is for the parent; and all that is started here ends with this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -117,7 +117,7 @@ class Workers:
         context.set_forkserver_preload(["__main__", "rllab.distributed.worker"])
         ours, theirs = context.Pipe()
         arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
-        process = context.Process(target=worker.main, args=(theirs, *arguments), name=f"worker {index}")
+        process = context.Process(target=worker.main, args=(theirs, dict(os.environ), *arguments))
         process.start()
         theirs.close()
         return _Worker(numbers, process, ours)
@@ -152,15 +152,13 @@ class Workers:
     def _receive(self) -> None:
         """Take in what workers say, and look at whether they live."""
         living = {each.link: each for each in self.workers if not each.ended}
-        ready = wait([*living, *(each.process.sentinel for each in living.values())], _LOOK)
+        wait(living, _LOOK)
         for link, each in living.items():
             try:
                 while not each.ended and link.poll():
                     self._take_in(each, link.recv())
-            except EOFError:
-                pass
-            if not each.ended and each.process.sentinel in ready and not link.poll():
-                raise WorkerError(f"{self._name(each)} {_cause(each.process)}")
+            except (EOFError, ConnectionResetError):  # the other end is gone
+                raise WorkerError(f"{self._name(each)} {_cause(each.process)}") from None
             self._check_that_it_moves(each)
 
     def _take_in(self, each: _Worker, message: tuple[Any, ...]) -> None:
@@ -179,11 +177,11 @@ class Workers:
                 self.failure.add_note(trace)
                 self.stop()
             case ("crashed", text, trace):
-                raise WorkerError(f"{self._name(each)} crashed, {text}", trace)
+                raise WorkerError(f"{self._name(each)} crashed: {text}", trace)
 
     def _name(self, each: _Worker) -> str:
         index = self.workers.index(each)
-        return f"worker {index} of {self.num_workers}, at frame {int(self.board.frames[index]):,} of its own,"
+        return f"worker {index} of {self.num_workers} (at frame {int(self.board.frames[index]):,} of its own)"
 
     def _check_that_it_moves(self, each: _Worker) -> None:
         frame = int(self.board.frames[self.workers.index(each)])

@@ -15,6 +15,9 @@ from rllab.nets.actor_critic import ActorCritic
 class Actor:
     """Draws a policy's actions, with noise drawn for a whole rollout at once; in numpy where the networks allow it."""
 
+    private = ("noise",)
+    """What workers that share a policy keep to themselves."""
+
     def __init__(
         self, net: ActorCritic, streams: Streams, num_steps: int, num_envs: int, *, shared_value: bool = False
     ) -> None:

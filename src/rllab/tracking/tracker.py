@@ -35,10 +35,10 @@ class Tracker:
         self._latest: dict[str, list[float]] = {}
         self._mark = (0, 0.0)
 
-    def start(self, frame: int) -> None:
-        """Training begins, or goes on, now."""
+    def start(self, taken: int) -> None:
+        """Training begins, or goes on, now, after so many frames of a session that were taken here."""
         self.started = time.perf_counter()
-        self._mark = (frame, self.elapsed)
+        self._mark = (taken, self.elapsed)
 
     @property
     def elapsed(self) -> float:
@@ -67,11 +67,14 @@ class Tracker:
         """Frame at which each of the last 100 ended, its return and its length; oldest first."""
         return list(zip(self.ended[session], self.returns[session], self.lengths[session], strict=True))
 
-    def rows(self, frame: int) -> list[Row]:
-        """One row of tags and values for each session, and the start of a new interval."""
-        elapsed = self.elapsed
-        rate = (frame - self._mark[0]) * self.num_sessions / max(elapsed - self._mark[1], 1e-9)
-        self._mark = (frame, elapsed)
+    def rows(self, frame: int, taken: int | None = None) -> list[Row]:
+        """One row of tags and values for each session, and the start of a new interval.
+
+        `taken`: frames of a session that were taken here, where `frame` counts those of other workers too.
+        """
+        elapsed, taken = self.elapsed, frame if taken is None else taken
+        rate = (taken - self._mark[0]) * self.num_sessions / max(elapsed - self._mark[1], 1e-9)
+        self._mark = (taken, elapsed)
         total = max(sum(self.seconds.values()), 1e-9)
         shared = {"time/fps": rate} | {f"time/{name}_share": s / total for name, s in self.seconds.items()}
         trained = self._fetch()
