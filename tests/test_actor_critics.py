@@ -44,8 +44,8 @@ def q_values(agent, *obs):
     x = torch.tensor(obs, dtype=torch.float32).reshape(1, -1, 1).expand(2, -1, 1)
     action = torch.from_numpy(agent.act(x.numpy(), explore=False)[0])
     with torch.no_grad():
-        if hasattr(agent, "q_values"):
-            return agent.q_values(x, action, training=False).mean(1).numpy()
+        if hasattr(agent, "q_vjp"):
+            return agent.q_vjp(x, action, training=False)[0].mean(1).numpy()
         return agent.critics(torch.cat([x, action], -1)).mean((1, 3)).numpy()
 
 
