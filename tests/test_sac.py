@@ -1,6 +1,7 @@
 """The mathematics of SAC's, TD3's, TQC's and CrossQ's updates, by hand."""
 
 import copy
+
 import gymnasium.spaces as gs
 import pytest
 import torch
