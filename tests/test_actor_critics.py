@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rllab import algorithms, checkpoint, trial
+from test_trial import assert_same_policy
 
 AGENTS = ["sac", "td3", "tqc", "crossq"]
 BOX = gs.Box(-1.0, 1.0, (2,))
@@ -44,8 +45,8 @@ def q_values(agent, *obs):
     x = torch.tensor(obs, dtype=torch.float32).reshape(1, -1, 1).expand(2, -1, 1)
     action = torch.from_numpy(agent.act(x.numpy(), explore=False)[0])
     with torch.no_grad():
-        if hasattr(agent, "q_values"):
-            return agent.q_values(x, action, training=False).mean(1).numpy()
+        if hasattr(agent, "q_vjp"):
+            return agent.q_vjp(x, action, training=False)[0].mean(1).numpy()
         return agent.critics(torch.cat([x, action], -1)).mean((1, 3)).numpy()
 
 
@@ -146,6 +147,18 @@ def test_resume_goes_on_with_the_same_numbers(name, space, tmp_path):
     buffers[1].load_state_dict(state["buffer"])
     play(second, buffers[1], 7, start=7)
     assert torch.equal(learned(second), learned(whole))
+
+
+@pytest.mark.parametrize(("agent", "env"), [*((name, "pendulum") for name in AGENTS), ("sac", "cartpole")])
+def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_path, stop_at, agent, env):
+    short = ["env.max_frame=560", "agent.gradient_steps=1"]
+    overrides = [f"agent={agent}", f"env={env}", *FAST, *NARROW.get(agent, []), *short]
+    trial.run(load_config(*overrides, run_dir="whole"))
+    stop_at(392)
+    with pytest.raises(SystemExit):
+        trial.run(load_config(*overrides, run_dir="cut"))
+    trial.run(load_config(f"meta.resume={tmp_path / 'cut'}"))
+    assert_same_policy(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.parametrize(("name", "space"), CASES)

@@ -1,5 +1,7 @@
 """The mathematics of SAC's, TD3's, TQC's and CrossQ's updates, by hand."""
 
+import copy
+
 import gymnasium.spaces as gs
 import pytest
 import torch
@@ -150,12 +152,12 @@ def test_tqc_gradient_of_the_policy_is_that_of_its_loss():
     torch.testing.assert_close(metrics["train/actor_loss"], loss.mean(1).detach())
 
 
+@torch.no_grad()
 def test_crossq_normalises_present_and_next_actions_together():
     agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8], renorm_momentum=1.0)
     batch = minibatch(torch.Generator().manual_seed(0))
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        next_action, _, _ = tanh_gaussian.vjp(agent.actor(batch["next_obs"]), noise)
+    next_action, _, _ = tanh_gaussian.vjp(agent.actor(batch["next_obs"]), noise)
     inputs = torch.cat(
         [torch.cat([batch["obs"], batch["action"]], -1), torch.cat([batch["next_obs"], next_action], -1)], 1
     )
@@ -170,6 +172,7 @@ def test_crossq_normalises_present_and_next_actions_together():
     assert (norm.count == 1).all()  # and those of the critics do not
 
 
+@torch.no_grad()
 def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient():
     agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8])
     batch = minibatch(torch.Generator().manual_seed(0))
@@ -179,12 +182,44 @@ def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient():
     without = agent.critic_flat.grad.clone()
     batch["reward"] = batch["reward"] - 0.9 * 5.0
     batch["discount"] = torch.full((2, 4), 0.9)
-    agent.q_values = lambda obs, action, *, training: with_next_fixed(agent, obs, action)
+    agent.q_vjp = lambda obs, action, *, training: with_next_fixed(agent, obs, action)
     agent._critic_step(batch, noise, torch.zeros(2, 1), 0.0)
     torch.testing.assert_close(agent.critic_flat.grad, without)
 
 
 def with_next_fixed(agent, obs, action):
     """The critics, but with 5 as the value of what comes next."""
-    q = crossq.CrossQ.q_values(agent, obs, action, training=True)
-    return torch.cat([q[..., :4], 0.0 * q[..., 4:] + 5.0], -1)
+    q, pullback = crossq.CrossQ.q_vjp(agent, obs, action, training=True)
+    return torch.cat([q[..., :4], torch.full_like(q[..., 4:], 5.0)], -1), pullback
+
+
+def test_crossq_gradients_are_those_of_its_losses():
+    agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8], renorm_warmup=0)
+    batch = minibatch(torch.Generator().manual_seed(0))
+    obs = batch["obs"]
+    noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
+    next_action, next_log_prob, _ = tanh_gaussian.vjp(agent.actor(batch["next_obs"]), noise)
+    state = copy.deepcopy(agent.state_dict())  # running statistics move with every evaluation
+
+    both = torch.cat([obs, batch["next_obs"]], 1), torch.cat([batch["action"], next_action.detach()], 1)
+    q, next_q = agent.q_vjp(*both, training=True)[0].chunk(2, -1)
+    next_value = next_q.amin(1) - ENT_COEF * next_log_prob
+    target = (batch["reward"] + batch["discount"] * next_value).detach()
+    loss = 0.5 * (q - target.unsqueeze(1)).square().mean(-1).sum()
+    expected = torch.autograd.grad(loss, list(agent.critics.parameters()))
+    agent.load_state_dict(state)
+    with torch.no_grad():
+        agent._critic_step(batch, noise, ENT_COEF, 0.0)
+    for parameter, grad in zip(agent.critics.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
+
+    state = copy.deepcopy(agent.state_dict())
+    action, log_prob, _ = tanh_gaussian.vjp(agent.actor(obs, training=True), noise)
+    loss = ENT_COEF * log_prob - agent.q_vjp(obs, action, training=False)[0].amin(1)
+    expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
+    agent.load_state_dict(state)
+    with torch.no_grad():
+        agent._actor_step(obs, noise, ENT_COEF, 0.0)
+    for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(agent.actor_metrics["train/actor_loss"], loss.mean(1).detach())

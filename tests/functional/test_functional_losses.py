@@ -1,12 +1,28 @@
+import pytest
 import torch
 
-from rllab.functional.losses import huber, quantile_huber, td_target
+from rllab.functional.losses import TD_LOSSES, huber, quantile_huber, squared, td_target
 
 
 def test_huber_by_hand():
     loss, gradient = huber(torch.tensor([0.5, -3.0, 2.0]))
     assert loss.tolist() == [0.125, 2.5, 1.5]
     assert gradient.tolist() == [0.5, -1.0, 1.0]
+
+
+def test_squared_by_hand():
+    loss, gradient = squared(torch.tensor([0.5, -3.0, 2.0]))
+    assert loss.tolist() == [0.125, 4.5, 2.0]
+    assert gradient.tolist() == [0.5, -3.0, 2.0]
+
+
+@pytest.mark.parametrize(("loss", "value"), [("mse", 9.0), ("huber", 10 - 1 / 9)])
+def test_a_rare_end_counts_in_full_with_mse_and_hardly_with_huber(loss, value):
+    # nine targets of 10, one of 0. mse: the mean. huber: the nine pull with 10 - q each, the one with 1 against them
+    targets, q = torch.tensor([10.0] * 9 + [0.0]), torch.zeros(1)
+    for _ in range(300):
+        q = q - 0.1 * TD_LOSSES[loss](q - targets)[1].sum()
+    assert q.item() == pytest.approx(value, abs=1e-3)
 
 
 def test_q_learning_takes_the_highest_value_and_double_q_learning_that_of_the_online_networks_choice():
@@ -33,6 +49,7 @@ def test_written_out_gradients_are_those_of_the_losses():
     target = torch.randn(3, 6, 7, generator=generator)
     for loss, gradient, x in (
         (*huber(error), error),
+        (*squared(error), error),
         (*quantile_huber(quantiles, target), quantiles),
     ):
         torch.testing.assert_close(torch.autograd.grad(loss.sum(), x)[0], gradient)

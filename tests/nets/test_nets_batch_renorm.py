@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -55,3 +57,27 @@ def test_statistics_are_each_sessions_own(make_generators):
     assert torch.equal(alone.norm_1.mean, net.norm_1.mean[:1])
     assert torch.equal(net(x), net(x))  # evaluation moves nothing
     assert not torch.equal(net(x), y)
+
+
+@pytest.mark.parametrize("warmup", [0, 10])
+def test_written_out_gradients_are_those_of_autograd(make_generators, warmup):
+    net = RenormMLP([3, 8, 2], generators=make_generators(2), warmup=warmup)
+    for parameter in net.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+        parameter.grad = torch.zeros_like(parameter)
+    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    with torch.no_grad():
+        net(3 * x + 1, training=True)  # running statistics near the batch's, where the correction is not clipped
+    before = copy.deepcopy(net.state_dict())
+    for training, wanted in ((True, list(net.parameters())), (False, [x])):
+        net.load_state_dict(before)
+        y = net(x, training=training)
+        weight = torch.linspace(-1, 1, y.numel()).view(y.shape)
+        expected = torch.autograd.grad((y * weight).sum(), wanted)
+        net.load_state_dict(before)
+        with torch.no_grad():
+            again, pullback = net.vjp(x, training=training)
+            grad_x = pullback(weight)
+        torch.testing.assert_close(again, y)
+        for grad, value in zip([p.grad for p in wanted] if training else [grad_x], expected, strict=True):
+            torch.testing.assert_close(grad, value, atol=1e-6, rtol=1e-4)

@@ -84,6 +84,20 @@ def test_metrics_are_means_since_the_last_row_and_counters_their_latest_value():
     assert tracker.rows(3)[0]["train/value_loss"] == 7.0  # and the old ones no longer count
 
 
+def test_many_updates_are_stacked_and_none_is_lost(tmp_path):
+    tracker = Tracker(2)
+    for i in range(150):
+        tracker.metrics({"train/loss": torch.tensor([i, 2.0 * i]), "train/num_updates": torch.full((2,), float(i))})
+    assert len(tracker._metrics) == 150 - 2 * 64
+    checkpoint.write(tmp_path / "state", tracker.state_dict())
+    resumed = Tracker(2)
+    resumed.load_state_dict(checkpoint.read(tmp_path / "state"))
+    for each in (tracker, resumed):
+        rows = each.rows(1)
+        assert [row["train/loss"] for row in rows] == [74.5, 149.0]
+        assert [row["train/num_updates"] for row in rows] == [149.0, 149.0]
+
+
 def test_metrics_stay_where_they_are_until_a_row_is_asked_for(monkeypatch):
     tracker = Tracker(1)
     fetches = []

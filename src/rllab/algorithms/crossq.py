@@ -21,7 +21,7 @@ from rllab.nets.box import check_bounded_box, check_vector_obs, uniform_actions
 from rllab.nets.flat import FlatParameters
 from rllab.nets.one_session import GreedyNet
 from rllab.nets.temperature import Temperature, check_ent_coef
-from rllab.nets.vjp import write_gradients
+from rllab.nets.vjp import Pullback
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,7 @@ class CrossQ:
             return tanh_gaussian.sample(outputs, noise).cpu().numpy(), {}
         return tanh_gaussian.mode(outputs).cpu().numpy(), {}
 
+    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
@@ -202,36 +203,45 @@ class CrossQ:
             }
         )
 
-    def q_values(self, obs: Tensor, action: Tensor, *, training: bool) -> Tensor:
-        """``[S, C, B]``."""
-        num_critics = self.config.num_critics
-        x = torch.cat([obs, action], -1).repeat_interleave(num_critics, 0)
-        q: Tensor = self.critics(x, training=training)
-        return q.view(-1, num_critics, q.shape[1])
+    def q_vjp(self, obs: Tensor, action: Tensor, *, training: bool) -> tuple[Tensor, Pullback]:
+        """Values ``[S, C, B]``, and the pullback of their gradient, to the parameters or else to the actions."""
+        x = torch.cat([obs, action], -1).repeat_interleave(self.config.num_critics, 0)
+        y, critics_pullback = self.critics.vjp(x, training=training)
+        by_critic = self.num_sessions, self.config.num_critics
+
+        def pullback(grad: Tensor) -> Tensor:
+            grad_x = critics_pullback(grad.reshape(y.shape))
+            return grad_x[..., obs.shape[2] :].reshape(*by_critic, *action.shape[1:]).sum(1)
+
+        return y.view(*by_critic, -1), pullback
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         """Present and next actions go through the critics as one batch, so that both are normalised alike."""
         obs, next_obs = minibatch["obs"], minibatch["next_obs"]
-        with torch.no_grad():
-            next_action, next_log_prob, _ = tanh_gaussian.vjp(self.actor(next_obs), noise)
+        next_action, next_log_prob, _ = tanh_gaussian.vjp(self.actor(next_obs), noise)
         both_obs = torch.cat([obs, next_obs], 1)
         both_actions = torch.cat([minibatch["action"], next_action], 1)
-        q, next_q = self.q_values(both_obs, both_actions, training=True).chunk(2, -1)
-        next_value = next_q.detach().amin(1) - ent_coef * next_log_prob
+        both_q, pullback = self.q_vjp(both_obs, both_actions, training=True)
+        q, next_q = both_q.chunk(2, -1)
+        next_value = next_q.amin(1) - ent_coef * next_log_prob
         target = minibatch["reward"] + minibatch["discount"] * next_value
-        losses = 0.5 * (q - target.unsqueeze(1)).square().mean(-1)  # [S, C]
-        write_gradients(losses.sum(), self.critics)
+        error = q - target.unsqueeze(1)  # [S, C, B]
+        pullback(torch.cat([error / error.shape[2], torch.zeros_like(error)], -1))  # none into what is bootstrapped
         self.critic_optimizer.step(lr)
-        return {"train/critic_loss": losses.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
+        return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
-        action, log_prob, _ = tanh_gaussian.vjp(self.actor(obs, training=True), noise)
-        losses = (ent_coef * log_prob - self.q_values(obs, action, training=False).amin(1)).mean(1)  # [S]
-        write_gradients(losses.sum(), self.actor)
+        outputs, actor_pullback = self.actor.vjp(obs, training=True)
+        action, log_prob, pullback = tanh_gaussian.vjp(outputs, noise)
+        values, q_pullback = self.q_vjp(obs, action, training=False)
+        q, which = values.min(1, keepdim=True)  # [S, 1, B]
+        share = 1.0 / obs.shape[1]
+        grad_action = q_pullback(torch.zeros_like(values).scatter_(1, which, -share))
+        actor_pullback(pullback(grad_action, (ent_coef * share).expand_as(log_prob)))
         self.actor_optimizer.step(lr)
-        entropy = -log_prob.detach()
-        self.temperature.step(entropy, lr)
-        self.actor_metrics = {"train/actor_loss": losses.detach(), "train/entropy": entropy.mean(1)}
+        self.temperature.step(-log_prob, lr)
+        loss = ent_coef * log_prob - q.squeeze(1)
+        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": -log_prob.mean(1)}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, tanh_gaussian.mode)

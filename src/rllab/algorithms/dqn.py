@@ -16,7 +16,7 @@ from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import require
-from rllab.functional.losses import huber, td_target
+from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
@@ -70,6 +70,9 @@ class DQNConfig:
     """Probability of a random action, for each sub-env by itself."""
     temperature: Coefficient = 1.0
     """Temperature of boltzmann: higher explores more."""
+    loss: Literal["huber", "mse"] = "huber"
+    """Of TD errors. huber counts those above 1 by their size, mse by its square: an end that is rare, where values are
+    large, shows in the values."""
     max_grad_norm: float = 10.0
     """Gradient norm at which a session's gradient is clipped."""
     adam_eps: float = 1e-8
@@ -240,7 +243,7 @@ class DQN:
         action = (batch["action"] - self.start).view(*target.shape, 1, 1)
         chosen_q = q.gather(2, action)
         td_error = chosen_q.flatten(1) - target
-        loss, gradient = huber(td_error)
+        loss, gradient = TD_LOSSES[config.loss](td_error)
         if isinstance(buffer, PrioritizedReplayBuffer):
             weight = buffer.weights(rows, beta)
             loss, gradient = loss * weight, gradient * weight

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
-from rllab.functional.losses import huber
+from rllab.functional.losses import TD_LOSSES
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
@@ -42,6 +42,9 @@ class SARSAConfig:
     """Probability of a random action, for each sub-env by itself."""
     temperature: Coefficient = 1.0
     """Temperature of boltzmann: higher explores more."""
+    loss: Literal["huber", "mse"] = "huber"
+    """Of TD errors. huber counts those above 1 by their size, mse by its square: an end that is rare, where values are
+    large, shows in the values."""
     max_grad_norm: float = 10.0
     """Gradient norm at which a session's gradient is clipped."""
     adam_eps: float = 1e-8
@@ -167,7 +170,7 @@ class SARSA:
         chosen_q = by_step[:-1].gather(-1, action).squeeze(-1)
         target = sarsa_target(rollout["reward"], rollout["terminated"], next_q, gamma=self.config.gamma)
         weight = rollout["valid"] / rollout["valid"].sum((0, 2)).clamp(min=1).view(1, -1, 1)
-        loss, gradient = huber(chosen_q - target)
+        loss, gradient = TD_LOSSES[self.config.loss](chosen_q - target)
         grad_q = torch.zeros_like(by_step)
         grad_q[:-1].scatter_(-1, action, (gradient * weight).unsqueeze(-1))
         pullback(grad_q.transpose(0, 1).reshape(q.shape))

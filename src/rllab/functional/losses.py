@@ -10,6 +10,14 @@ def huber(error: Tensor) -> tuple[Tensor, Tensor]:
     return gradient * (error - 0.5 * gradient), gradient
 
 
+def squared(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the square, and its derivative."""
+    return 0.5 * error.square(), error
+
+
+TD_LOSSES = {"huber": huber, "mse": squared}
+
+
 def quantile_huber(quantiles: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Quantile regression with the Huber loss, kappa = 1 (Dabney et al. 2018, eq. 10).
 

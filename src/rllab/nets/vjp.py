@@ -40,11 +40,3 @@ def autograd_vjp(module: nn.Module, x: Tensor, *, input_grad: bool) -> tuple[Ten
         return grads[-1] if input_grad else grad.new_empty(0)
 
     return y.detach(), pullback
-
-
-def write_gradients(loss: Tensor, module: nn.Module) -> None:
-    """Autograd's gradient of a scalar loss, into the ``grad`` of each of the module's parameters and of no other."""
-    parameters = list(module.parameters())
-    for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        assert parameter.grad is not None
-        parameter.grad.copy_(grad)

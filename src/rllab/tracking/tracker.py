@@ -12,6 +12,7 @@ from rllab.envs import Finished
 
 WINDOW = 100
 """Episodes that a score looks back on."""
+_PENDING = 64  # updates whose metrics are tensors of their own: small ones all over the heap keep it from being reused
 Row = dict[str, float]
 
 
@@ -32,6 +33,8 @@ class Tracker:
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
         self._metrics: list[dict[str, Tensor]] = []
+        self._names: list[str] = []
+        self._stacked: list[Tensor] = []  # of earlier updates, [updates, names, S]
         self._latest: dict[str, list[float]] = {}
         self._mark = (0, 0.0)
 
@@ -58,6 +61,16 @@ class Tracker:
         """Take in the metrics of one update, each ``[S]``."""
         if metrics:
             self._metrics.append(metrics)
+            if len(self._metrics) == _PENDING:
+                self._stack()
+
+    def _stack(self) -> None:
+        """Put the metrics of the latest updates into one tensor."""
+        if self._metrics:
+            self._names = list(self._metrics[0])
+            rows = torch.stack([m[name] for m in self._metrics for name in self._names])
+            self._stacked.append(rows.view(len(self._metrics), len(self._names), -1))
+            self._metrics = []
 
     def mean_returns(self) -> list[float]:
         """Mean return of each session's last 100 finished episodes; nan while none has finished."""
@@ -92,26 +105,27 @@ class Tracker:
 
     def _fetch(self) -> dict[str, list[float]]:
         """Means of the metrics since the last call, or the latest known where no update fell into the interval."""
-        if self._metrics:
-            names = list(self._metrics[0])
-            stacked = torch.stack([m[name] for m in self._metrics for name in names])
-            stacked = stacked.view(len(self._metrics), len(names), -1)
+        self._stack()
+        if self._stacked:
+            stacked, names = torch.cat(self._stacked), self._names
             # counters and rates show their latest value, everything else its mean over the interval
             means = dict(zip(names, stacked.float().mean(0).tolist(), strict=True))
             last = dict(zip(names, stacked[-1].tolist(), strict=True))
             self._latest = {n: last[n] if n in _LATEST else means[n] for n in names}
-            self._metrics = []
+            self._stacked = []
         return self._latest
 
     def state_dict(self) -> dict[str, Any]:
         """Windows, counters, pending metrics, and seconds so far."""
+        self._stack()
         return {
             "returns": [list(r) for r in self.returns],
             "lengths": [list(n) for n in self.lengths],
             "ended": [list(n) for n in self.ended],
             "num_episodes": self.num_episodes,
             "elapsed": self.elapsed,
-            "metrics": self._metrics,
+            "names": self._names,
+            "stacked": self._stacked,
             "latest": self._latest,
         }
 
@@ -122,7 +136,8 @@ class Tracker:
             self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
         self.elapsed_before = state["elapsed"]
-        self._metrics = state["metrics"]
+        self._names = state["names"]
+        self._stacked = state["stacked"]
         self._latest = state["latest"]
 
 
