@@ -21,7 +21,7 @@ from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Evaluation, Evaluator
 from rllab.functional.streams import session_seeds
 from rllab.loop import Clock, Event, train
-from rllab.process import program, stopping_on_signals
+from rllab.process import LOCK, Hold, is_held, program, stopping_on_signals
 from rllab.tracking.console import Console
 from rllab.tracking.tracker import Tracker
 from rllab.tracking.writers import SessionWriter
@@ -29,6 +29,7 @@ from rllab.tracking.writers import SessionWriter
 if TYPE_CHECKING:
     from rllab.search.handle import TrialHandle
 
+ERROR = "error.txt"
 SAVE_PERIOD = 1.0
 """Seconds between two times that log checkpoints reach the disk: what a killed run loses at most, ..."""
 SAVE_SHARE = 0.02
@@ -47,7 +48,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
     """
     state = None
     if cfg.meta.resume is not None:
-        cfg, state = _load_run(Path(cfg.meta.resume))
+        cfg, state = _load_run(Path(cfg.meta.resume), in_search=search is not None)
     elif (Path(cfg.run_dir) / "config.yaml").exists():
         raise ConfigError(
             f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
@@ -59,8 +60,13 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         return trial.run()
     except envs.EnvError as error:
         raise ConfigError(trial.give_up(error)) from error
+    except Exception as error:
+        if search is None:  # a search has the traceback in output.log, and somebody else may have the directory
+            trial.note_error(error)
+        raise
     finally:
         trial.close()
+        trial.hold.release()
 
 
 def check(cfg: RunConfig) -> tuple[RunConfig, envs.EnvInfo]:
@@ -94,11 +100,15 @@ def _check_device(name: str) -> str:
     return name
 
 
-def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
+def _load_run(directory: Path, *, in_search: bool) -> tuple[RunConfig, dict[str, Any]]:
     """Config and `last` checkpoint of a run that was stopped."""
     if not (directory / "config.yaml").is_file():
         raise ConfigError(
             f"meta.resume: got {str(directory)!r}, which is no run directory; write one that holds config.yaml"
+        )
+    if is_held(directory / LOCK) and not in_search:
+        raise ConfigError(
+            f"meta.resume: got {str(directory)!r}, which another process is still writing; end that first"
         )
     try:
         state = checkpoint.read(directory / "checkpoints" / "last.safetensors")
@@ -160,9 +170,11 @@ class Trial:
 
     def _open_directory(self, *, resumed: bool) -> None:
         (self.directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self.hold = Hold(self.directory)
         facts = provenance.collect(self.cfg.meta.seed, env_backend=self.cfg.env.backend)
         path = self.directory / "provenance.json"
         if resumed:
+            (self.directory / ERROR).unlink(missing_ok=True)
             first = json.loads(path.read_text()) if path.exists() else {}
             facts = first | {"resumed": [*first.get("resumed", []), facts]}
         else:
@@ -217,12 +229,17 @@ class Trial:
         """Save what there is after an env has failed; returns the line that says what happened."""
         self.console.close()
         self._save(envs_failed=True)
-        path = self.directory / "error.txt"
-        path.write_text("".join(traceback.format_exception(error)))
+        path = self.note_error(error)
         return (
             f"env.id: {self.cfg.env.id} failed at frame {self.clock.frame:,}, {error} "
             f"(the traceback is in {path}); once it is mended go on with: {self._resume_command()}"
         )
+
+    def note_error(self, error: Exception) -> Path:
+        """Leave the traceback in the run directory, where it tells a run that failed from one that was stopped."""
+        path = self.directory / ERROR
+        path.write_text("".join(traceback.format_exception(error)))
+        return path
 
     def _resume_command(self) -> str:
         return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"

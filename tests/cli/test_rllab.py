@@ -9,21 +9,6 @@ from rllab import cli
 NAMES = [verb.NAME for verb in cli.VERBS]
 
 
-@pytest.fixture
-def rllab(capsys):
-    """`rllab("presets", "mta")` -> exit code, stdout, stderr."""
-
-    def run(*words):
-        code = 0
-        try:
-            cli.main(list(words))
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return run
-
-
 def test_version(rllab):
     assert rllab("--version") == (0, f"rllab {version('rllab')}\n", "")
 
@@ -72,3 +57,9 @@ def complete(process, line, cwd):
 
 def test_tab_completes_verbs(process, tmp_path):
     assert complete(process, "rllab pre", tmp_path) == ["presets "]
+
+
+def test_tab_completes_directories_where_a_run_is_meant(process, tmp_path):
+    (tmp_path / "outputs" / "run").mkdir(parents=True)
+    (tmp_path / "outputs" / "rubbish.txt").touch()
+    assert complete(process, "rllab ls outputs/ru", tmp_path) == ["outputs/run/"]
