@@ -25,7 +25,7 @@ def test_each_verb_has_help_with_an_example_that_parses(rllab, verb):
     assert f"example: {verb.EXAMPLE}" in " ".join(out.split())
     program, *words = verb.EXAMPLE.split()
     assert program == "rllab"
-    assert cli._parser().parse_args(words).run == verb.run
+    assert cli._parser().parse_args(words).verb is verb
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
-from rllab.cli import ls, presets
+from rllab.cli import compare, ls, presets
 from rllab.cli.arguments import Parser
 from rllab.cli.output import did_you_mean, fail
 
@@ -29,7 +29,7 @@ class Verb(Protocol):
     def run(self, chosen: argparse.Namespace, /) -> None: ...
 
 
-VERBS: tuple[Verb, ...] = (ls, presets)
+VERBS: tuple[Verb, ...] = (ls, compare, presets)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         fail(f"{unknown[0]}: rllab {word} does not take this; see rllab {word} --help", code=2)
     try:
-        chosen.run(chosen)
+        chosen.verb.run(chosen)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `rllab ls | head` has seen enough
@@ -67,5 +67,5 @@ def _parser() -> Parser:
             epilog=f"example: {verb.EXAMPLE}",
         )
         verb.add_arguments(inner)
-        inner.set_defaults(run=verb.run)
+        inner.set_defaults(verb=verb)
     return parser
