@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Array, Curve, Run
 
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
+GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
 """Of groups; they can be told apart without seeing red or green, on white and on black."""
 MOST_GROUPS = len(COLOURS)
@@ -31,12 +32,12 @@ def learning_curve(run: Run, path: Path) -> None:
     """
     figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
-    _style(axes, xlabel="frame (per session)", ylabel="mean training return of the last 100 episodes")
+    style(axes, xlabel="frame (per session)", ylabel="mean training return of the last 100 episodes")
     _title(axes, run)
     curves = [session.returns() for session in run.sessions if session.returns()[0].size]
     if curves:
-        _draw_training(axes, curves)
-        _draw_references(axes, run)
+        draw_training(axes, curves)
+        draw_references(axes, run)
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
     else:
@@ -59,7 +60,7 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
                 _draw_mean(axes, curves, color, f"{group.label} ({len(curves)})" if x == "frame" else None)
         if threshold is not None:
             axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
-        _style(axes, xlabel=label, ylabel="")
+        style(axes, xlabel=label, ylabel="")
         axes.set_xlim(left=0)
     charts[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
     envs = sorted({group.env for group in groups})
@@ -72,7 +73,7 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
 def _draw_mean(axes: Axes, curves: list[Curve], color: str, label: str | None, interval: str | None = None) -> None:
     """Mean of curves over what all of them cover, and its interval where there are several."""
     grid, values = common_grid(curves)
-    _line(axes, (grid, mean(values.T)), color=color, linewidth=2.2, label=label)
+    line(axes, (grid, mean(values.T)), color=color, linewidth=2.2, label=label)
     if len(curves) > 1:
         bounds = np.array([bootstrap_interval(column, mean) for column in values.T]).reshape(-1, 2)  # [G, 2]
         axes.fill_between(grid, *bounds.T, color=color, alpha=0.18, linewidth=0, label=interval)
@@ -85,31 +86,34 @@ def common_grid(curves: list[Curve]) -> tuple[Array, Array]:
     return grid, np.stack([np.interp(grid, frames, values) for frames, values in curves])
 
 
-def _draw_training(axes: Axes, curves: list[Curve]) -> None:
+def draw_training(axes: Axes, curves: list[Curve]) -> None:
+    """Every session, their mean and its interval."""
     if len(curves) == 1:
-        _line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
+        line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
         return
     for number, curve in enumerate(curves):
         label = "each session" if number == 0 else None
-        _line(axes, curve, color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
+        line(axes, curve, color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
     label = f"mean of {len(curves)} sessions"
     _draw_mean(axes, curves, TRAIN, label, interval="95 % bootstrap interval of the mean")
 
 
-def _draw_references(axes: Axes, run: Run) -> None:
+def draw_references(axes: Axes, run: Run) -> None:
+    """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
     if (episodes := run.config["meta"].get("rigorous_eval")) and curves:
         grid, values = common_grid(curves)
         label = f"greedy evaluation, mean of {len(curves)} \N{MULTIPLICATION SIGN} {episodes} episodes"
-        _line(axes, (grid, mean(values.T)), color=EVALUATION, linewidth=1.6, label=label)
+        line(axes, (grid, mean(values.T)), color=EVALUATION, linewidth=1.6, label=label)
     if (threshold := run.config["env"].get("reward_threshold")) is not None:
         label = f"reward threshold ({float(threshold):g})"
         axes.axhline(float(threshold), color=INK, linewidth=1, linestyle=(0, (5, 3)), label=label)
 
 
-def _line(axes: Axes, curve: Curve, **style: Any) -> None:
+def line(axes: Axes, curve: Curve, **look: Any) -> None:
+    """A curve, as a dot where it is a single point."""
     marker = "o" if curve[0].size == 1 else ""  # a line through one point is invisible
-    axes.plot(*curve, marker=marker, solid_joinstyle="round", **style)
+    axes.plot(*curve, marker=marker, solid_joinstyle="round", **look)
 
 
 def _title(axes: Axes, run: Run) -> None:
@@ -117,17 +121,18 @@ def _title(axes: Axes, run: Run) -> None:
     axes.set_title(f"{agent} on {env}, {count} session{'s' * (count > 1)}", fontsize=11, color=INK, pad=10)
 
 
-def _style(axes: Axes, *, xlabel: str, ylabel: str) -> None:
+def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:
+    """Labels and a quiet grid; numbers as 50k."""
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: readable(value))
-    axes.grid(color="#e6e6e6", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
     axes.tick_params(colors=INK, length=0, labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
+    axes.spines[["left", "bottom"]].set_color(FRAME)
 
 
 def readable(number: float) -> str:

@@ -28,11 +28,11 @@ class Session:
 
     def returns(self, x: str = "frame") -> Curve:
         """Frames `[K]` (or the column `x`) and mean return of the last 100 episodes `[K]`, finite rows only."""
-        return _finite(self.train, RETURN, x)
+        return finite(self.train, RETURN, x)
 
     def scores(self) -> Curve:
         """Frames `[K]` and evaluation score `[K]`, finite rows only."""
-        return _finite(self.eval, SCORE)
+        return finite(self.eval, SCORE)
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _parse_cell(cell: str) -> float:
     return float(cell or "nan")
 
 
-def _finite(table: Table, column: str, x: str = "frame") -> Curve:
+def finite(table: Table, column: str, x: str = "frame") -> Curve:
+    """A column over `x`, finite rows only."""
     rows = np.isfinite(table[column])
     return table[x][rows], table[column][rows]

@@ -92,7 +92,7 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 def _run(path: Path) -> Entry:
-    trial, provenance = _json(path / "trial.json"), _json(path / "provenance.json")
+    trial, provenance = read_json(path / "trial.json"), read_json(path / "provenance.json")
     facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
     host = facts.get("host")
     config = _names(path) if not {"agent", "env", "num_sessions"} <= trial.keys() else trial
@@ -223,7 +223,8 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return path.stat().st_mtime
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds an object; empty if there is none, or half of one."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
