@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = (
+PACKAGES = (
     *("rllab", "torch", "numpy", "gymnasium", "ale-py", "box2d", "mujoco", "envpool"),
     *("hydra-core", "omegaconf", "optuna"),
 )
@@ -30,7 +30,7 @@ def collect(seed: int, *, env_backend: str) -> dict[str, Any]:
         "git_dirty": dirty,
         "seed": seed,
         "env_backend": env_backend,
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: package_version(name) for name in PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -56,7 +56,8 @@ def _git() -> tuple[str | None, bool | None]:
     return described.removesuffix("-dirty"), described.endswith("-dirty")
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Of an installed package; None where it is missing."""
     try:
         return version(package)
     except PackageNotFoundError:

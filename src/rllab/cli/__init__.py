@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
-from rllab.cli import compare, ls, presets, report
+from rllab.cli import compare, doctor, ls, presets, report
 from rllab.cli.arguments import Parser
 from rllab.cli.output import did_you_mean, fail
 
@@ -29,7 +29,7 @@ class Verb(Protocol):
     def run(self, chosen: argparse.Namespace, /) -> None: ...
 
 
-VERBS: tuple[Verb, ...] = (ls, compare, report, presets)
+VERBS: tuple[Verb, ...] = (ls, compare, report, presets, doctor)
 
 
 def main(arguments: list[str] | None = None) -> None:
