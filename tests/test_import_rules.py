@@ -16,6 +16,7 @@ ONLY_IN = {
     "omegaconf": ("rllab.config", "rllab.train", "rllab.cli", "rllab.search"),
     "optuna": ("rllab.search",),
     "tensorboard": ("rllab.tracking.writers",),
+    "jinja2": ("rllab.report",),
     "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.cli"),
 }
 """Libraries that have a room of their own."""
@@ -63,8 +64,8 @@ def broken_rule(module, names):
         return "it may know torch, numpy, gymnasium.spaces, functional, nets and buffers"
     if module in ("rllab.loop", "rllab.evaluate") and any(within(name, *concrete_algorithms()) for name in names):
         return "the loop and the evaluation know no concrete algorithm"
-    if within(module, "rllab.analysis") and imported("torch", "gymnasium"):
-        return "analysis works without torch and gymnasium"
+    if within(module, "rllab.analysis", "rllab.report") and imported("torch", "gymnasium"):
+        return "analysis and report work without torch and gymnasium"
     return None
 
 
@@ -125,6 +126,9 @@ FORBIDDEN = [
     ("rllab.tracking.writers", "import rich"),
     ("rllab.analysis.plots", "import torch"),
     ("rllab.analysis.plots", "from gymnasium import spaces"),
+    ("rllab.report.figures", "import torch"),
+    ("rllab.report.study", "import optuna"),
+    ("rllab.analysis.summary", "from jinja2 import Environment"),
 ]
 ALLOWED = [
     ("rllab.functional.returns", "import math\nimport torch\nfrom torch import Tensor"),
@@ -141,6 +145,8 @@ ALLOWED = [
     ("rllab.algorithms", "import importlib\nfrom rllab.buffers import Buffer"),
     ("rllab.loop", "from rllab.algorithms import Algorithm"),
     ("rllab.search.sweeper", "import hydra\nimport optuna"),
+    ("rllab.report.page", "from jinja2 import Environment"),
+    ("rllab.cli.presets", "from rich.console import Console"),
     ("rllab.cli", "import rich\nfrom omegaconf import OmegaConf"),
     ("rllab.trial", "import torch\nfrom rllab.analysis import summarize"),
     ("rllab.trial", "import hydrate\nimport optunax"),  # another library with a longer name

@@ -113,7 +113,7 @@ def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tm
     stop_at(840)
     with pytest.raises(SystemExit):
         make("dqn", "env=cartpole", "env.max_frame=1000", "agent.save_buffer=false").run()
-    cfg, state = trial._load_run(tmp_path / "run")
+    cfg, state = trial._load_run(tmp_path / "run", in_search=False)
     before = state["algorithm"]["num_updates"]
     resumed = trial.Trial(*trial.check(cfg), state)
     resumed.run()

@@ -1,12 +1,15 @@
-"""This process: how it was called, what it may use, and how it is asked to stop."""
+"""This process: how it was called, what it may use, how it is asked to stop, and what it is writing."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+LOCK = ".lock"
+"""File of a run directory that the process which writes it holds a lock on."""
 
 
 def program(argv: list[str]) -> str:
@@ -41,3 +44,35 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+class Hold:
+    """Shows others that this process writes a run directory; the system ends it with the process, however that dies."""
+
+    def __init__(self, directory: Path) -> None:
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - who only looks for a lock mostly finds none
+
+        self.lock = FileLock(directory / LOCK)
+        with suppress(Timeout):  # an attempt at the same trial that is about to end has it
+            self.lock.acquire(timeout=1)
+
+    def release(self) -> None:
+        """Also take the file away: what is left by then was killed."""
+        if self.lock.is_locked:
+            self.lock.release()
+            Path(self.lock.lock_file).unlink(missing_ok=True)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a living process holds this lock file; on another machine's disk, as far as the file system tells."""
+    if not lock.exists():
+        return False
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
+
+    try:
+        with FileLock(lock, blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # not ours to open
+        return False

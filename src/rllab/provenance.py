@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = (
+PACKAGES = (
     *("rllab", "torch", "numpy", "gymnasium", "ale-py", "box2d", "mujoco", "envpool"),
     *("hydra-core", "omegaconf", "optuna"),
 )
@@ -31,7 +31,7 @@ def collect(seed: int, *, env_backend: str, distributed: str | bool = False) -> 
         "seed": seed,
         "env_backend": env_backend,
         "reproducible": not distributed or f"no: with meta.distributed={distributed} workers race for the parameters",
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: package_version(name) for name in PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -57,7 +57,8 @@ def _git() -> tuple[str | None, bool | None]:
     return described.removesuffix("-dirty"), described.endswith("-dirty")
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Of an installed package; None where it is missing."""
     try:
         return version(package)
     except PackageNotFoundError:

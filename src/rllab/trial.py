@@ -18,7 +18,7 @@ import torch
 from rllab import algorithms, checkpoint, config, distributed, envs, provenance
 from rllab.analysis import summarize
 from rllab.config import ConfigError, RunConfig
-from rllab.process import program, stopping_on_signals
+from rllab.process import LOCK, Hold, is_held, program, stopping_on_signals
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LAST = Path("checkpoints") / "last.safetensors"
 BEST = Path("checkpoints") / "best.safetensors"
+ERROR = "error.txt"
 SAVE_PERIOD = 1.0
 """Seconds between two times that log checkpoints reach the disk: what a killed run loses at most, ..."""
 SAVE_SHARE = 0.02
@@ -46,7 +47,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
     """
     state = None
     if cfg.meta.resume is not None:
-        cfg, state = _load_run(Path(cfg.meta.resume))
+        cfg, state = _load_run(Path(cfg.meta.resume), in_search=search is not None)
     elif (Path(cfg.run_dir) / "config.yaml").exists():
         raise ConfigError(
             f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
@@ -60,8 +61,13 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         raise ConfigError(trial.give_up(error)) from error
     except distributed.WorkerError as error:
         raise ConfigError(trial.lose(error)) from error
+    except Exception as error:
+        if search is None:  # a search has the traceback in output.log, and somebody else may have the directory
+            trial.note_error(error)
+        raise
     finally:
         trial.close()
+        trial.hold.release()
 
 
 def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
@@ -94,16 +100,25 @@ def _check_device(name: str) -> str:
     return name
 
 
-def _load_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
+def _load_run(directory: Path, *, in_search: bool) -> tuple[RunConfig, dict[str, Any]]:
     """Config and `last` checkpoint of a run that was stopped."""
     if not (directory / "config.yaml").is_file():
         raise ConfigError(
             f"meta.resume: got {str(directory)!r}, which is no run directory; write one that holds config.yaml"
         )
+    if is_held(directory / LOCK) and not in_search:
+        raise ConfigError(
+            f"meta.resume: got {str(directory)!r}, which another process is still writing; end that first"
+        )
     try:
-        state = checkpoint.read(directory / "checkpoints" / "last.safetensors")
+        state = checkpoint.read(directory / LAST)
     except checkpoint.CheckpointError as error:
         raise ConfigError(f"meta.resume: got {str(directory)!r}, whose checkpoint cannot be used: {error}") from None
+    if "scores" not in state:
+        raise ConfigError(
+            f"meta.resume: got {str(directory)!r}, which an older version of rllab wrote; it can be played and "
+            "reported on, but not go on"
+        )
     cfg = config.load_file(directory / "config.yaml")
     return dataclasses.replace(cfg, run_dir=str(directory)), state
 
@@ -134,10 +149,12 @@ class Trial:
 
     def _open_directory(self) -> None:
         (self.directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self.hold = Hold(self.directory)
         meta = self.cfg.meta
         facts = provenance.collect(meta.seed, env_backend=self.cfg.env.backend, distributed=meta.distributed)
         path = self.directory / "provenance.json"
         if self.state is not None:
+            (self.directory / ERROR).unlink(missing_ok=True)
             first = json.loads(path.read_text()) if path.exists() else {}
             facts = first | {"resumed": [*first.get("resumed", []), facts]}
         else:
@@ -185,8 +202,7 @@ class Trial:
         """Save what there is after an env has failed; returns the line that says what happened."""
         self.console.close()
         self._save()
-        path = self.directory / "error.txt"
-        path.write_text("".join(traceback.format_exception(error)))
+        path = self.note_error(error)
         return (
             f"env.id: {self.cfg.env.id} failed at frame {self.crew.frame:,}, {error} "
             f"(the traceback is in {path}); once it is mended go on with: {self._resume_command()}"
@@ -195,15 +211,18 @@ class Trial:
     def lose(self, error: distributed.WorkerError) -> str:
         """A worker was lost, and with it what came after the last checkpoint; returns the line that says so."""
         self.console.close()
-        if error.trace:
-            path = self.directory / "error.txt"
-            path.write_text(error.trace)
-        where = f" (the traceback is in {self.directory / 'error.txt'})" if error.trace else ""
+        line = f"{error} (see {self.note_error(error)})"
         try:
             frame = checkpoint.read(self.directory / LAST)["frame"]
         except checkpoint.CheckpointError:
-            return f"{error}{where}; nothing had been saved, so begin anew in another run_dir"
-        return f"{error}{where}; go on from frame {frame:,} with: {self._resume_command()}"
+            return f"{line}; nothing had been saved, so begin anew in another run_dir"
+        return f"{line}; go on from frame {frame:,} with: {self._resume_command()}"
+
+    def note_error(self, error: Exception) -> Path:
+        """Leave the traceback in the run directory, where it tells a run that failed from one that was stopped."""
+        path = self.directory / ERROR
+        path.write_text("".join(traceback.format_exception(error)))
+        return path
 
     def _resume_command(self) -> str:
         return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.directory}')}"

@@ -1,108 +1,65 @@
-"""`rllab presets`: the presets of a group side by side."""
+"""The `rllab` command: its verbs, its help, its refusals, TAB."""
 
-import functools
 from importlib.metadata import version
 
 import pytest
-from rich.console import Console
 
 from rllab import cli
 
-_load = functools.cache(cli._load)  # each composes a config
+NAMES = [verb.NAME for verb in cli.VERBS]
 
 
-@pytest.fixture
-def show(monkeypatch):
-    """`show("meta", width=80)` is what `rllab presets meta` prints on a terminal that wide."""
-    monkeypatch.setattr(cli, "_load", _load)
-
-    def shown(group, *, width=80, **options):
-        console = Console(width=width, record=True, highlight=False, **options)
-        cli.show_presets(group, console)
-        return console.export_text(styles=bool(options))
-
-    return shown
+def test_version(rllab):
+    assert rllab("--version") == (0, f"rllab {version('rllab')}\n", "")
 
 
-def rows(text):
-    """Cells by field and preset, whatever the number of tables."""
-    cells = {}
-    *tables, _closing_lines = text.split("\n\n")
-    for table in tables:
-        header, *lines = (line.split() for line in table.splitlines())
-        for field, *values in lines:
-            if len(values) == len(header) - 1:
-                cells |= {(field, preset): value for preset, value in zip(header[1:], values, strict=True)}
-    return cells
+def test_help_lists_the_verbs(rllab):
+    _, out, _ = rllab("--help")
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("    ")] == NAMES
 
 
-def test_what_a_preset_changes_has_a_star(show):
-    cells = rows(show("meta", width=300))
-    assert cells["max_session", "default"] == "4"
-    assert cells["max_session", "quick_dev"] == "1*"
-    assert cells["max_session", "standard"] == "4"
-    assert cells["search_scheduler.grace_period", "asha"] == "100_000*"
-    assert cells["rigorous_eval", "atari"] == "0*"
+@pytest.mark.parametrize("verb", cli.VERBS, ids=NAMES)
+def test_each_verb_has_help_with_an_example_that_parses(rllab, verb):
+    code, out, _ = rllab(verb.NAME, "--help")
+    assert code == 0
+    assert f"example: {verb.EXAMPLE}" in " ".join(out.split())
+    program, *words = verb.EXAMPLE.split()
+    assert program == "rllab"
+    assert cli._parser().parse_args(words).verb is verb
 
 
-@pytest.mark.parametrize("group", ["meta", "env", "agent", "tuned"])
-def test_it_fits_the_terminal_and_loses_nothing(show, group):
-    for width in (80, 160):
-        text = show(group, width=width)
-        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-        assert rows(text) == rows(show(group, width=1000))
-        assert "…" not in text
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["preset"], "rllab preset: no such verb; did you mean rllab presets?"),
+        (["xyz"], f"rllab xyz: no such verb; write one of {', '.join(NAMES)}"),
+        ([], "the following arguments are required: VERB; see rllab --help"),
+        (["presets", "--jsno"], "--jsno: rllab presets does not take this; see rllab presets --help"),
+    ],
+)
+def test_bad_usage_is_refused_in_one_line(rllab, words, line):
+    assert rllab(*words) == (2, "", f"error: {line}\n")
 
 
-def test_a_field_that_no_preset_changes_stands_in_one_line(show):
-    text = show("meta", width=300)
-    (line,) = [line for line in text.splitlines() if line.startswith("all presets: ")]
-    assert "distributed=false" in line
-    assert "search_resources.cpu=1" in line
-    assert "max_session" not in line
-    assert all(field != "distributed" for field, _ in rows(text))
+def test_nothing_heavy_is_imported_to_know_the_verbs(process, tmp_path):
+    heavy = "{'torch', 'hydra', 'gymnasium', 'matplotlib', 'rich', 'numpy', 'optuna', 'yaml', 'jinja2'}"
+    code = f"import sys; from rllab import cli; cli._parser(); print({heavy} & set(sys.modules))"
+    assert process("-c", code, cwd=tmp_path).out == "set()\n"
 
 
-def test_colour_takes_the_place_of_the_star(show):
-    text = show("meta", width=300, force_terminal=True, color_system="standard")
-    assert "\x1b[1m16" in text
-    assert "*" not in text
+def complete(process, line, cwd):
+    """What TAB offers after `line`, as bash asks for it."""
+    shell = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(cwd / "words"), "_ARGCOMPLETE_IFS": "\n"}
+    asked = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_SUPPRESS_SPACE": "0"}
+    process("-m", "rllab.cli", cwd=cwd, **shell, **asked)
+    return (cwd / "words").read_text().split("\n")
 
 
-def test_agents_have_fields_of_their_own(show):
-    lines = show("agent").splitlines()
-    assert any(line.split()[:1] == ["gae_lambda"] for line in lines)
+def test_tab_completes_verbs(process, tmp_path):
+    assert complete(process, "rllab pre", tmp_path) == ["presets "]
 
 
-def test_tuned_shows_what_differs_from_agent_and_env(show):
-    cells = rows(show("tuned", width=300))
-    assert cells["agent.gae_lambda", "ppo/pendulum"] == "0.9*"
-    assert ("env.id", "ppo/pendulum") not in cells
-
-
-def test_a_field_that_a_preset_has_not_is_a_dash(show):
-    assert rows(show("env", width=300))["id", "default"] == "-"
-    assert rows(show("agent"))["gae_lambda", "random"] == "-"
-
-
-def test_without_a_group_all_presets_are_listed(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    cli.main(["presets"])
-    out = capsys.readouterr().out
-    lines = {line.split()[0]: line for line in out.splitlines() if line}
-    assert "acrobot, ant, atari" in lines["env"]
-    assert "none, " in lines["tuned"]
-    assert "ppo/acrobot" in out
-
-
-def test_an_unknown_group_is_refused_in_one_line(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["presets", "mta"])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: GROUP: got 'mta'; did you mean rllab presets meta?\n"
-
-
-def test_version(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["--version"])
-    assert capsys.readouterr().out == f"rllab {version('rllab')}\n"
+def test_tab_completes_directories_where_a_run_is_meant(process, tmp_path):
+    (tmp_path / "outputs" / "run").mkdir(parents=True)
+    (tmp_path / "outputs" / "rubbish.txt").touch()
+    assert complete(process, "rllab ls outputs/ru", tmp_path) == ["outputs/run/"]

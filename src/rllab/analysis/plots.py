@@ -1,4 +1,4 @@
-"""The learning curve of a run. The only module here with matplotlib (object API: no pyplot, no display)."""
+"""Learning curves, of a run and of groups of runs. Only here is matplotlib (object API: no pyplot, no display)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from rllab.analysis.compare import Group
     from rllab.analysis.runs import Array, Curve, Run
 
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
+GRID, FRAME = "#e6e6e6", "#bbbbbb"
+COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
+"""Of groups; they can be told apart without seeing red or green, on white and on black."""
+MOST_GROUPS = len(COLOURS)
 GRID_POINTS = 256  # more than a figure of this size can show
 
 
@@ -27,17 +32,51 @@ def learning_curve(run: Run, path: Path) -> None:
     """
     figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
-    _style(axes, run)
+    style(axes, xlabel="frame (per session)", ylabel="mean training return of the last 100 episodes")
+    _title(axes, run)
     curves = [session.returns() for session in run.sessions if session.returns()[0].size]
     if curves:
-        _draw_training(axes, curves)
-        _draw_references(axes, run)
+        draw_training(axes, curves)
+        draw_references(axes, run)
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
     else:
         axes.set(xticks=[], yticks=[])
         axes.text(0.5, 0.5, "no episode has finished yet", transform=axes.transAxes, ha="center", color=INK)
     figure.savefig(path, format="png")
+
+
+def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> None:
+    """Draw mean return and its 95 % interval of up to `MOST_GROUPS` groups, over frames and over seconds, as PNG.
+
+    A group's curve ends where its shortest session does.
+    """
+    figure = Figure(figsize=(10.5, 4.4), dpi=150, layout="constrained")
+    charts = figure.subplots(1, 2, sharey=True)
+    for axes, x, label in zip(charts, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
+        for group, color in zip(groups, COLOURS, strict=False):
+            curves = [curve for session in group.sessions if (curve := session.returns(x))[0].size]
+            if curves:
+                _draw_mean(axes, curves, color, f"{group.label} ({len(curves)})" if x == "frame" else None)
+        if threshold is not None:
+            axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
+        style(axes, xlabel=label, ylabel="")
+        axes.set_xlim(left=0)
+    charts[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
+    envs = sorted({group.env for group in groups})
+    figure.suptitle(f"{', '.join(envs)}: mean over sessions and its 95 % interval", fontsize=11, color=INK)
+    if charts[0].get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
+    figure.savefig(path)
+
+
+def _draw_mean(axes: Axes, curves: list[Curve], color: str, label: str | None, interval: str | None = None) -> None:
+    """Mean of curves over what all of them cover, and its interval where there are several."""
+    grid, values = common_grid(curves)
+    line(axes, (grid, mean(values.T)), color=color, linewidth=2.2, label=label)
+    if len(curves) > 1:
+        bounds = np.array([bootstrap_interval(column, mean) for column in values.T]).reshape(-1, 2)  # [G, 2]
+        axes.fill_between(grid, *bounds.T, color=color, alpha=0.18, linewidth=0, label=interval)
 
 
 def common_grid(curves: list[Curve]) -> tuple[Array, Array]:
@@ -47,49 +86,53 @@ def common_grid(curves: list[Curve]) -> tuple[Array, Array]:
     return grid, np.stack([np.interp(grid, frames, values) for frames, values in curves])
 
 
-def _draw_training(axes: Axes, curves: list[Curve]) -> None:
+def draw_training(axes: Axes, curves: list[Curve]) -> None:
+    """Every session, their mean and its interval."""
     if len(curves) == 1:
-        _line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
+        line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
         return
     for number, curve in enumerate(curves):
         label = "each session" if number == 0 else None
-        _line(axes, curve, color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
-    grid, values = common_grid(curves)
-    _line(axes, (grid, mean(values.T)), color=TRAIN, linewidth=2.2, label=f"mean of {len(curves)} sessions")
-    bounds = np.array([bootstrap_interval(column, mean) for column in values.T]).reshape(-1, 2)  # [G, 2]
-    label = "95 % bootstrap interval of the mean"
-    axes.fill_between(grid, *bounds.T, color=TRAIN, alpha=0.18, linewidth=0, label=label)
+        line(axes, curve, color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
+    label = f"mean of {len(curves)} sessions"
+    _draw_mean(axes, curves, TRAIN, label, interval="95 % bootstrap interval of the mean")
 
 
-def _draw_references(axes: Axes, run: Run) -> None:
+def draw_references(axes: Axes, run: Run) -> None:
+    """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
     if (episodes := run.config["meta"].get("rigorous_eval")) and curves:
         grid, values = common_grid(curves)
         label = f"greedy evaluation, mean of {len(curves)} \N{MULTIPLICATION SIGN} {episodes} episodes"
-        _line(axes, (grid, mean(values.T)), color=EVALUATION, linewidth=1.6, label=label)
+        line(axes, (grid, mean(values.T)), color=EVALUATION, linewidth=1.6, label=label)
     if (threshold := run.config["env"].get("reward_threshold")) is not None:
         label = f"reward threshold ({float(threshold):g})"
         axes.axhline(float(threshold), color=INK, linewidth=1, linestyle=(0, (5, 3)), label=label)
 
 
-def _line(axes: Axes, curve: Curve, **style: Any) -> None:
+def line(axes: Axes, curve: Curve, **look: Any) -> None:
+    """A curve, as a dot where it is a single point."""
     marker = "o" if curve[0].size == 1 else ""  # a line through one point is invisible
-    axes.plot(*curve, marker=marker, solid_joinstyle="round", **style)
+    axes.plot(*curve, marker=marker, solid_joinstyle="round", **look)
 
 
-def _style(axes: Axes, run: Run) -> None:
+def _title(axes: Axes, run: Run) -> None:
     agent, env, count = run.config["agent"]["name"], run.config["env"]["id"], len(run.sessions)
     axes.set_title(f"{agent} on {env}, {count} session{'s' * (count > 1)}", fontsize=11, color=INK, pad=10)
-    axes.set_xlabel("frame (per session)", fontsize=9.5, color=INK)
-    axes.set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
+
+
+def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:
+    """Labels and a quiet grid; numbers as 50k."""
+    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: readable(value))
-    axes.grid(color="#e6e6e6", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
     axes.tick_params(colors=INK, length=0, labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
+    axes.spines[["left", "bottom"]].set_color(FRAME)
 
 
 def readable(number: float) -> str:

@@ -26,13 +26,13 @@ class Session:
     train: Table
     eval: Table
 
-    def returns(self) -> Curve:
-        """Frames `[K]` and mean return of the last 100 episodes `[K]`, finite rows only."""
-        return _finite(self.train, RETURN)
+    def returns(self, x: str = "frame") -> Curve:
+        """Frames `[K]` (or the column `x`) and mean return of the last 100 episodes `[K]`, finite rows only."""
+        return finite(self.train, RETURN, x)
 
     def scores(self) -> Curve:
         """Frames `[K]` and evaluation score `[K]`, finite rows only."""
-        return _finite(self.eval, SCORE)
+        return finite(self.eval, SCORE)
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _parse_cell(cell: str) -> float:
     return float(cell or "nan")
 
 
-def _finite(table: Table, column: str) -> Curve:
+def finite(table: Table, column: str, x: str = "frame") -> Curve:
+    """A column over `x`, finite rows only."""
     rows = np.isfinite(table[column])
-    return table["frame"][rows], table[column][rows]
+    return table[x][rows], table[column][rows]

@@ -128,11 +128,19 @@ def max_return(session: Session) -> Metric:
 
 def solved_frame(session: Session, threshold: float | None) -> Metric:
     """First frame whose mean return of the last 100 episodes is at least `threshold`."""
+    solved = first_reached(session, threshold)
+    return solved if isinstance(solved, Undefined) else solved[0]
+
+
+def first_reached(session: Session, threshold: float | None) -> tuple[int, float] | Undefined:
+    """Frame and seconds of training at which the mean return of the last 100 episodes is first at least `threshold`."""
     if threshold is None:
         return Undefined("env.reward_threshold is not set")
-    frames, returns = session.returns()
-    solved = frames[returns >= threshold]
-    return int(solved[0]) if solved.size else Undefined("env.reward_threshold was never reached")
+    (frames, returns), (seconds, _) = session.returns(), session.returns("elapsed_s")
+    solved = np.flatnonzero(returns >= threshold)
+    if not solved.size:
+        return Undefined("env.reward_threshold was never reached")
+    return int(frames[solved[0]]), float(seconds[solved[0]])
 
 
 def iqm(values: Array) -> Array:
@@ -164,6 +172,29 @@ def bootstrap_interval(values: Array, statistic: Statistic) -> tuple[float, floa
         raise ValueError(f"a bootstrap interval needs at least two values, got {values.size}")
     resamples = np.random.default_rng(0).integers(values.size, size=(10_000, values.size))
     low, high = np.percentile(statistic(values[resamples]), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def improvement(x: Array, y: Array) -> Array:
+    """Probability that a run of x is better than one of y, `[..., S], [..., R] -> [...]`; a tie counts half.
+
+    Agarwal et al. 2021; the Mann-Whitney statistic divided by its maximum.
+    """
+    pairs = x[..., :, None] - y[..., None, :]
+    return np.asarray(((pairs > 0) + 0.5 * (pairs == 0)).mean(axis=(-2, -1)))
+
+
+def improvement_interval(x: Array, y: Array) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of `improvement`, each side `[S]`, `[R]` resampled by itself.
+
+    Raises:
+        ValueError: a side has fewer than two values.
+    """
+    if min(x.size, y.size) < 2:
+        raise ValueError(f"a bootstrap interval needs at least two values, got {x.size} and {y.size}")
+    generator = np.random.default_rng(0)
+    sides = [values[generator.integers(values.size, size=(10_000, values.size))] for values in (x, y)]
+    low, high = np.percentile(improvement(*sides), [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -25,7 +25,7 @@ def summarize(path: str | Path, *, picture: bool = True) -> dict[str, Any]:
         ValueError: `path` is no run directory (see `read_run`).
     """
     run = read_run(path)
-    trial = _trial_summary(run)
+    trial = trial_summary(run)
     _write_json(run.path / "trial.json", trial)
     if picture:
         from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
@@ -34,9 +34,10 @@ def summarize(path: str | Path, *, picture: bool = True) -> dict[str, Any]:
     return trial
 
 
-def _trial_summary(run: Run) -> dict[str, Any]:
+def trial_summary(run: Run) -> dict[str, Any]:
+    """The content of `trial.json`, of a run that may still be going on."""
     env, reasons = run.config["env"], dict[str, str]()
-    random_return, threshold = _number(env.get("random_return")), _number(env.get("reward_threshold"))
+    random_return, threshold = number(env.get("random_return")), number(env.get("reward_threshold"))
     return {
         "env": env["id"],
         "agent": run.config["agent"]["name"],
@@ -44,8 +45,8 @@ def _trial_summary(run: Run) -> dict[str, Any]:
         "num_sessions": len(run.sessions),
         "seed": run.config["meta"]["seed"],
         "sessions": [_session_summary(session, random_return, threshold) for session in run.sessions],
-        "final_return": _estimates("final_return", run.sessions, statistics.final_return, reasons),
-        "final_eval": _estimates("final_eval", run.sessions, statistics.final_score, reasons),
+        "final_return": estimates("final_return", run.sessions, statistics.final_return, reasons),
+        "final_eval": estimates("final_eval", run.sessions, statistics.final_score, reasons),
         "metrics": _plain(statistics.trial_metrics(run.sessions, random_return), reasons),
         "reasons": reasons,
     }
@@ -64,11 +65,11 @@ def _session_summary(session: Session, random_return: float | None, threshold: f
     return {"session": session.index, **_plain(metrics, reasons), "reasons": reasons}
 
 
-def _estimates(
-    name: str, sessions: list[Session], number: Callable[[Session], Metric], reasons: dict[str, str]
+def estimates(
+    name: str, sessions: list[Session], metric: Callable[[Session], Metric], reasons: dict[str, str]
 ) -> dict[str, dict[str, float | None]]:
-    """Mean, median and iqm over sessions as {value, low, high}; notes in `reasons` why some are None."""
-    values = statistics.complete({session.index: number(session) for session in sessions})
+    """Mean, median and iqm of a metric over sessions as {value, low, high}; notes in `reasons` why some are None."""
+    values = statistics.complete({session.index: metric(session) for session in sessions})
     if isinstance(values, Undefined):
         reasons[name] = values.reason
         return {statistic: {"value": None, "low": None, "high": None} for statistic in STATISTICS}
@@ -87,7 +88,8 @@ def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, flo
     return {name: None if isinstance(value, Undefined) else value for name, value in metrics.items()}
 
 
-def _number(value: float | str | None) -> float | None:
+def number(value: float | str | None) -> float | None:
+    """A number of a config that PyYAML has read."""
     return None if value is None else float(value)  # PyYAML reads 1e3 as a string
 
 

@@ -36,11 +36,7 @@ _LOOK = 1.0
 
 
 class WorkerError(Exception):
-    """A worker crashed, was killed or hangs. Its text is one line; `trace` is the traceback, if there is one."""
-
-    def __init__(self, text: str, trace: str = "") -> None:
-        super().__init__(text)
-        self.trace = trace
+    """A worker crashed, was killed or hangs. Its text is one line; a traceback of the worker's is a note."""
 
 
 @dataclass
@@ -177,7 +173,9 @@ class Workers:
                 self.failure.add_note(trace)
                 self.stop()
             case ("crashed", text, trace):
-                raise WorkerError(f"{self._name(each)} crashed: {text}", trace)
+                error = WorkerError(f"{self._name(each)} crashed: {text}")
+                error.add_note(trace)
+                raise error
 
     def _name(self, each: _Worker) -> str:
         index = self.workers.index(each)

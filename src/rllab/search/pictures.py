@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
 
 _COLUMNS = 4
@@ -101,11 +102,27 @@ def _intermediate_values(plots: Any, study: optuna.Study) -> Figure:
     return _finish(axes, "Intermediate values", xlabel="frames", ylabel=_VALUE, legend=True)
 
 
-def _param_importances(plots: Any, study: optuna.Study) -> Figure:
+def importance_evaluator(study: optuna.Study) -> tuple[BaseImportanceEvaluator, float]:
+    """What tells how much each field matters, and the part of the complete trials that it takes for good ones."""
     from optuna.importance import PedAnovaImportanceEvaluator  # noqa: PLC0415 - as above
 
     quantile = min(max(0.1, 5 / len(_complete(study))), 0.5)  # five good trials at least, as its documentation asks
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)  # the others need scikit-learn
+    return PedAnovaImportanceEvaluator(target_quantile=quantile), quantile  # the others need scikit-learn
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """How much each field matters, of a sum of 1; empty where there are too few complete trials or fields to tell."""
+    import optuna  # noqa: PLC0415 - as above
+
+    if len(_complete(study)) < 2 or len(_fields(study)) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # experimental
+        return optuna.importance.get_param_importances(study, evaluator=importance_evaluator(study)[0])
+
+
+def _param_importances(plots: Any, study: optuna.Study) -> Figure:
+    evaluator, quantile = importance_evaluator(study)
     axes: Any = plots.plot_param_importances(study, evaluator=evaluator, target_name=_VALUE)
     axes.set_yticks(axes.get_yticks(), [short_name(label.get_text()) for label in axes.get_yticklabels()])
     axes.set_xlim(0, 1.1 * max(bar.get_width() for bar in axes.patches))

@@ -190,7 +190,7 @@ class SharedStudy:
 
     def rows(self) -> list[TrialRow]:
         """The trials as a person sees them."""
-        return [_row(trial) for trial in self.trials()]
+        return [to_row(trial) for trial in self.trials()]
 
     def finished(self) -> bool:
         """Whether every trial of the search has ended, here or elsewhere."""
@@ -206,7 +206,8 @@ class SharedStudy:
             self.storage.set_trial_user_attr(trial_id, name, value)
 
 
-def _row(trial: FrozenTrial) -> TrialRow:
+def to_row(trial: FrozenTrial) -> TrialRow:
+    """A trial as a person sees it."""
     last = trial.last_step
     value = trial.value if trial.state.is_finished() else None
     if value is None:

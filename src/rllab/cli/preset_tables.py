@@ -1,42 +1,27 @@
-"""The `rllab` command: everything that is not training. `rllab presets meta` shows presets side by side."""
+"""Presets of a group side by side, for `rllab presets`."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
-import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import MISSING
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rllab import config
+from rllab.cli.presets import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GROUPS = ("meta", "env", "agent", "tuned")
+    from rich.console import Console
+
 _GAP = 2
 """Spaces between two columns."""
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run one verb of `rllab`; the command line's own arguments if none are given."""
-    parser = argparse.ArgumentParser(prog="rllab", description="What is not training: see train.py --help.")
-    parser.add_argument("--version", action="version", version=f"rllab {version('rllab')}")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    presets = verbs.add_parser("presets", help="show presets side by side", description="Show presets.")
-    presets.add_argument("group", nargs="?", metavar="GROUP", help=f"one of {', '.join(GROUPS)}; none lists all")
-    presets.set_defaults(run=lambda chosen: show_presets(chosen.group, Console(highlight=False)))
-    chosen = parser.parse_args(arguments)
-    chosen.run(chosen)
 
 
 @dataclass(frozen=True)
@@ -53,11 +38,6 @@ class Preset:
 
 def show_presets(group: str | None, console: Console) -> None:
     """Print the presets of a group side by side: fields down, presets across. Without a group, list all."""
-    if group is not None and group not in GROUPS:
-        near = difflib.get_close_matches(group, GROUPS, n=1)
-        hint = f"did you mean rllab presets {near[0]}?" if near else f"write one of {', '.join(GROUPS)}"
-        print(f"error: GROUP: got {group!r}; {hint}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
     config.register()
     with initialize_config_dir(str(config.conf_dir())):
         if group is not None:

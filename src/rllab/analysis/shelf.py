@@ -1,0 +1,248 @@
+"""The runs and studies below a folder, each at a glance: no table is read whole, so that hundreds take no time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rllab.process import LOCK, is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+State = Literal["running", "finished", "stopped", "failed", "unknown"]
+RUN_FILES = ("trial.json", "provenance.json", "checkpoints", "session_0")
+"""Any of them beside a `config.yaml` makes a run directory."""
+STUDY_FILES = (".sweepers", "trials.csv")
+_TAIL = 4096
+"""Bytes that surely hold the last row of a table."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run, or one study as a whole. What cannot be read is None."""
+
+    path: Path
+    kind: Literal["run", "study"]
+    agent: str | None
+    env: str | None
+    sessions: int | None
+    frames: int | None
+    """Frames trained so far, of one session; of a study the most that a trial has."""
+    score: float | None
+    """Mean over sessions of the latest evaluation; of a study that of its best trial."""
+    state: State
+    """unknown: unfinished, and started on another machine, whose processes cannot be seen from here."""
+    host: str | None
+    started: float
+    """Seconds since 1970."""
+    trials: int | None = None
+    """Trials of a study that have been begun."""
+
+
+def find(root: Path) -> list[Entry]:
+    """All runs and studies at or below a folder, newest first; the trials of a study are not listed by themselves."""
+    return sorted(map(look, _directories(root)), key=lambda entry: -entry.started)
+
+
+def look(path: Path) -> Entry:
+    """A run or study at a glance, from files that may be half-written, or of an older version."""
+    return _study(path) if is_study(path) else _run(path)
+
+
+def is_study(path: Path) -> bool:
+    """Whether this is the directory of a grid or a search."""
+    return any((path / name).exists() for name in STUDY_FILES)
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a run directory."""
+    return (path / "config.yaml").is_file() and any((path / name).exists() for name in RUN_FILES)
+
+
+def trial_directories(study: Path) -> list[Path]:
+    """Run directories of a study in the order of their trials."""
+    return sorted((p for p in study.iterdir() if p.name.isdecimal() and is_run(p)), key=lambda p: int(p.name))
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    """Runs and studies. Links are followed, each directory once; hidden ones and what may not be read are left out."""
+    seen, left = set(), [root]
+    while left:
+        path = left.pop()
+        try:
+            status = path.stat()
+            if (key := (status.st_dev, status.st_ino)) in seen:
+                continue
+            seen.add(key)
+            if is_run(path) or is_study(path):
+                yield path
+                continue
+            with os.scandir(path) as children:
+                left += [Path(child.path) for child in children if child.name[0] != "." and child.is_dir()]
+        except OSError:
+            continue
+
+
+def _run(path: Path) -> Entry:
+    trial, provenance = read_json(path / "trial.json"), read_json(path / "provenance.json")
+    facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
+    host = facts.get("host")
+    config = _names(path) if not {"agent", "env", "num_sessions"} <= trial.keys() else trial
+    score = _get(trial, "final_eval", "mean", "value")
+    frames = trial.get("frames")
+    if not trial:
+        frames, score = _progress(path)
+    return Entry(
+        path=path,
+        kind="run",
+        agent=config.get("agent"),
+        env=config.get("env"),
+        sessions=config.get("num_sessions"),
+        frames=frames,
+        score=score,
+        state=_state(path, host, finished=bool(trial)),
+        host=host,
+        started=_started(provenance, path),
+    )
+
+
+def _state(path: Path, host: str | None, *, finished: bool) -> State:
+    if is_held(path / LOCK):
+        return "running"
+    if finished:
+        return "finished"
+    if (path / "error.txt").exists():
+        return "failed"
+    return "stopped" if host in (None, platform.node()) else "unknown"
+
+
+def _study(path: Path) -> Entry:
+    trials = [_run(trial) for trial in trial_directories(path)]
+    rows = read_trials(path)
+    first = min(trials, key=lambda trial: trial.started, default=None)
+    scores = [trial.score for trial in trials if trial.score is not None]
+    best = max(
+        (float(row["value"]) for row in rows if row.get("state") == "complete" and row.get("value")),
+        default=max(scores, default=None),
+    )
+    return Entry(
+        path=path,
+        kind="study",
+        agent=_common(trial.agent for trial in trials),
+        env=_common(trial.env for trial in trials),
+        sessions=first.sessions if first else None,
+        frames=max((trial.frames for trial in trials if trial.frames is not None), default=None),
+        score=best,
+        state=_study_state(path, rows, first),
+        host=first.host if first else None,
+        started=first.started if first else path.stat().st_mtime,
+        trials=len(rows) or len(trials),
+    )
+
+
+def _study_state(path: Path, rows: list[dict[str, str]], first: Entry | None) -> State:
+    if any(is_held(lock) for lock in (path / ".sweepers").glob("*.lock") if lock.name != "recovery.lock"):
+        return "running"
+    states = {row.get("state") for row in rows}
+    if states == {"failed"}:
+        return "failed"
+    if rows and not states & {"waiting", "running"}:
+        return "finished"
+    return "stopped" if first is None or first.host in (None, platform.node()) else "unknown"
+
+
+def read_trials(study: Path) -> list[dict[str, str]]:
+    """Rows of `trials.csv`, which is written at the end of a search; none before."""
+    try:
+        with (study / "trials.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def _common(names: Iterable[str | None]) -> str | None:
+    """One name, or all of them where trials differ: `dqn, ppo`."""
+    return ", ".join(sorted({name for name in names if name})) or None
+
+
+def _names(run: Path) -> dict[str, Any]:
+    """Agent, env and number of sessions as the config has them, found by its lines: YAML takes ten times as long."""
+    try:
+        lines = (run / "config.yaml").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    section, fields = "", dict[str, str]()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if not key.startswith(" "):
+            section = key
+        elif key[2:3] != " ":
+            fields[f"{section}.{key.strip()}"] = value.strip().strip("'\"")
+    sessions = fields.get("meta.max_session", "")
+    return {
+        "agent": fields.get("agent.name"),
+        "env": fields.get("env.id"),
+        "num_sessions": int(sessions) if sessions.isdecimal() else None,
+    }
+
+
+def _progress(run: Path) -> tuple[int | None, float | None]:
+    """Frames so far, and the mean over sessions of the latest score, from the ends of the tables."""
+    folders = [folder for folder in run.glob("session_*") if folder.is_dir()]
+    frames = [int(row["frame"]) for folder in folders if (row := _last_row(folder / "train.csv")).get("frame")]
+    scores = [row.get("eval/mean_reward") for folder in folders if (row := _last_row(folder / "eval.csv"))]
+    known = [score for score in scores if score is not None]
+    return max(frames, default=None), sum(known) / len(known) if known else None
+
+
+def _last_row(table: Path) -> dict[str, float]:
+    """The last whole row of a table, by column; empty cells are left out."""
+    try:
+        with table.open("rb") as file:
+            header = file.readline().decode().strip().split(",")
+            start = file.tell()
+            file.seek(max(start, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode().rpartition("\n")[0].splitlines()
+        return {name: float(cell) for name, cell in zip(header, lines[-1].split(","), strict=True) if cell}
+    except (OSError, ValueError, IndexError):
+        return {}
+
+
+def _started(provenance: dict[str, Any], path: Path) -> float:
+    try:
+        return datetime.fromisoformat(provenance["time"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return path.stat().st_mtime
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds an object; empty if there is none, or half of one."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _get(tree: Any, *keys: str) -> Any:
+    """A value deep inside, or None where there is none."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def age(started: float) -> str:
+    """How long ago: `40 s`, `12 min`, `3 h`, `5 d`."""
+    seconds = max(time.time() - started, 0)
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,5 @@
+"""`python -m rllab.cli` is `rllab`."""
+
+from rllab.cli import main
+
+main()

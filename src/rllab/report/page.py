@@ -1,0 +1,78 @@
+"""From facts to a page: templates, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rllab.analysis import shelf
+from rllab.report.run import run_facts
+from rllab.report.study import study_facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_report(path: Path, out: Path) -> None:
+    """Write the page about the run or study in `path`; what it cannot say, for whatever reason, it says so.
+
+    Raises:
+        ValueError: `path` is neither.
+    """
+    if shelf.is_study(path):
+        template, facts = "study.html", study_facts(path, out.parent)
+    elif shelf.is_run(path):
+        template, facts = "run.html", run_facts(path, out.parent)
+    else:
+        raise ValueError(f"{path} is neither a run directory nor that of a study")
+    text = _environment().get_template(template).render(facts)
+    temporary = out.with_name(f"{out.name}.tmp")  # whoever reloads the page sees a whole one
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(out)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("rllab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "interval": interval, "duration": duration, "value": value}
+    return environment
+
+
+def number(x: float | None) -> str:
+    """`1,234.5`; small ones with three digits, and a dash for what does not exist."""
+    if x is None or not math.isfinite(x):
+        return "\N{EN DASH}"
+    text = f"{x:.3g}" if 0 < abs(x) < 1 else f"{x:,.1f}"
+    return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
+
+
+def interval(estimate: dict[str, float | None]) -> str:
+    """`(12.0 to 15.5)`, or nothing."""
+    if estimate.get("low") is None:
+        return ""
+    return f"({number(estimate['low'])} to {number(estimate['high'])})"
+
+
+def duration(seconds: float | None) -> str:
+    """`1 h 02 min`, `3 min 20 s`, `12 s`."""
+    if seconds is None:
+        return "\N{EN DASH}"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def value(x: Any) -> str:
+    """A setting as a person would type it."""
+    if x is None or isinstance(x, bool):
+        return {None: "null", True: "true", False: "false"}[x]
+    return f"{x:.4g}" if isinstance(x, float) else str(x)

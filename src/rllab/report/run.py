@@ -1,0 +1,136 @@
+"""What the page about a run says. Whatever is missing, half-written or of an older version is said, not needed."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from rllab.analysis import shelf
+from rllab.analysis.runs import read_run
+from rllab.analysis.summary import trial_summary
+from rllab.process import program
+from rllab.report import figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rllab.analysis.runs import Run
+
+_EMBEDDED = 8_000_000
+"""Bytes of a video that still stands in the page; a larger one is linked."""
+SHARES = {"env": "stepping envs", "act": "choosing actions", "update": "learning", "log": "checkpoints"}
+METRICS = {
+    "strength": "mean strength",
+    "max_strength": "highest strength",
+    "final_strength": "last strength",
+    "sample_efficiency": "sample efficiency",
+    "training_efficiency": "training efficiency",
+    "stability": "stability",
+    "consistency": "consistency",
+}
+
+
+def run_facts(path: Path, folder: Path) -> dict[str, Any]:
+    """Everything that `run.html` shows; `folder` is where the page will lie."""
+    entry = shelf.look(path)
+    facts: dict[str, Any] = {
+        "entry": entry,
+        "title": f"{entry.agent or 'run'} on {entry.env or 'an unknown env'}",
+        "provenance": provenance(path),
+        "config": _text(path / "config.yaml"),
+        "error": _text(path / "error.txt"),
+        "evaluations": _evaluations(path),
+        "videos": _videos(path, folder),
+        "trial": None,
+        "problem": None,
+    }
+    try:
+        facts |= _curves(read_run(path))
+    except (ValueError, TypeError) as error:
+        facts["problem"] = str(error)
+    return facts
+
+
+def _curves(run: Run) -> dict[str, Any]:
+    return {
+        "trial": trial_summary(run),
+        "threshold": run.config["env"].get("reward_threshold"),
+        "random_return": run.config["env"].get("random_return"),
+        "max_frame": run.config["env"].get("max_frame"),
+        "greedy": run.config["meta"].get("rigorous_eval"),
+        "learning_curve": figures.learning_curve(run),
+        "metrics": figures.metrics(run),
+        "metric_names": METRICS,
+        "times": _times(run),
+    }
+
+
+def _times(run: Run) -> dict[str, Any]:
+    """Where the time went, from the last row that tells."""
+    table = run.sessions[0].train
+    shares = {
+        text: float(column[-1])
+        for name, text in SHARES.items()
+        if (column := table.get(f"time/{name}_share")) is not None and column.size
+    }
+    fps = table.get("time/fps")
+    return {"shares": shares, "fps": float(fps[-1]) if fps is not None and fps.size else None}
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Where a result comes from, and the lines that do it again, none where the command is not known."""
+    facts = shelf.read_json(path / "provenance.json")
+    return facts | {"again": again(facts)}
+
+
+def again(facts: dict[str, Any]) -> list[str]:
+    """Shell lines that run the command again, into another directory than before."""
+    try:
+        words = shlex.split(facts["command"])
+    except (KeyError, TypeError, ValueError):
+        return []
+    kept = [word for word in words[1:] if not word.startswith("run_dir=")]
+    lines = [f"cd {shlex.quote(facts['directory'])}"] if facts.get("directory") else []
+    if facts.get("git_sha"):
+        lines.append(f"git checkout {facts['git_sha']}")
+    return [*lines, f"{program(words)} {shlex.join(kept)}".strip()]
+
+
+def _evaluations(path: Path) -> list[dict[str, Any]]:
+    """What `rllab eval` found, a table for each checkpoint and way of acting; one that cannot be read is left out."""
+    tables = []
+    for checkpoint, ways in shelf.read_json(path / "eval.json").items():
+        for acting, found in ways.items() if isinstance(ways, dict) else ():
+            try:
+                rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]
+                rows.append(_evaluation_row("all", found["over_sessions"]))
+                tables.append(
+                    {"title": f"{checkpoint} checkpoint, {acting}", "rows": rows, "episodes": found.get("num_episodes")}
+                )
+            except (KeyError, TypeError, AttributeError):
+                continue
+    return tables
+
+
+def _evaluation_row(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    statistics = {statistic: found[statistic] for statistic in ("mean", "median", "iqm")}
+    return {"name": name, "min": found.get("min"), "max": found.get("max"), **statistics}
+
+
+def _videos(path: Path, folder: Path) -> list[dict[str, str]]:
+    videos = []
+    for film in sorted((path / "videos").glob("*.mp4")):
+        source = os.path.relpath(film, folder)
+        if film.stat().st_size <= _EMBEDDED:
+            source = f"data:video/mp4;base64,{base64.b64encode(film.read_bytes()).decode()}"
+        videos.append({"name": film.name, "source": source})
+    return videos
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None

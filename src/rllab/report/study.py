@@ -1,0 +1,91 @@
+"""What the page about a grid or a search says, while it is going on or later."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rllab.analysis import shelf
+from rllab.analysis.plots import common_grid
+from rllab.analysis.runs import read_run
+from rllab.analysis.statistics import mean
+from rllab.report import figures
+from rllab.report.run import provenance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rllab.analysis.runs import Curve
+    from rllab.search.trials import State, TrialRow
+
+STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting")
+
+
+def study_facts(path: Path, folder: Path) -> dict[str, Any]:
+    """Everything that `study.html` shows; `folder` is where the page will lie."""
+    from rllab.search.reading import read_study  # noqa: PLC0415 - Optuna takes a second
+    from rllab.search.trials import best_row, short_name  # noqa: PLC0415
+
+    entry = shelf.look(path)
+    problem: str | None = None
+    rows: list[TrialRow] = []
+    importances: dict[str, float] = {}
+    try:
+        rows, importances = read_study(path)
+    except ValueError as error:
+        problem = str(error)
+    best = best_row(rows)
+    trials = shelf.trial_directories(path)
+    counts = Counter(row.state for row in rows)
+    return {
+        "entry": entry,
+        "title": f"{path.resolve().name}: {entry.agent or 'agents'} on {entry.env or 'unknown envs'}",
+        "problem": problem,
+        "rows": rows,
+        "fields": {field: short_name(field) for row in rows for field in row.params},
+        "links": {
+            int(trial.name): os.path.relpath(page, folder)
+            for trial in trials
+            if (page := trial / "report.html").is_file()
+        },
+        "states": {state: counts[state] for state in STATES if counts[state]},
+        "spent": sum(row.frame for row in rows),
+        "best": best,
+        "best_command": _best_command(path / "best.yaml"),
+        "provenance": provenance(trials[0] if trials else path),
+        "history": figures.history(_scores(rows, "complete"), _scores(rows, "pruned")),
+        "curves": figures.trial_curves(
+            {int(trial.name): curve for trial in trials if (curve := _mean_curve(trial))}, best.index if best else None
+        ),
+        "importances": figures.importances({short_name(field): share for field, share in importances.items()}),
+    }
+
+
+def _scores(rows: list[TrialRow], state: State) -> list[tuple[int, float]]:
+    return [(row.index, row.value) for row in rows if row.state == state and math.isfinite(row.value)]
+
+
+def _best_command(path: Path) -> str | None:
+    """The command that trains the best trial, which the comment of `best.yaml` ends with."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    return comment.partition(". ")[2] or None
+
+
+def _mean_curve(trial: Path) -> Curve | None:
+    """Mean return over sessions; None where no episode has finished or nothing can be read."""
+    try:
+        curves = [curve for session in read_run(trial).sessions if (curve := session.returns())[0].size]
+    except ValueError:
+        return None
+    if not curves:
+        return None
+    grid, values = common_grid(curves)
+    return (grid, np.asarray(mean(values.T))) if grid.size else None

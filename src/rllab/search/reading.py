@@ -1,0 +1,60 @@
+"""A study as others read it, while it is going on or later."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import optuna
+
+from rllab.analysis.shelf import read_trials
+from rllab.config import ConfigError
+from rllab.search.pictures import importances
+from rllab.search.storage import open_storage, resolve_url
+from rllab.search.study import to_row
+from rllab.search.trials import TrialRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_COLUMNS = ("trial", "state", "value", "frames", "seconds", "reason")
+
+
+def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
+    """Trials, and how much each field matters: from `study.db`, or from `trials.csv`, which does not know the latter.
+
+    Raises:
+        ValueError: there is neither, or what there is cannot be read; one line.
+    """
+    if (directory / "study.db").is_file():
+        try:
+            study = optuna.load_study(study_name=None, storage=open_storage(resolve_url(None, directory)))
+            return [to_row(trial) for trial in study.get_trials(deepcopy=False)], importances(study)
+        except (ConfigError, ValueError, KeyError, optuna.exceptions.StorageInternalError) as error:
+            raise ValueError(f"{directory / 'study.db'} cannot be read: {' '.join(str(error).split())}") from error
+    rows = read_trials(directory)
+    if not rows:
+        raise ValueError("there is neither study.db nor trials.csv: the storage is elsewhere, and the search goes on")
+    try:
+        return [_row(row) for row in rows], {}
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{directory / 'trials.csv'} cannot be read: {error}") from error
+
+
+def _row(row: dict[str, str]) -> TrialRow:
+    return TrialRow(
+        index=int(row["trial"]),
+        state=row["state"],  # type: ignore[arg-type] # as `write_trials` wrote it
+        params={field: _number(value) for field, value in row.items() if field not in _COLUMNS and value},
+        frame=int(row["frames"]),
+        value=float(row["value"] or math.nan),
+        seconds=float(row["seconds"]),
+        reason=row["reason"],
+    )
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
