@@ -70,12 +70,22 @@ def assert_no_orphans(session):
     assert left == []
 
 
-def start(directory, *overrides):
-    """`train.py` as a session of its own."""
-    command = [sys.executable, str(ROOT / "train.py"), *overrides, f"run_dir={directory}"]
-    return subprocess.Popen(
-        command, cwd=directory.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+@pytest.fixture
+def start(tmp_path):
+    """`train.py` as a session of its own, of which nothing survives the test."""
+    started = []
+
+    def go(*overrides):
+        command = [sys.executable, str(ROOT / "train.py"), *overrides]
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **pipes))
+        return started[-1]
+
+    yield go
+    for process in started:
+        for pid in descendants(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
 
 
 def wait_for(condition, process):
@@ -150,18 +160,13 @@ def test_hogwild_is_one_policy_with_one_budget(load_config, tmp_path, mode):
     assert "workers race" in json.loads((run / "provenance.json").read_text())["reproducible"]
 
 
-def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_last_is_whole(tmp_path):
+def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_last_is_whole(start, tmp_path):
     run = tmp_path / "run"
-    process = start(run, "env.max_frame=1e9", "meta.max_session=2", "meta.num_workers=2")
+    process = start("env.max_frame=1e9", "meta.max_session=2", "meta.num_workers=2", f"run_dir={run}")
     wait_for((run / "checkpoints" / "last.safetensors").exists, process)
     assert len(workers_of(process)) == 2
     kill_one_and_check(process, run)
-    resumed = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), f"meta.resume={run}"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    resumed = start(f"meta.resume={run}")
     frame = state(run)["frame"]
     wait_for(lambda: state(run)["frame"] > frame, resumed)
     resumed.kill()  # SIGKILL of the parent
@@ -185,12 +190,12 @@ def kill_one_and_check(process, run):
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments(tmp_path):
+def test_twenty_kills_at_random_moments(start, tmp_path):
     random.seed(0)
     modes = ["meta.num_workers=2", "meta.distributed=shared", "meta.distributed=synced", "meta.num_workers=4"]
     for index in range(20):
         run = tmp_path / str(index)
-        process = start(run, "env.max_frame=1e9", "meta.max_session=4", modes[index % len(modes)])
+        process = start("env.max_frame=1e9", "meta.max_session=4", modes[index % len(modes)], f"run_dir={run}")
         wait_for(lambda process=process: workers_of(process), process)
         time.sleep(random.uniform(0, 4))
         kill_one_and_check(process, run)

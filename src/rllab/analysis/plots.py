@@ -32,10 +32,11 @@ def learning_curve(run: Run, path: Path) -> None:
     """
     figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
-    style(axes, xlabel="frame (per session)", ylabel="mean training return of the last 100 episodes")
+    style(axes, xlabel=frames_label(run), ylabel="mean training return of the last 100 episodes")
     _title(axes, run)
     curves = [session.returns() for session in run.sessions if session.returns()[0].size]
     if curves:
+        draw_workers(axes, run)
         draw_training(axes, curves)
         draw_references(axes, run)
         axes.set_xlim(left=0)
@@ -98,6 +99,18 @@ def draw_training(axes: Axes, curves: list[Curve]) -> None:
     _draw_mean(axes, curves, TRAIN, label, interval="95 % bootstrap interval of the mean")
 
 
+def frames_label(run: Run) -> str:
+    """Whose frames are counted."""
+    return "frame (of all workers)" if run.workers else "frame (per session)"
+
+
+def draw_workers(axes: Axes, run: Run) -> None:
+    """With Hogwild: each worker by its own episodes."""
+    for number, worker in enumerate(run.workers):
+        label = "each worker, its own episodes" if number == 0 else None
+        line(axes, worker.returns(), color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
+
+
 def draw_references(axes: Axes, run: Run) -> None:
     """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
@@ -117,8 +130,9 @@ def line(axes: Axes, curve: Curve, **look: Any) -> None:
 
 
 def _title(axes: Axes, run: Run) -> None:
-    agent, env, count = run.config["agent"]["name"], run.config["env"]["id"], len(run.sessions)
-    axes.set_title(f"{agent} on {env}, {count} session{'s' * (count > 1)}", fontsize=11, color=INK, pad=10)
+    agent, env, count = run.config["agent"]["name"], run.config["env"]["id"], len(run.workers or run.sessions)
+    who = f"{run.config['meta'].get('distributed')} worker" if run.workers else "session"
+    axes.set_title(f"{agent} on {env}, {count} {who}{'s' * (count > 1)}", fontsize=11, color=INK, pad=10)
 
 
 def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Run:
     path: Path
     config: dict[str, Any]
     sessions: list[Session]
+    workers: list[Session] = field(default_factory=list)
+    """With Hogwild: what each worker of the one policy saw; `sessions` then holds that policy alone."""
 
 
 def read_run(path: str | Path) -> Run:
@@ -54,10 +56,18 @@ def read_run(path: str | Path) -> Run:
     if not path.is_dir():
         raise ValueError(f"{path} is no run directory: it does not exist or is no directory")
     config = _read_config(path / "config.yaml")
-    folders = {int(p.name[8:]): p for p in path.glob("session_*") if p.name[8:].isdecimal()}
-    if not folders:
+    sessions = _read_sessions(path, "session_")
+    if not sessions:
         raise ValueError(f"{path} is no run directory: session_0 is missing")
-    return Run(path, config, [_read_session(index, folders[index]) for index in sorted(folders)])
+    return Run(path, config, sessions, _read_sessions(path, "worker_"))
+
+
+def _read_sessions(path: Path, prefix: str) -> list[Session]:
+    """All folders of this name and a number, in order."""
+    folders = {
+        int(p.name.removeprefix(prefix)): p for p in path.glob(f"{prefix}[0-9]*") if p.name[len(prefix) :].isdecimal()
+    }
+    return [_read_session(index, folders[index]) for index in sorted(folders)]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

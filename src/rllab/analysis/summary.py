@@ -45,6 +45,7 @@ def trial_summary(run: Run) -> dict[str, Any]:
         "num_sessions": len(run.sessions),
         "seed": run.config["meta"]["seed"],
         "sessions": [_session_summary(session, random_return, threshold) for session in run.sessions],
+        **({"workers": [_worker_summary(worker) for worker in run.workers]} if run.workers else {}),
         "final_return": estimates("final_return", run.sessions, statistics.final_return, reasons),
         "final_eval": estimates("final_eval", run.sessions, statistics.final_score, reasons),
         "metrics": _plain(statistics.trial_metrics(run.sessions, random_return), reasons),
@@ -63,6 +64,13 @@ def _session_summary(session: Session, random_return: float | None, threshold: f
         **statistics.session_metrics(session, random_return),
     }
     return {"session": session.index, **_plain(metrics, reasons), "reasons": reasons}
+
+
+def _worker_summary(worker: Session) -> dict[str, Any]:
+    """What one of Hogwild's workers saw of the policy."""
+    reasons: dict[str, str] = {}
+    metrics: dict[str, Metric] = {"final_return": statistics.final_return(worker)}
+    return {"worker": worker.index, **_plain(metrics, reasons), "reasons": reasons}
 
 
 def estimates(

@@ -42,6 +42,7 @@ def learning_curve(run: Run) -> Markup | None:
     if not curves:
         return None
     figure, axes = _figure(_WIDE, ylabel="mean return of 100 episodes")
+    plots.draw_workers(axes, run)
     plots.draw_training(axes, curves)
     plots.draw_references(axes, run)
     axes.set_xlim(left=0)
