@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,9 @@ def agent(workload: str) -> str:
     return workload.partition("_")[0]
 
 
-def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, directory: str) -> float:
+def measure_rllab(
+    workload: str, num_sessions: int, threads: int, frames: int, directory: str, more: Sequence[str] = ()
+) -> float:
     """Frames per second, summed over sessions."""
     run_dir = Path(tempfile.mkdtemp(dir=directory)) / "run"
     overrides = [f"meta.max_session={num_sessions}", f"env.max_frame={frames}", f"run_dir={run_dir}"]
@@ -101,11 +104,16 @@ def measure_rllab(workload: str, num_sessions: int, threads: int, frames: int, d
         "tuned=none",
         *WORKLOADS[workload]["rllab"].split(),
     ]
-    subprocess.run([*command, *overrides], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, *overrides, *more], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return num_sessions * rate(run_dir, frames)
+
+
+def rate(run_dir: Path, frames: int) -> float:
+    """Frames per second of a session, after the warm-up."""
     with (run_dir / "session_0" / "train.csv").open() as file:
         rows = [(int(row["frame"]), float(row["elapsed_s"])) for row in csv.DictReader(file)]
     start = next(row for row in rows if row[0] >= WARM_UP * frames)
-    return num_sessions * (rows[-1][0] - start[0]) / (rows[-1][1] - start[1])
+    return (rows[-1][0] - start[0]) / (rows[-1][1] - start[1])
 
 
 def measure_sb3(workload: str, threads: int, frames: int, directory: str) -> float:

@@ -278,10 +278,9 @@ class Trial:
 def _title(cfg: RunConfig) -> str:
     """What is trained, in a few words."""
     meta = cfg.meta
-    who = "session" if not meta.distributed else f"{meta.distributed} worker"
-    return (
-        f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}{'s' * (meta.max_session > 1)}"
-    )
+    who = f"{meta.distributed} worker" if meta.distributed else "session"
+    who += "s" * (meta.max_session > 1) + f" in {meta.num_workers} processes" * (meta.num_workers != 1)
+    return f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}"
 
 
 def validation_command(argv: list[str]) -> str | None:

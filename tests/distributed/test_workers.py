@@ -18,7 +18,8 @@ import torch
 
 from rllab import checkpoint, distributed, envs, trial
 from rllab.config import ConfigError
-from rllab.distributed import checks
+from rllab.distributed import checks, workers
+from rllab.sessions import Checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["tuned=none", "agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "env.max_frame=2000"]
@@ -134,6 +135,51 @@ def test_workers_give_the_numbers_of_one_process_and_go_on_where_they_were(load_
     trial.run(load_config(f"meta.resume={tmp_path / 'cut'}"))
     trial.run(load_config(*long, f"env.max_frame={budget}", run_dir="whole"))
     assert_same_run(tmp_path / "whole", tmp_path / "cut", exact=True)
+
+
+def test_a_checkpoint_that_one_worker_skips_is_left_out(load_config):
+    cfg, info = trial.check(load_config(*SMALL, "meta.num_workers=2"))
+    crew = distributed.Workers(cfg, info)
+
+    def say(worker, *frames):
+        rows = {"time/fps": 1.0}
+        worker.checkpoints += [Checkpoint("log", frame, [rows | {"frame": frame}], [0.0], [0.0]) for frame in frames]
+
+    crew.workers = [workers._Worker(range(2), None, None), workers._Worker(range(2, 4), None, None)]
+    first, second = crew.workers
+    say(first, 208, 608)  # it saw the common count jump from below 400 to above 600
+    say(second, 200, 400)
+    assert [found.frame for found in crew._complete()] == [208]
+    assert [x.frame for x in second.checkpoints] == [400]
+    say(second, 616, 1000)
+    assert [found.frame for found in crew._complete()] == [616]
+    assert [x.frame for x in first.checkpoints] == []
+    say(first, 2008)  # the end of the budget is one for all
+    say(second, 1200, 2000)
+    assert [found.frame for found in crew._complete()] == [2008]
+    assert crew.finished
+    assert second.checkpoints == []
+
+
+def test_a_search_stops_all_workers_at_once(load_config, tmp_path):
+    class Search:
+        pruned = False
+        reports, finished = [], []
+
+        def report(self, frame, value, *, last):
+            self.reports.append((frame, value, last))
+            self.pruned = frame >= 400
+            return self.pruned
+
+        def finish(self, score, frame):
+            self.finished.append((score, frame))
+
+    search = Search()
+    score = trial.run(load_config(*SMALL, "meta.num_workers=2", "env.max_frame=1e9"), search)
+    assert [report[0] for report in search.reports] == [200, 400]
+    assert search.finished == [(score, 400)]
+    assert score == search.reports[-1][1]
+    np.testing.assert_array_equal(table(tmp_path / "run" / "session_3" / "train.csv")[:, 0], [200, 400])
 
 
 @pytest.mark.parametrize("mode", ["shared", "synced"])

@@ -148,13 +148,16 @@ class Workers:
     def _receive(self) -> None:
         """Take in what workers say, and look at whether they live."""
         living = {each.link: each for each in self.workers if not each.ended}
-        wait(living, _LOOK)
+        ready = wait([*living, *(each.process.sentinel for each in living.values())], _LOOK)
         for link, each in living.items():
+            gone = each.process.sentinel in ready  # its last words may still be in the pipe
             try:
                 while not each.ended and link.poll():
                     self._take_in(each, link.recv())
-            except (EOFError, ConnectionResetError):  # the other end is gone
-                raise WorkerError(f"{self._name(each)} {_cause(each.process)}") from None
+            except (EOFError, ConnectionResetError):
+                gone = True
+            if gone and not each.ended:
+                raise WorkerError(f"{self._name(each)} {_cause(each.process)}")
             self._check_that_it_moves(each)
 
     def _take_in(self, each: _Worker, message: tuple[Any, ...]) -> None:
@@ -192,8 +195,11 @@ class Workers:
             )
 
     def _complete(self) -> Iterator[Checkpoint]:
-        """Checkpoints that all workers have reached, oldest first."""
-        while found := [parts for kind in ("eval", "log") if (parts := self._next(kind))]:
+        """Checkpoints that all workers have reached, oldest first; once all stop, the rest is for a run to go on."""
+        while not self.board.stop[0]:
+            found = [parts for kind in ("eval", "log") if (parts := self._next(kind))]
+            if not found:
+                return
             parts = min(found, key=lambda parts: min(part.frame for part in parts))
             for each, part in zip(self.workers, parts, strict=True):
                 each.checkpoints = [x for x in each.checkpoints if x.kind != part.kind or x.frame > part.frame]
@@ -207,12 +213,9 @@ class Workers:
         Workers that share a policy have one count of frames, so one of them may see it pass several periods at once
         and skip a checkpoint. What the others say of that one is left out then: they say more at the next.
         """
-        said = [[found for found in each.checkpoints if found.kind == kind] for each in self.workers]
-        if not all(said):
-            return []
-        period = max(self._period(found[0]) for found in said)
-        parts = [[x for x in found if self._period(x) <= period][-1] for found in said]
-        return parts if all(self._period(part) == period for part in parts) else []
+        said = [{self._period(x): x for x in each.checkpoints if x.kind == kind} for each in self.workers]
+        common = set.intersection(*map(set, said))
+        return [found[min(common)] for found in said] if common else []
 
     def _period(self, found: Checkpoint) -> float:
         """Number of the period that this checkpoint ends; infinity at the end of the budget."""
@@ -237,7 +240,7 @@ class Workers:
         best = self._best(states)
         for each in self.workers:
             if not each.ended:
-                with suppress(BrokenPipeError):  # its death is noticed elsewhere
+                with suppress(OSError):  # its death is noticed elsewhere
                     each.link.send("go on")
         return state, best
 
@@ -292,8 +295,8 @@ def _cut(best: dict[str, Any], numbers: range) -> dict[str, Any]:
 
 def _cause(process: BaseProcess) -> str:
     """Why a process is gone."""
-    process.join()
-    code = process.exitcode or 0
-    if code < 0:
+    process.join(_LOOK)
+    code = process.exitcode
+    if code is not None and code < 0:
         return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
+    return "hung up" if code is None else f"ended with exit code {code}"
