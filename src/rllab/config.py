@@ -108,10 +108,6 @@ class MetaConfig:
     distributed: Literal[False, "shared", "synced"] = False
     """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
     the same parameters in memory. synced: each on a copy, which it brings up to date after every gradient step."""
-    num_workers: int | Literal["auto"] = 1
-    """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
-    worker_timeout: Number = 600
-    """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
     rigorous_eval: int | None = None
     """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
     evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
@@ -128,6 +124,10 @@ class MetaConfig:
     num_threads: int = 1
     """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
     they cost a factor of five and more where something does. Another number of threads rounds differently."""
+    num_workers: int | Literal["auto"] = 1
+    """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
+    worker_timeout: Number = 600
+    """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
     resume: str | None = None
     """Run directory to continue, to the budget of its own config."""
 

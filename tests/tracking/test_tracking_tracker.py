@@ -127,7 +127,7 @@ def test_state_round_trip(tmp_path, clock):
     first = Tracker(2)
     first.start(0)
     for value in range(120):
-        first.episodes(finished((value % 2, value, value + 1)))
+        first.episodes(finished((value % 2, value, value + 1)), value)
     first.metrics({"train/value_loss": torch.tensor([1.0, 2.0])})
     first.rows(10)
     first.metrics({"train/value_loss": torch.tensor([3.0, 4.0])})  # pending
