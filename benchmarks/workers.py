@@ -10,6 +10,7 @@ Contenders alternate, and the first tenth of the frames is not counted.
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def solve(agent: str, name: str, words: list[str], seed: int) -> tuple[str, str,
     run_dir = RUNS / f"{agent}_{name.replace(', ', '_').replace(' ', '_')}_seed{seed}"
     clock = run_dir / "seconds.txt"
     if not clock.exists():
+        shutil.rmtree(run_dir, ignore_errors=True)  # it was cut short
         start = time.perf_counter()
         command = [f"agent={agent}", "env=cartpole", "env.max_frame=300_000", *words, f"meta.seed={seed}"]
         train([*command, f"run_dir={run_dir}"])
