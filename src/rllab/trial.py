@@ -100,7 +100,7 @@ def _check_device(name: str) -> str:
     return name
 
 
-def _load_run(directory: Path, *, in_search: bool) -> tuple[RunConfig, dict[str, Any]]:
+def _load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, dict[str, Any]]:
     """Config and `last` checkpoint of a run that was stopped."""
     if not (directory / "config.yaml").is_file():
         raise ConfigError(
