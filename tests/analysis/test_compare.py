@@ -8,7 +8,7 @@ import yaml
 
 from analysis_runs import TRAIN_HEADER, write_run, write_table
 from rllab.analysis import read_run
-from rllab.analysis.compare import describe, group_runs, improve, setting_text
+from rllab.analysis.compare import describe, group_runs, improve, settings_text
 from rllab.analysis.plots import comparison
 from rllab.analysis.statistics import Undefined, improvement, improvement_interval
 
@@ -60,7 +60,7 @@ def test_a_long_label_is_the_directory(make, tmp_path):
     fields = {f"agent.a_long_name_{n}": 0.123456 for n in range(3)}
     group = group_runs([make("a", **fields), make("b")])[0]
     assert group.label == f"{tmp_path.name}/a"
-    assert setting_text(group.settings) == "a_long_name_0=0.1235 a_long_name_1=0.1235 a_long_name_2=0.1235"
+    assert settings_text(group.settings) == "a_long_name_0=0.1235 a_long_name_1=0.1235 a_long_name_2=0.1235"
 
 
 def test_the_same_seed_counts_once(make):

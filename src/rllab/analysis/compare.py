@@ -11,6 +11,7 @@ import numpy as np
 from rllab.analysis import statistics
 from rllab.analysis.statistics import Undefined
 from rllab.analysis.summary import estimates, number
+from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from rllab.analysis.runs import Array, Run, Session
@@ -99,21 +100,17 @@ def _tells(field: str, own: Settings, settings: list[Settings]) -> bool:
     return len({repr(each.get(field)) for each in peers}) > 1
 
 
-def setting_text(settings: Settings) -> str:
+def settings_text(settings: Settings) -> str:
     """Settings as a person would type them: `dqn lr=0.001`; empty for none."""
     names = [str(settings[name]) for name in _NAMES if name in settings]
-    others = [f"{field.removeprefix('agent.')}={_text(v)}" for field, v in settings.items() if field not in _NAMES]
+    others = [
+        f"{field.removeprefix('agent.')}={setting_text(v)}" for field, v in settings.items() if field not in _NAMES
+    ]
     return " ".join(names + others)
 
 
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.4g}".replace("e-0", "e-") if isinstance(value, float) else str(value).replace(" ", "")
-
-
 def _label(settings: Settings, run: Run) -> str:
-    text = setting_text(settings) or f"{run.config['agent']['name']} on {run.config['env']['id']}"
+    text = settings_text(settings) or f"{run.config['agent']['name']} on {run.config['env']['id']}"
     return text if len(text) <= _SHORT else "/".join(run.path.resolve().parts[-2:])
 
 

@@ -56,10 +56,10 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
     """What short labels stand for, and why some numbers are missing."""
-    from rllab.analysis.compare import setting_text  # noqa: PLC0415 - as above
+    from rllab.analysis.compare import settings_text  # noqa: PLC0415 - as above
 
     for group in groups:
-        text = setting_text(group.settings)
+        text = settings_text(group.settings)
         if text and text != group.label:
             sys.stdout.write(f"{group.label}: {text}\n")
         if group.repeated:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rllab.analysis import shelf
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
+from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "interval": interval, "duration": duration, "value": value}
+    environment.filters |= {"number": number, "interval": interval, "duration": duration, "setting": setting_text}
     return environment
 
 
@@ -69,10 +70,3 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def value(x: Any) -> str:
-    """A setting as a person would type it."""
-    if x is None or isinstance(x, bool):
-        return {None: "null", True: "true", False: "false"}[x]
-    return f"{x:.4g}" if isinstance(x, float) else str(x)

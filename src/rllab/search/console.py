@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rllab.search.trials import ENDED, best_row, short_name
+from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ class SearchConsole:
         lines = [
             ("best trial", f"{best.index}   value {_number(best.value)}" if best else "none: no trial is complete")
         ]
-        lines += [(short_name(field), _text(value)) for field, value in (best.params if best else {}).items()]
+        lines += [(short_name(field), setting_text(value)) for field, value in (best.params if best else {}).items()]
         lines += self._costs(rows)
         reasons = Counter(_one_line(row.reason) or "no reason known" for row in rows if row.state == "failed")
         lines += [("failed", f"{count} x {reason}") for reason, count in reasons.items()]
@@ -132,7 +133,9 @@ class SearchConsole:
         for name in visible:
             table.add_column(_cell(short_name(name)), justify="left" if name == "reason" else "right")
         for row in shown:
-            cells = {field: _text(value) for field, value in row.params.items()} | {"reason": _one_line(row.reason)}
+            cells = {field: setting_text(value) for field, value in row.params.items()} | {
+                "reason": _one_line(row.reason)
+            }
             table.add_row(
                 f"* {row.index}" if row is best else str(row.index),
                 Text(row.state, style=_COLOURS[row.state]),
@@ -182,7 +185,7 @@ class SearchConsole:
 
 
 def _ended_line(row: TrialRow) -> str:
-    params = " ".join(f"{short_name(field)}={_text(value)}" for field, value in row.params.items())
+    params = " ".join(f"{short_name(field)}={setting_text(value)}" for field, value in row.params.items())
     text = (
         f"trial {row.index:<4} {row.state:<9} value {_number(row.value):>9}  frame {row.frame:>11,}  "
         f"{_duration(row.seconds):>7}  {params}  {_one_line(row.reason)}"
@@ -197,13 +200,6 @@ def _cell(text: str) -> Text:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _text(value: Any) -> str:
-    """A value as a person would type it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.4g}".replace("e-0", "e-") if isinstance(value, float) else str(value).replace(" ", "")
 
 
 def _number(value: float) -> str:
