@@ -63,8 +63,11 @@ class Hold:
             Path(self.lock.lock_file).unlink(missing_ok=True)
 
 
-def is_held(lock: Path) -> bool:
-    """Whether a living process holds this lock file; on another machine's disk, as far as the file system tells."""
+def is_held(lock: Path) -> bool | None:
+    """Whether a living process holds this lock file; None where it may not be opened.
+
+    On another machine's disk, as far as the file system tells.
+    """
     if not lock.exists():
         return False
     from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
@@ -74,5 +77,5 @@ def is_held(lock: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # not ours to open
-        return False
+    except OSError:  # somebody else's
+        return None

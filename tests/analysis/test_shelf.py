@@ -79,6 +79,11 @@ def test_processes_of_another_machine_are_not_known(run):
     assert look(run).state == "stopped"
 
 
+def test_a_lock_that_may_not_be_opened_tells_nothing(run):
+    (run / LOCK).mkdir()  # root may open any file
+    assert look(run).state == "unknown"
+
+
 def test_newest_first_and_nothing_inside_a_run_or_study(tmp_path):
     for number, day in enumerate(("22", "24", "23")):
         note(write_run(tmp_path / "outputs" / str(number)), time=f"2026-11-{day}T10:00:00+00:00")
@@ -96,6 +101,7 @@ def test_links_are_followed_once(run):
     (folder / "loop").symlink_to(run.parent)
     (folder / "again").symlink_to(run)
     (folder / "nowhere").symlink_to(folder / "missing")
+    (folder / "itself").symlink_to(folder / "itself")
     assert len(find(run.parent)) == 1
 
 

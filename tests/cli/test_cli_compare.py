@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from analysis_runs import write_run
+from analysis_runs import EVAL_HEADER, write_run, write_table
+from rllab.analysis import plots
 
 
 @pytest.fixture
@@ -48,6 +49,17 @@ def test_json_draws_only_what_was_asked_for(rllab, shelf):
     assert not (shelf / "compare.png").exists()
     rllab("compare", "run_a", "--json", "--out", "x.png")
     assert (shelf / "x.png").exists()
+
+
+def test_the_picture_shows_the_best_groups(rllab, shelf, monkeypatch):
+    monkeypatch.setattr(plots, "MOST_GROUPS", 2)
+    drawn = []
+    monkeypatch.setattr(plots, "comparison", lambda groups, *_, **__: drawn.extend(groups))
+    write_table(shelf / "run_a" / "session_0" / "eval.csv", EVAL_HEADER, ("400,4.0,-60.0,1",))  # a mean of 0
+    write_table(shelf / "run_b" / "session_0" / "eval.csv", EVAL_HEADER, ("400,4.0,-90.0,1",))
+    _, _, err = rllab("compare", "run_a", "run_b", "study")
+    assert [group.label for group in drawn] == ["env.num_envs=4", "env.num_envs=16"]
+    assert "note: the picture shows the best 2 of 3 groups" in err
 
 
 def test_what_cannot_be_read_is_left_out_with_a_note(rllab, shelf):

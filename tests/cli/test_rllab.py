@@ -1,5 +1,7 @@
 """The `rllab` command: its verbs, its help, its refusals, TAB."""
 
+import subprocess
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -63,3 +65,9 @@ def test_tab_completes_directories_where_a_run_is_meant(process, tmp_path):
     (tmp_path / "outputs" / "run").mkdir(parents=True)
     (tmp_path / "outputs" / "rubbish.txt").touch()
     assert complete(process, "rllab ls outputs/ru", tmp_path) == ["outputs/run/"]
+
+
+def test_a_reader_that_has_seen_enough(tmp_path):
+    command = f"{sys.executable} -m rllab.cli presets | true"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -9,13 +9,13 @@ import platform
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rllab.process import LOCK, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 State = Literal["running", "finished", "stopped", "failed", "unknown"]
 RUN_FILES = ("trial.json", "provenance.json", "checkpoints", "session_0")
@@ -39,7 +39,7 @@ class Entry:
     score: float | None
     """Mean over sessions of the latest evaluation; of a study that of its best trial."""
     state: State
-    """unknown: unfinished, and started on another machine, whose processes cannot be seen from here."""
+    """unknown: unfinished, and of another machine or user, whose processes cannot be seen from here."""
     host: str | None
     started: float
     """Seconds since 1970."""
@@ -85,8 +85,7 @@ def _directories(root: Path) -> Iterator[Path]:
             if is_run(path) or is_study(path):
                 yield path
                 continue
-            with os.scandir(path) as children:
-                left += [Path(child.path) for child in children if child.name[0] != "." and child.is_dir()]
+            left += [child for child in path.iterdir() if child.name[0] != "." and child.is_dir()]
         except OSError:
             continue
 
@@ -95,17 +94,17 @@ def _run(path: Path) -> Entry:
     trial, provenance = read_json(path / "trial.json"), read_json(path / "provenance.json")
     facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
     host = facts.get("host")
-    config = _names(path) if not {"agent", "env", "num_sessions"} <= trial.keys() else trial
-    score = _get(trial, "final_eval", "mean", "value")
-    frames = trial.get("frames")
+    names = trial if {"agent", "env"} <= trial.keys() else _names(path)
+    folders = [folder for folder in path.glob("session_*") if folder.is_dir()]
+    frames, score = trial.get("frames"), _get(trial, "final_eval", "mean", "value")
     if not trial:
-        frames, score = _progress(path)
+        frames, score = _progress(folders)
     return Entry(
         path=path,
         kind="run",
-        agent=config.get("agent"),
-        env=config.get("env"),
-        sessions=config.get("num_sessions"),
+        agent=names.get("agent"),
+        env=names.get("env"),
+        sessions=trial.get("num_sessions") or len(folders) or None,
         frames=frames,
         score=score,
         state=_state(path, host, finished=bool(trial)),
@@ -115,13 +114,14 @@ def _run(path: Path) -> Entry:
 
 
 def _state(path: Path, host: str | None, *, finished: bool) -> State:
-    if is_held(path / LOCK):
+    held = is_held(path / LOCK)
+    if held:
         return "running"
     if finished:
         return "finished"
     if (path / "error.txt").exists():
         return "failed"
-    return "stopped" if host in (None, platform.node()) else "unknown"
+    return "stopped" if held is False and host in (None, platform.node()) else "unknown"
 
 
 def _study(path: Path) -> Entry:
@@ -173,30 +173,24 @@ def _common(names: Iterable[str | None]) -> str | None:
     return ", ".join(sorted({name for name in names if name})) or None
 
 
-def _names(run: Path) -> dict[str, Any]:
-    """Agent, env and number of sessions as the config has them, found by its lines: YAML takes ten times as long."""
+def _names(run: Path) -> dict[str, str]:
+    """Agent and env as the config has them, found by its lines: YAML takes ten times as long."""
     try:
         lines = (run / "config.yaml").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return {}
-    section, fields = "", dict[str, str]()
+    section, names = "", dict[str, str]()
     for line in lines:
         key, _, value = line.partition(":")
         if not key.startswith(" "):
             section = key
-        elif key[2:3] != " ":
-            fields[f"{section}.{key.strip()}"] = value.strip().strip("'\"")
-    sessions = fields.get("meta.max_session", "")
-    return {
-        "agent": fields.get("agent.name"),
-        "env": fields.get("env.id"),
-        "num_sessions": int(sessions) if sessions.isdecimal() else None,
-    }
+        elif (section, key) in (("agent", "  name"), ("env", "  id")):
+            names[section] = value.strip().strip("'\"")
+    return names
 
 
-def _progress(run: Path) -> tuple[int | None, float | None]:
+def _progress(folders: list[Path]) -> tuple[int | None, float | None]:
     """Frames so far, and the mean over sessions of the latest score, from the ends of the tables."""
-    folders = [folder for folder in run.glob("session_*") if folder.is_dir()]
     frames = [int(row["frame"]) for folder in folders if (row := _last_row(folder / "train.csv")).get("frame")]
     scores = [row.get("eval/mean_reward") for folder in folders if (row := _last_row(folder / "eval.csv"))]
     known = [score for score in scores if score is not None]

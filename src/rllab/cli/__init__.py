@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         fail(f"{unknown[0]}: rllab {word} does not take this; see rllab {word} --help", code=2)
     try:
         chosen.verb.run(chosen)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `rllab ls | head` has seen enough

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,17 +89,14 @@ def _read(words: list[str]) -> list[Run]:
 def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None:
     from rllab.analysis.plots import MOST_GROUPS, comparison  # noqa: PLC0415 - matplotlib takes its time
 
-    best = sorted(zip(groups, rows, strict=True), key=lambda pair: -(pair[1]["score"]["mean"]["value"] or -1e300))
-    kept = [group for group, _ in best[:MOST_GROUPS]]
+    scores = [row["score"]["mean"]["value"] for row in rows]
+    ranked = sorted(range(len(groups)), key=lambda index: math.inf if scores[index] is None else -scores[index])
+    kept = [groups[index] for index in sorted(ranked[:MOST_GROUPS])]
     if len(kept) < len(groups):
         _note(f"the picture shows the best {len(kept)} of {len(groups)} groups")
     thresholds = {row["threshold"] for row in rows}
     try:
-        comparison(
-            [group for group in groups if group in kept],
-            Path(picture),
-            threshold=thresholds.pop() if len(thresholds) == 1 else None,
-        )
+        comparison(kept, Path(picture), threshold=thresholds.pop() if len(thresholds) == 1 else None)
     except (OSError, ValueError) as error:
         fail(f"--out: got {picture!r}, which cannot be written: {error}")
 

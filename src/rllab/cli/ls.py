@@ -49,7 +49,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
 def _cells(entry: Entry) -> list[str]:
     from rllab.analysis.shelf import age  # noqa: PLC0415 - as above
 
-    state = f"unknown, on {entry.host}" if entry.state == "unknown" else entry.state
+    state = f"unknown, on {entry.host}" if entry.state == "unknown" and entry.host else entry.state
     numbers = [f"{n:,}" if n is not None else "-" for n in (entry.sessions, entry.frames)]
     return [
         str(entry.path),
