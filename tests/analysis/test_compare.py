@@ -56,9 +56,19 @@ def test_fields_of_another_agent_are_no_difference(make):
     assert [group.label for group in group_runs(runs)] == ["ppo", "dqn tau=1", "dqn tau=0.5"]
 
 
+def test_a_field_that_an_older_version_did_not_know_is_no_difference(make):
+    runs = [make("a", **lr(0.1)), make("b", **lr(0.1, 1, **{"meta.new": 3})), make("c", **lr(0.2, **{"meta.new": 3}))]
+    assert [(group.label, len(group.runs)) for group in group_runs(runs)] == [("lr=0.1", 2), ("lr=0.2", 1)]
+
+
+def test_arguments_of_an_env_are_a_difference(make):
+    runs = [make("a", **{"env.kwargs": {}}), make("b", **{"env.kwargs": {"length": 8}})]
+    assert [group.label for group in group_runs(runs)] == ["env.kwargs={}", "env.kwargs={'length':8}"]
+
+
 def test_a_long_label_is_the_directory(make, tmp_path):
     fields = {f"agent.a_long_name_{n}": 0.123456 for n in range(3)}
-    group = group_runs([make("a", **fields), make("b")])[0]
+    group = group_runs([make("a", **fields), make("b", **dict.fromkeys(fields, 1))])[0]
     assert group.label == f"{tmp_path.name}/a"
     assert settings_text(group.settings) == "a_long_name_0=0.1235 a_long_name_1=0.1235 a_long_name_2=0.1235"
 

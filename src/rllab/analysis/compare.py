@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Array, Run, Session
     from rllab.analysis.statistics import Metric
 
-_ASIDE = {"run_dir"} | {
-    f"meta.{name}"
-    for name in (
-        *("seed", "max_session", "max_trial", "resume", "log_frequency", "eval_frequency", "final_eval"),
-        *("keep_trials", "search_resources", "search_scheduler"),
-    )
+_ASIDE = {
+    *("env.random_return", "env.reward_threshold", "env.timeout", "meta.worker_timeout", "meta.final_eval"),
+    *("meta.seed", "meta.max_session", "meta.max_trial", "meta.keep_trials", "meta.resume"),
+    *("meta.log_frequency", "meta.eval_frequency", "meta.search_resources", "meta.search_scheduler"),
 }
 """Fields that change nothing in what a session learns, or are its seed."""
 _SHORT = 40
@@ -61,10 +59,13 @@ class Group:
 
 
 def group_runs(runs: list[Run]) -> list[Group]:
-    """Group runs by what differs in their configs, in the order of their first runs."""
+    """Group runs by what differs in their configs, in the order of their first runs.
+
+    A field that some do not know, being of an older version, is no difference by itself.
+    """
     settings = [_settings(run.config) for run in runs]
     fields = list(dict.fromkeys(field for each in settings for field in each))
-    differing = [field for field in fields if len({repr(each.get(field)) for each in settings}) > 1]
+    differing = [field for field in fields if _differs(field, settings)]
     members: dict[str, list[int]] = {}
     for index, each in enumerate(settings):
         members.setdefault(repr([each.get(field) for field in differing]), []).append(index)
@@ -77,19 +78,14 @@ def group_runs(runs: list[Run]) -> list[Group]:
 
 
 def _settings(config: dict[str, Any]) -> Settings:
-    return {field: value for field, value in flat(config).items() if not _is_aside(field)}
+    """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
+    sections = {section: fields for section, fields in config.items() if isinstance(fields, dict)}
+    settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
+    return {field: value for field, value in settings.items() if field not in _ASIDE}
 
 
-def _is_aside(field: str) -> bool:
-    return any(field == aside or field.startswith(f"{aside}.") for aside in _ASIDE)
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> Settings:
-    """``{"agent": {"lr": 1}} -> {"agent.lr": 1}``."""
-    fields: Settings = {}
-    for key, value in tree.items():
-        fields |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return fields
+def _differs(field: str, settings: list[Settings]) -> bool:
+    return len({repr(each[field]) for each in settings if field in each}) > 1
 
 
 def _tells(field: str, own: Settings, settings: list[Settings]) -> bool:
@@ -97,7 +93,7 @@ def _tells(field: str, own: Settings, settings: list[Settings]) -> bool:
     if field in _NAMES:
         return True
     peers = [each for each in settings if all(each.get(name) == own.get(name) for name in _NAMES)]
-    return len({repr(each.get(field)) for each in peers}) > 1
+    return field in own and _differs(field, peers)
 
 
 def settings_text(settings: Settings) -> str:
