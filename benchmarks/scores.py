@@ -81,6 +81,7 @@ class Cell(NamedTuple):
             f"meta.seed={self.seed}",
             f"meta.rigorous_eval={EPISODES}",
             f"meta.eval_frequency={self.frames}",
+            "meta.final_eval=0",
         ]
 
     def words(self) -> list[str]:

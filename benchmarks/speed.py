@@ -95,7 +95,12 @@ def measure_rllab(
 ) -> float:
     """Frames per second, summed over sessions."""
     run_dir = Path(tempfile.mkdtemp(dir=directory)) / "run"
-    overrides = [f"meta.max_session={num_sessions}", f"env.max_frame={frames}", f"run_dir={run_dir}"]
+    overrides = [
+        f"meta.max_session={num_sessions}",
+        "meta.final_eval=0",
+        f"env.max_frame={frames}",
+        f"run_dir={run_dir}",
+    ]
     overrides += [f"meta.num_threads={threads}", f"env.num_threads={threads}"]
     command = [
         sys.executable,

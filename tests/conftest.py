@@ -1,5 +1,6 @@
 """What several test files need: a config and a command line as a person would type them, and one-thread torch."""
 
+import functools
 import os
 import shlex
 import signal
@@ -15,7 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from command_line import PACKAGE, Result, assert_refused, everything_in
-from rllab import config, loop, train
+from played import CASES, FAST
+from rllab import config, loop, train, trial
+from rllab.analysis import plots
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,15 +31,37 @@ def _one_thread():
 @pytest.fixture
 def load_config(tmp_path):
     """`load_config("env=pendulum", ...)` -> RunConfig, writing into the test's directory."""
+    return lambda *overrides, run_dir="run": composed(*overrides, run_dir=tmp_path / run_dir)
 
-    def load(*overrides, run_dir="run"):
-        config.register()
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(config.conf_dir())):
-            composed = compose("config", [*overrides, f"run_dir={tmp_path / run_dir}", "meta.num_threads=1"])
-        return config.load(composed)
 
-    return load
+def composed(*overrides, run_dir):
+    if not any(word.startswith("meta.final_eval=") for word in overrides):
+        overrides = [*overrides, "meta.final_eval=0"]  # most tests train for a moment only
+    config.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config.conf_dir())):
+        return config.load(compose("config", [*overrides, f"run_dir={run_dir}", "meta.num_threads=1"]))
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory):
+    """`cases("ppo")` is the directory of a short run, one of those in `played.CASES`; each is trained once."""
+
+    @functools.cache
+    def trained(name):
+        path = tmp_path_factory.mktemp("played") / "run"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plots, "learning_curve", lambda *_: None)  # half of the time
+            trial.run(composed("env=gymnasium", *FAST, *CASES[name], run_dir=path))
+        return path
+
+    return trained
+
+
+@pytest.fixture(params=CASES)
+def case(request, cases):
+    """Each of them."""
+    return cases(request.param)
 
 
 @pytest.fixture

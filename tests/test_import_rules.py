@@ -17,6 +17,11 @@ ONLY_IN = {
     "optuna": ("rllab.search",),
     "tensorboard": ("rllab.tracking.writers",),
     "jinja2": ("rllab.report",),
+    "pygame": ("rllab.show",),
+    "moviepy": ("rllab.show",),
+    "imageio_ffmpeg": ("rllab.show",),
+    "onnxruntime": ("rllab.export",),
+    "onnxscript": ("rllab.export",),
     "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.cli"),
 }
 """Libraries that have a room of their own."""
@@ -119,6 +124,8 @@ FORBIDDEN = [
     ("rllab.loop", "from rllab.algorithms import ppo"),
     ("rllab.evaluate", "import rllab.algorithms.ppo as p"),
     ("rllab.trial", "import hydra"),
+    ("rllab.player", "import pygame"),
+    ("rllab.card", "import onnxruntime"),
     ("rllab.trial", "from omegaconf.errors import OmegaConfBaseException"),
     ("rllab.trial", "try:\n    import optuna\nexcept ImportError:\n    pass"),
     ("rllab.config", "import optuna"),

@@ -4,6 +4,7 @@ The tensors are safetensors' own, the structure around them is JSON in its heade
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,38 +42,43 @@ def dumps(state: dict[str, Any]) -> bytes:
 def loads(data: bytes) -> dict[str, Any]:
     """The state that `dumps` was given."""
     length = int.from_bytes(data[:8], "little")
-    return _decode(json.loads(data[8 : 8 + length])["__metadata__"]["structure"], load(data))
+    return _decode(json.loads(data[8 : 8 + length])["__metadata__"]["structure"], load(data).__getitem__)  # type: ignore[no-any-return]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *keys: str | int) -> Any:
     """What `write` wrote; arrays come back as they were, tensors on the CPU.
 
+    With `keys`, only what lies there: ``read(path, "algorithm", "policy")`` leaves a large replay buffer on the disk.
+
     Raises:
-        CheckpointError: missing, truncated, or not written by rllab.
+        CheckpointError: missing, truncated, not written by rllab, or without `keys`.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: not a checkpoint of rllab")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            structure = header["structure"]
+            for key in keys:
+                structure = json.dumps(json.loads(structure)[key])
+            return _decode(structure, file.get_tensor)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: has no {error}; it was written by another version of rllab") from None
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated, or not a checkpoint ({error})") from None
 
-    return _decode(header["structure"], tensors)
 
-
-def _decode(structure: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _decode(structure: str, tensor: Callable[[str], Tensor]) -> Any:
     def decode(node: dict[str, Any]) -> Any:
         if _TENSOR in node:
-            return tensors[node[_TENSOR]]
+            return tensor(node[_TENSOR])
         if _ARRAY in node:
-            return tensors[node[_ARRAY]].numpy()
-        return tensors[node[_SCALAR]].numpy()[()] if _SCALAR in node else node
+            return tensor(node[_ARRAY]).numpy()
+        return tensor(node[_SCALAR]).numpy()[()] if _SCALAR in node else node
 
-    return json.loads(structure, object_hook=decode)  # type: ignore[no-any-return]
+    return json.loads(structure, object_hook=decode)
 
 
 class _Encoder(json.JSONEncoder):

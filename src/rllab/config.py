@@ -31,7 +31,10 @@ from rllab.functional.checks import require
 Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
 
 if TYPE_CHECKING:
+    from gymnasium.spaces import Space
+
     from rllab.algorithms import Algorithm
+    from rllab.functional.streams import Seed
 
     Frames = int
     Number = float
@@ -111,6 +114,9 @@ class MetaConfig:
     rigorous_eval: int | None = None
     """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
     evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
+    final_eval: int | None = 20
+    """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
+    trial.json holds scores without exploration. null or 0: none."""
     search_resources: SearchResources = field(default_factory=SearchResources)
     """What one trial of a search occupies."""
     search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
@@ -137,13 +143,10 @@ class MetaConfig:
             require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
         _to_frames(self, "log_frequency")
         _to_frames(self, "eval_frequency")
-        episodes = self.rigorous_eval
-        require(
-            episodes is None or episodes >= 0,
-            "meta.rigorous_eval",
-            episodes,
-            write="null (score from training episodes) or a number of evaluation episodes, e.g. 10",
-        )
+        for name, nothing in (("rigorous_eval", "score from training episodes"), ("final_eval", "no such scores")):
+            episodes = getattr(self, name)
+            write = f"null ({nothing}) or a number of evaluation episodes, e.g. 10"
+            require(episodes is None or episodes >= 0, f"meta.{name}", episodes, write=write)
         require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
         workers = self.num_workers
         write = "auto or an integer of at least 1, e.g. meta.num_workers=2"
@@ -223,6 +226,21 @@ class RunConfig:
     def algorithm(self) -> type[Algorithm]:
         """The class that `agent.name` names."""
         return algorithms.find(self.agent.name)
+
+    def make_algorithm(
+        self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int, seed: int | Seed
+    ) -> Algorithm:
+        """The agent for some sessions, as it is before training; the spaces are those of `envs.inspect`."""
+        return self.algorithm()(
+            self.agent,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=self.env.num_envs,
+            max_frame=self.env.max_frame,
+            seed=seed,
+            device=self.meta.device,
+        )
 
 
 def conf_dir() -> Path:

@@ -9,7 +9,7 @@ import torch
 from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import RunConfig
-from rllab.evaluate import Evaluation, Evaluator
+from rllab.evaluate import Evaluation, Evaluator, greedy
 from rllab.functional.streams import Seed, session_seeds
 from rllab.loop import Clock, Event, train
 from rllab.tracking.tracker import Row, Tracker
@@ -41,23 +41,14 @@ class Sessions:
         num_sessions = len(numbers)
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
         self.envs.first_session = numbers.start
-        self.algorithm: Algorithm = cfg.algorithm()(
-            cfg.agent,
-            info.obs_space,
-            info.action_space,
-            num_sessions=num_sessions,
-            num_envs=cfg.env.num_envs,
-            max_frame=cfg.env.max_frame,
-            seed=self.seed,
-            device=cfg.meta.device,
-        )
+        self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, num_sessions, self.seed)
         self.buffer = self.algorithm.make_buffer()
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
-        if cfg.meta.rigorous_eval:
+        if episodes := cfg.meta.rigorous_eval:
             self.evaluator = Evaluator(
-                cfg.env, num_sessions=num_sessions, num_episodes=cfg.meta.rigorous_eval, seed=self.seed
+                cfg.env, sessions=range(num_sessions), num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
@@ -150,7 +141,7 @@ class Sessions:
         if self.evaluator is None:
             rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
         else:
-            rows = _evaluation_rows(self.evaluator.run(self.algorithm, frame))
+            rows = _evaluation_rows(self.evaluator.run(greedy(self.algorithm), frame))
             self.evaluation = [row["eval/mean_reward"] for row in rows]
             self._keep_best()
         return self._checkpoint("eval", [common | row for row in rows])

@@ -17,7 +17,9 @@ import torch
 
 from rllab import algorithms, checkpoint, config, distributed, envs, provenance
 from rllab.analysis import summarize
+from rllab.analysis.summary import NOT_EVALUATED
 from rllab.config import ConfigError, RunConfig
+from rllab.final_eval import evaluate_checkpoints
 from rllab.process import LOCK, Hold, is_held, program, stopping_on_signals
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
@@ -180,7 +182,9 @@ class Trial:
             self.search.finish(score, self.crew.frame)
         self.close()
         pruned = self.search is not None and self.search.pruned
-        summary = summarize(self.directory, picture=not pruned)  # half a second that the next trial can use
+        known = self.scores if cfg.meta.rigorous_eval else None
+        greedy = NOT_EVALUATED if pruned else evaluate_checkpoints(self.directory, cfg, known, self.console.message)
+        summary = summarize(self.directory, picture=not pruned, greedy=greedy)  # half a second that the next can use
         self.console.summary(
             summary,
             threshold=cfg.env.reward_threshold,

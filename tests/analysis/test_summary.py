@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from rllab.analysis import summarize
+from rllab.analysis.statistics import Undefined
 
 
 def no_nan(constant):
@@ -36,19 +37,28 @@ def test_the_contents_of_trial_json(make_run):
     assert trial["final_eval"]["mean"] == {"value": 40, "low": 20, "high": 60}
     assert trial["metrics"]["strength"] == pytest.approx(25)  # mean of 40/3 and 110/3
     assert len(trial["metrics"]) == 7
-    assert trial["reasons"] == {}
+    assert set(trial["reasons"]) == {"greedy_best", "greedy_last"}
     session = trial["sessions"][1]
     assert session["session"] == 1
     assert (session["final_return"], session["final_eval"], session["max_return"]) == (35, 60, 40)
     assert (session["solved_frame"], session["elapsed_s"]) == (300, 4)
     assert session["stability"] == 1
-    assert session["reasons"] == {}
+    assert set(session["reasons"]) == {"greedy_best", "greedy_last"}
+
+
+def test_greedy_scores_of_the_final_evaluation(make_run):
+    trial = summarize(make_run(), greedy={"best": [15.0, 35.0], "last": Undefined("it was interrupted")})
+    assert trial["greedy_best"]["mean"] == {"value": 25, "low": 15, "high": 35}
+    assert [session["greedy_best"] for session in trial["sessions"]] == [15, 35]
+    assert trial["greedy_last"]["mean"]["value"] is None
+    assert trial["reasons"] == {"greedy_last": "it was interrupted"}
 
 
 def test_one_session_has_no_interval(make_run):
-    trial = summarize(make_run(sessions=1))
+    trial = summarize(make_run(sessions=1), greedy={"best": [1.0], "last": [2.0]})
     assert trial["final_return"]["median"] == {"value": 35, "low": None, "high": None}
-    assert set(trial["reasons"]) == {"consistency", "final_return.interval", "final_eval.interval"}
+    intervals = {f"{name}.interval" for name in ("final_return", "final_eval", "greedy_best", "greedy_last")}
+    assert set(trial["reasons"]) == {"consistency", *intervals}
 
 
 def test_every_null_has_its_reason(make_run):
@@ -56,7 +66,7 @@ def test_every_null_has_its_reason(make_run):
     (path / "session_0" / "eval.csv").unlink()
     trial = summarize(path)
     assert all(value is None for value in trial["metrics"].values())
-    assert set(trial["reasons"]) == {*trial["metrics"], "final_eval"}
+    assert set(trial["reasons"]) == {*trial["metrics"], "final_eval", "greedy_best", "greedy_last"}
     assert trial["reasons"]["final_eval"].startswith("session 0: there is no evaluation row")
     for session in trial["sessions"]:
         assert set(session["reasons"]) == {name for name, value in session.items() if value is None}

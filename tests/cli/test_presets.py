@@ -92,6 +92,11 @@ def test_tuned_is_picked_up_by_itself_and_loses_to_the_command_line(load_config)
     assert load_config("env=pendulum", "agent.gamma=0.5").agent.gamma == 0.5
 
 
+@pytest.mark.parametrize(("preset", "episodes"), [("quick_dev", 0), ("standard", 20)])
+def test_only_the_quick_look_goes_without_a_final_evaluation(command, preset, episodes):
+    assert f"  final_eval: {episodes}\n" in command(f"meta={preset} --cfg job").out
+
+
 def test_the_presets_of_the_specification(load_config):
     def meta(name):
         m = load_config(f"meta={name}").meta

@@ -8,7 +8,7 @@ import pytest
 
 from rllab import envs
 from rllab.config import EnvConfig
-from rllab.evaluate import Evaluator
+from rllab.evaluate import Evaluator, greedy
 
 PACKAGE = """
 import gymnasium
@@ -139,11 +139,11 @@ class Constant:
 )
 def test_rigorous_evaluation_repeats_itself_with_every_backend(env_id, backend, kwargs):
     cfg = EnvConfig(id=env_id, num_envs=1, backend=backend, kwargs=kwargs, num_threads=1)
-    one = Evaluator(cfg, num_sessions=1, num_episodes=2, seed=0)
-    two = Evaluator(cfg, num_sessions=2, num_episodes=2, seed=0)
+    one, two = (Evaluator(cfg, sessions=range(n), num_episodes=2, num_envs=2, seed=0) for n in (1, 2))
+    act = greedy(Constant())
     try:
-        first, _ = (one.run(Constant(), frame) for frame in (100, 200))
-        again, beside = one.run(Constant(), 100), two.run(Constant(), 100)
+        first, _ = (one.run(act, frame) for frame in (100, 200))
+        again, beside = one.run(act, 100), two.run(act, 100)
         assert (first.lengths > 5).all()
         for name in ("returns", "lengths"):
             np.testing.assert_array_equal(getattr(first, name), getattr(again, name))

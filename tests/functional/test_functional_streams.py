@@ -5,7 +5,7 @@ import torch
 
 from rllab.functional.streams import Streams, session_seeds
 
-PURPOSES = ["env", "eval", "weights", "action", "minibatch"]
+PURPOSES = ["env", "eval", "weights", "action", "minibatch", "test"]
 
 
 def draw(streams):

@@ -198,6 +198,18 @@ def improvement_interval(x: Array, y: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
+STATISTICS: dict[str, Statistic] = {"mean": mean, "median": median, "iqm": iqm}
+
+
+def with_intervals(values: Array) -> dict[str, dict[str, float | None]]:
+    """Mean, median and iqm of `[S]`, each as {value, low, high}; a single value has no interval."""
+    each: dict[str, dict[str, float | None]] = {}
+    for name, statistic in STATISTICS.items():
+        low, high = bootstrap_interval(values, statistic) if values.size > 1 else (None, None)
+        each[name] = {"value": float(statistic(values)), "low": low, "high": high}
+    return each
+
+
 def complete(values: dict[int, Metric]) -> Array | Undefined:
     """The numbers `[S]` of all sessions, keyed by session index, or why they are not complete."""
     missing = {index: value.reason for index, value in values.items() if isinstance(value, Undefined)}

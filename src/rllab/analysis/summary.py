@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import statistics
 from rllab.analysis.runs import Run, Session, read_run
-from rllab.analysis.statistics import Metric, Undefined
+from rllab.analysis.statistics import STATISTICS, Metric, Undefined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-STATISTICS = {"mean": statistics.mean, "median": statistics.median, "iqm": statistics.iqm}
+Greedy = dict[str, list[float] | Undefined]
+"""Mean returns of the sessions' greedy policies, `best` and `last`, or why there are none."""
+
+NOT_EVALUATED: Greedy = {
+    name: Undefined("there was no final evaluation: meta.final_eval was off, or the trial was pruned")
+    for name in ("best", "last")
+}
 
 
-def summarize(path: str | Path, *, picture: bool = True) -> dict[str, Any]:
+def summarize(path: str | Path, *, picture: bool = True, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
     """Write `trial.json` and, with `picture`, `learning_curve.png` into the run directory `path`; return the former.
 
-    A number that does not exist is None, and the `reasons` beside it (a session has its own) say why.
+    `greedy` is what the final evaluation found. A number that does not exist is None, and the `reasons` beside it (a
+    session has its own) say why.
 
     Raises:
         ValueError: `path` is no run directory (see `read_run`).
     """
     run = read_run(path)
-    trial = trial_summary(run)
-    _write_json(run.path / "trial.json", trial)
+    trial = trial_summary(run, greedy)
+    write_json(run.path / "trial.json", trial)
     if picture:
         from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
 
@@ -34,7 +42,7 @@ def summarize(path: str | Path, *, picture: bool = True) -> dict[str, Any]:
     return trial
 
 
-def trial_summary(run: Run) -> dict[str, Any]:
+def trial_summary(run: Run, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
     """The content of `trial.json`, of a run that may still be going on."""
     env, reasons = run.config["env"], dict[str, str]()
     random_return, threshold = number(env.get("random_return")), number(env.get("reward_threshold"))
@@ -44,20 +52,31 @@ def trial_summary(run: Run) -> dict[str, Any]:
         "frames": max(int(session.train["frame"].max(initial=0)) for session in run.sessions),
         "num_sessions": len(run.sessions),
         "seed": run.config["meta"]["seed"],
-        "sessions": [_session_summary(session, random_return, threshold) for session in run.sessions],
+        "sessions": [_session_summary(session, random_return, threshold, greedy) for session in run.sessions],
         **({"workers": [_worker_summary(worker) for worker in run.workers]} if run.workers else {}),
         "final_return": estimates("final_return", run.sessions, statistics.final_return, reasons),
         "final_eval": estimates("final_eval", run.sessions, statistics.final_score, reasons),
+        **{
+            f"greedy_{name}": estimates(f"greedy_{name}", run.sessions, partial(_greedy, scores), reasons)
+            for name, scores in greedy.items()
+        },
         "metrics": _plain(statistics.trial_metrics(run.sessions, random_return), reasons),
         "reasons": reasons,
     }
 
 
-def _session_summary(session: Session, random_return: float | None, threshold: float | None) -> dict[str, Any]:
+def _greedy(scores: list[float] | Undefined, session: Session) -> Metric:
+    return scores if isinstance(scores, Undefined) else scores[session.index]
+
+
+def _session_summary(
+    session: Session, random_return: float | None, threshold: float | None, greedy: Greedy
+) -> dict[str, Any]:
     reasons: dict[str, str] = {}
     metrics: dict[str, Metric] = {
         "final_return": statistics.final_return(session),
         "final_eval": statistics.final_score(session),
+        **{f"greedy_{name}": _greedy(scores, session) for name, scores in greedy.items()},
         "max_return": statistics.max_return(session),
         "solved_frame": statistics.solved_frame(session, threshold),
         "elapsed_s": float(session.train["elapsed_s"].max(initial=0.0)),
@@ -83,11 +102,7 @@ def estimates(
         return {statistic: {"value": None, "low": None, "high": None} for statistic in STATISTICS}
     if values.size < 2:
         reasons[f"{name}.interval"] = "a bootstrap interval over sessions needs at least two sessions"
-    estimates = {}
-    for statistic, function in STATISTICS.items():
-        low, high = statistics.bootstrap_interval(values, function) if values.size > 1 else (None, None)
-        estimates[statistic] = {"value": float(function(values)), "low": low, "high": high}
-    return estimates
+    return statistics.with_intervals(values)
 
 
 def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, float | None]:
@@ -101,7 +116,8 @@ def number(value: float | str | None) -> float | None:
     return None if value is None else float(value)  # PyYAML reads 1e3 as a string
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")  # replaced in one step: nobody reads half a file
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` so that nobody reads half a file."""
+    temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)

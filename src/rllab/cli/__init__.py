@@ -7,7 +7,8 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
-from rllab.cli import compare, doctor, ls, presets, report
+from rllab.cli import compare, doctor, enjoy, export, ls, presets, report
+from rllab.cli import eval as evaluation
 from rllab.cli.arguments import Parser
 from rllab.cli.output import did_you_mean, fail
 
@@ -29,7 +30,7 @@ class Verb(Protocol):
     def run(self, chosen: argparse.Namespace, /) -> None: ...
 
 
-VERBS: tuple[Verb, ...] = (ls, compare, report, presets, doctor)
+VERBS: tuple[Verb, ...] = (ls, enjoy, evaluation, compare, report, export, presets, doctor)
 
 
 def main(arguments: list[str] | None = None) -> None:

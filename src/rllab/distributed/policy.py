@@ -8,7 +8,6 @@ from rllab.distributed import hogwild, merge
 from rllab.sessions import Best
 
 if TYPE_CHECKING:
-    from rllab.algorithms import Algorithm
     from rllab.config import RunConfig
     from rllab.envs import EnvInfo
     from rllab.sessions import Checkpoint
@@ -19,16 +18,7 @@ class SharedPolicy:
 
     def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
         self.evaluated = bool(cfg.meta.rigorous_eval)
-        self.algorithm: Algorithm = cfg.algorithm()(
-            cfg.agent,
-            info.obs_space,
-            info.action_space,
-            num_sessions=1,
-            num_envs=cfg.env.num_envs,
-            max_frame=cfg.env.max_frame,
-            seed=cfg.meta.seed,
-            device="cpu",
-        )
+        self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, 1, cfg.meta.seed)
         self.block = hogwild.share(self.algorithm)
         self.best = Best(1)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
 _SCREEN = {"img_height": 210, "img_width": 160, "grayscale": False, "stack_num": 1}
+_FRAMES_PER_SECOND = 60
+"""Of the Atari 2600."""
 _OURS = {
     "reward_clipping": "env.clip_reward=true",
     "episodic_life": "env.life_loss_terminal=true",
@@ -67,7 +69,8 @@ class AtariEnvs(VectorEnv):
         self.screens: np.ndarray | None = None  # [rows, 1, 210, 160, 3]
         self.render_mode = render_mode
         self.num_envs = num_envs
-        self.metadata = self.games.metadata | {"render_modes": ["rgb_array"]}
+        fps = _FRAMES_PER_SECOND / kwargs.get("frameskip", spec.kwargs["frameskip"])
+        self.metadata = self.games.metadata | {"render_modes": ["rgb_array"], "render_fps": fps}
         self.observation_space, self.action_space = self.games.observation_space, self.games.action_space
         self.single_observation_space = self.games.single_observation_space
         self.single_action_space = self.games.single_action_space

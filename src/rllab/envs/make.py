@@ -46,6 +46,12 @@ class EnvInfo:
     """Observations as an agent gets them."""
     action_space: gs.Space[Any]
     """Actions as an agent gives them: bounded boxes are rescaled to [-1, 1]."""
+    env_obs_space: gs.Space[Any]
+    """Observations as the env gives them."""
+    env_action_space: gs.Space[Any]
+    """Actions as the env takes them."""
+    render_modes: tuple[str, ...]
+    """How the env can be drawn."""
     reward_threshold: float | None
     """Mean return at which the env counts as solved."""
     notes: tuple[str, ...]
@@ -65,7 +71,8 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
         notes.append(f"{spec.id} is out of date: there is {newest(spec)}")
     if backend == "envpool" and not is_atari(spec) and spec.id not in envpool.SAME_TASK:
         notes.append(f"EnvPool's {spec.id} has not been compared with Gymnasium's")
-    obs_space, action_space = _spaces(spec, config, backend)
+    env_obs_space, env_action_space, render_modes = _look_inside(spec, config, backend)
+    obs_space, action_space = env_obs_space, env_action_space
     if not isinstance(obs_space, gs.Box):
         flat = _flatten(obs_space, config)
         notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
@@ -73,7 +80,17 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
     if is_bounded_box(action_space):
         action_space = gs.Box(-1.0, 1.0, action_space.shape)
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
-    return EnvInfo(_full_id(spec, config), backend, obs_space, action_space, threshold, tuple(notes))
+    return EnvInfo(
+        id=_full_id(spec, config),
+        backend=backend,
+        obs_space=obs_space,
+        action_space=action_space,
+        env_obs_space=env_obs_space,
+        env_action_space=env_action_space,
+        render_modes=render_modes,
+        reward_threshold=threshold,
+        notes=tuple(notes),
+    )
 
 
 def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
@@ -120,7 +137,7 @@ def _vectorise(
     if backend == "envpool":
         if render_mode:
             raise ValueError("env.backend: got 'envpool', whose envs cannot be drawn; write env.backend=sync")
-        spaces = _spaces(spec, config, backend)
+        spaces = _look_inside(spec, config, backend)[:2]
         return envpool.EnvPoolEnvs(spec, rows, spaces, num_threads=num_threads, **config.kwargs)
     kwargs = config.kwargs | ({"render_mode": render_mode} if render_mode else {})
     if backend == "vector_entry_point":
@@ -199,8 +216,10 @@ def _check_envpool(spec: EnvSpec, config: EnvConfig) -> None:
     envpool.check_kwargs(spec, config.kwargs)
 
 
-def _spaces(spec: EnvSpec, config: EnvConfig, backend: str) -> tuple[gs.Space[Any], gs.Space[Any]]:
-    """Spaces of one sub-env, before they are flattened and rescaled."""
+def _look_inside(
+    spec: EnvSpec, config: EnvConfig, backend: str
+) -> tuple[gs.Space[Any], gs.Space[Any], tuple[str, ...]]:
+    """Spaces of one sub-env, before they are flattened and rescaled, and its render modes."""
     env: Any
     if is_atari(spec) and backend in ("ale", "envpool"):
         try:
@@ -214,7 +233,7 @@ def _spaces(spec: EnvSpec, config: EnvConfig, backend: str) -> tuple[gs.Space[An
         env = _make_one(spec, config)
         spaces = env.observation_space, env.action_space
     env.close()
-    return spaces
+    return (*spaces, tuple(env.metadata.get("render_modes", ())))
 
 
 def _make_one(spec: EnvSpec, config: EnvConfig, *, flatten: bool = False) -> gymnasium.Env[Any, Any]:

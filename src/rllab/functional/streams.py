@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Purpose = Literal["env", "eval", "weights", "action", "minibatch"]
-_PURPOSES: tuple[Purpose, ...] = ("env", "eval", "weights", "action", "minibatch")
+Purpose = Literal["env", "eval", "weights", "action", "minibatch", "test"]
+_PURPOSES: tuple[Purpose, ...] = ("env", "eval", "weights", "action", "minibatch", "test")  # a new one goes last
 
 
 class Seed(NamedTuple):

@@ -44,3 +44,29 @@ class Stacked(nn.Module):
     def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
         """Output and pullback, by autograd."""
         return autograd_vjp(self, x, input_grad=input_grad)
+
+    def alone(self) -> nn.Module:
+        """The user's module itself, with the first session's numbers; ``[1, B, ...] -> [1, B, ...]``."""
+        module = copy.deepcopy(self._skeleton[0]).to_empty(device="cpu")
+        names = (name for each in self._names for name in each)
+        module.load_state_dict({name: getattr(self, name.replace(".", "__"))[0] for name in names}, strict=False)
+        return Alone(module)
+
+
+class Alone(nn.Module):
+    """An ordinary module where a session axis of length 1 is expected."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x[0]).unsqueeze(0)  # type: ignore[no-any-return]
+
+
+def unstack(module: nn.Module) -> None:
+    """Put the user's own modules in the place of every `Stacked` of one session: torch's exporters want them plain."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Stacked):
+                setattr(parent, name, child.alone())

@@ -91,13 +91,19 @@ class Console:
             text = f"{_number(session['final_return']):>9}"
             if evaluated:
                 text += f"   evaluation {_number(session['final_eval'])}"
+            if session["greedy_last"] is not None:
+                text += f"   greedy: best {_number(session['greedy_best'])}, last {_number(session['greedy_last'])}"
             if session["solved_frame"] is not None:
                 text += f"   solved ({threshold:g}) at frame {session['solved_frame']:,}"
             elif threshold is not None:
                 text += f"   not solved ({threshold:g})"
             self.message(f"session {session['session']:<7}{text}")
-        for name, label in (("final_return", "mean return"), ("final_eval", "mean evaluation")):
-            if name == "final_return" or evaluated:
+        labels = {"final_return": "mean return", "final_eval": "mean evaluation"}
+        labels |= {"greedy_best": "greedy `best`", "greedy_last": "greedy `last`"}
+        hidden = {"greedy_best", "greedy_last"} if trial["greedy_last"]["mean"]["value"] is None else set()
+        hidden |= set() if evaluated else {"final_eval"}
+        for name, label in labels.items():
+            if name not in hidden:
                 mean = trial[name]["mean"]
                 interval = ""
                 if mean["low"] is not None:

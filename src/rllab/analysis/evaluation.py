@@ -1,0 +1,54 @@
+"""`eval.json`: what the policies of a run score in whole episodes, by checkpoint and by how they act."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rllab.analysis.shelf import read_json
+from rllab.analysis.statistics import with_intervals
+from rllab.analysis.summary import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rllab.analysis.runs import Array
+
+
+def describe(returns: Array, lengths: Array, *, sessions: Sequence[int], frames: Sequence[int]) -> dict[str, Any]:
+    """Returns and lengths of episodes ``[S, E]`` as `eval.json` holds them.
+
+    Over sessions, the statistics are those of the sessions' means: episodes of one policy are no independent seeds.
+    `frames` are the frames that the policies are from.
+    """
+    return {
+        "num_episodes": returns.shape[1],
+        "over_sessions": with_intervals(returns.mean(1)),
+        "sessions": [
+            {
+                "session": session,
+                "frame": frame,
+                **with_intervals(row),
+                "std": float(row.std()),
+                "min": float(row.min()),
+                "max": float(row.max()),
+                "mean_length": float(length.mean()),
+                "returns": row.tolist(),
+            }
+            for session, frame, row, length in zip(sessions, frames, returns, lengths, strict=True)
+        ],
+    }
+
+
+def record(run: Path, checkpoint: str, acting: str, evaluation: dict[str, Any]) -> None:
+    """Write an evaluation into `eval.json`, in the place of the last one of that checkpoint and that way of acting.
+
+    Args:
+        run: the run directory.
+        checkpoint: best or last.
+        acting: greedy or stochastic.
+        evaluation: what `describe` made.
+    """
+    everything = read_json(run / "eval.json")
+    everything.setdefault(checkpoint, {})[acting] = evaluation
+    write_json(run / "eval.json", everything)
