@@ -307,7 +307,7 @@ def test_a_worker_that_fails_is_named_with_the_cause(load_config, tmp_path, monk
         assert "no more" in (tmp_path / "run" / "error.txt").read_text()
 
 
-def test_auto_takes_workers_where_envs_step_in_python(load_config):
+def test_auto_takes_workers_where_envs_take_time(load_config):
     def num_workers(env, sessions, cores, threads=1):
         cfg = load_config(f"env={env}", "tuned=none", f"meta.max_session={sessions}", "meta.num_workers=auto")
         cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, num_threads=threads))

@@ -52,7 +52,11 @@ def _check_hogwild(cfg: RunConfig) -> None:
 
 
 def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:
-    """As many workers as there are cores for, where envs step in Python one after the other; otherwise one."""
-    if meta.device != "cpu" or info.backend != "sync":
+    """As many workers as there are cores for, where that was measured to be faster; otherwise one.
+
+    Not for envs that step as one in numpy, which a single process steps as fast, nor for those that have processes of
+    their own; images were not measured.
+    """
+    if meta.device != "cpu" or info.backend not in ("sync", "envpool"):
         return 1
     return max(1, min(meta.max_session, cores // meta.num_threads))
