@@ -114,13 +114,13 @@ class MetaConfig:
     rigorous_eval: int | None = None
     """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
     evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
-    final_eval: int | None = 20
-    """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
-    trial.json holds scores without exploration. null or 0: none."""
     search_resources: SearchResources = field(default_factory=SearchResources)
     """What one trial of a search occupies."""
     search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
     """Which trials of a search are stopped early."""
+    final_eval: int | None = 20
+    """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
+    trial.json holds scores without exploration. null or 0: none."""
     keep_trials: int = 3
     """Trials of a search whose models stay, the best ones. A plain grid keeps them all."""
     seed: int = 0

@@ -10,7 +10,7 @@ from command_line import assert_refused, everything_in
 from rllab.config import ConfigError
 
 META = (
-    "device, distributed, eval_frequency, keep_trials, log_frequency, max_session, max_trial, num_threads, "
+    "device, distributed, eval_frequency, final_eval, keep_trials, log_frequency, max_session, max_trial, num_threads, "
     "num_workers, resume, rigorous_eval, search_resources, search_scheduler, seed, worker_timeout"
 )
 FRAMES = "write a whole number of frames of at least 1, e.g."
