@@ -36,6 +36,17 @@ def test_equals_the_single_cartpole_step_for_step(kwargs):
     assert rewards == ({-1.0, 0.0} if "sutton_barto_reward" in kwargs else {0.0, 1.0})  # 0: reset rows
 
 
+def test_few_sub_envs_and_many_give_the_same_numbers_to_the_last_bit():
+    few, many = SeededCartPoleVectorEnv(N), SeededCartPoleVectorEnv(40)
+    assert np.array_equal(few.reset(seed=7)[0], many.reset(seed=7)[0][:N])
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        action = rng.integers(0, 2, 40)
+        few.step(action[:N])
+        many.step(action)
+        assert np.array_equal(few.state, many.state[:, :N])
+
+
 def test_a_whole_episode_lasts_500_steps():
     env = SeededCartPoleVectorEnv(1)
     obs, _ = env.reset(seed=[0])

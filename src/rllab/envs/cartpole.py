@@ -6,6 +6,9 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.utils.seeding import np_random
 
+_FEW = 8
+"""Sub-envs up to which numbers of Python are faster than arrays, whose every operation costs half a microsecond."""
+
 
 class SeededCartPoleVectorEnv(CartPoleVectorEnv):
     """Gymnasium's vectorised CartPole, but sub-env i draws its resets from its own generator.
@@ -43,18 +46,8 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One Euler step of every sub-env; rows that finished in the last one are reset instead."""
-        state: np.ndarray = self.state  # type: ignore[assignment] # [4, num_envs]
-        _, x_dot, theta, theta_dot = state
-        cos, sin = np.cos(theta), np.sin(theta)
-        force = np.where(action == 1, self.force_mag, -self.force_mag)
-        temp = (force + self.polemass_length * np.square(theta_dot) * sin) / self.total_mass
-        theta_acc = (self.gravity * sin - cos * temp) / (
-            self.length * (4.0 / 3.0 - self.masspole * np.square(cos) / self.total_mass)
-        )
-        x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
-        rate = self.rate
-        rate[0], rate[1], rate[2], rate[3] = x_dot, x_acc, theta_dot, theta_acc
-        self.state = state = state + self.tau * rate  # type: ignore[assignment]
+        moved = self._move_each(action) if self.num_envs <= _FEW else self._move_all(action)
+        self.state = state = moved  # type: ignore[assignment]
         self.steps += 1
         terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
         truncated = self.steps >= self.max_episode_steps
@@ -66,3 +59,34 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
             truncated[self.prev_done] = False
         self.prev_done = terminated | truncated
         return state.T.astype(np.float32), reward, terminated, truncated, {}
+
+    def _move_all(self, action: np.ndarray) -> np.ndarray:
+        """The state after the step, ``[4, num_envs]``, in arrays."""
+        state: np.ndarray = self.state  # type: ignore[assignment]
+        _, x_dot, theta, theta_dot = state
+        cos, sin = np.cos(theta), np.sin(theta)
+        force = np.where(action == 1, self.force_mag, -self.force_mag)
+        temp = (force + self.polemass_length * np.square(theta_dot) * sin) / self.total_mass
+        theta_acc = (self.gravity * sin - cos * temp) / (
+            self.length * (4.0 / 3.0 - self.masspole * np.square(cos) / self.total_mass)
+        )
+        x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
+        rate = self.rate
+        rate[0], rate[1], rate[2], rate[3] = x_dot, x_acc, theta_dot, theta_acc
+        return state + self.tau * rate
+
+    def _move_each(self, action: np.ndarray) -> np.ndarray:
+        """The same numbers to the last bit: the same operations in the same order, row by row."""
+        state: np.ndarray = self.state  # type: ignore[assignment]
+        cosines, sines = np.cos(state[2]).tolist(), np.sin(state[2]).tolist()  # the C library's differ in the last bit
+        tau, length, mass, total = self.tau, self.polemass_length, self.masspole, self.total_mass
+        moved = []
+        for act, x, x_dot, theta, theta_dot, cos, sin in zip(
+            action.tolist(), *state.tolist(), cosines, sines, strict=True
+        ):
+            force = self.force_mag if act == 1 else -self.force_mag
+            temp = (force + length * (theta_dot * theta_dot) * sin) / total
+            theta_acc = (self.gravity * sin - cos * temp) / (self.length * (4.0 / 3.0 - mass * (cos * cos) / total))
+            x_acc = temp - length * theta_acc * cos / total
+            moved.append((x + tau * x_dot, x_dot + tau * x_acc, theta + tau * theta_dot, theta_dot + tau * theta_acc))
+        return np.array(moved).T
