@@ -43,6 +43,12 @@ def composed(*overrides, run_dir):
         return config.load(compose("config", [*overrides, f"run_dir={run_dir}", "meta.num_threads=1"]))
 
 
+@pytest.fixture
+def no_picture(monkeypatch):
+    """Runs end without their learning curve, which takes half of the time of a short one."""
+    monkeypatch.setattr(plots, "learning_curve", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory):
     """`cases("ppo")` is the directory of a short run, one of those in `played.CASES`; each is trained once."""

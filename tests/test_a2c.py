@@ -12,6 +12,8 @@ from rllab.algorithms import a2c
 from rllab.buffers import memory
 from rllab.functional.policy_gradient import loss_gradients, loss_metrics
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 BOX = gs.Box(-1, 1, (2,))
 DISCRETE = gs.Discrete(2)
 

@@ -8,6 +8,8 @@ import torch
 from rllab import algorithms, checkpoint, trial
 from test_trial import assert_same_policy
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 AGENTS = ["sac", "td3", "tqc", "crossq"]
 BOX = gs.Box(-1.0, 1.0, (2,))
 NARROW = {"crossq": ["agent.critic_hidden=[16,16]", "agent.renorm_warmup=200", "agent.policy_delay=1"]}

@@ -12,6 +12,8 @@ from rllab.algorithms import ppo
 from rllab.buffers import memory
 from rllab.config import ConfigError
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 
 def minibatch(generator, shape=(3, 40)):
     def normal(scale=1.0):

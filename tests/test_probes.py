@@ -7,6 +7,8 @@ import torch
 
 from rllab import trial
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 FAST = ["tuned=none", "env.num_envs=8", "agent.gamma=0.9", "agent.hidden=[16]", "agent.lr=linear:1e-2:1e-4"]
 FAST += ["meta.max_session=2", "meta.log_frequency=1e6"]
 AGENTS = {

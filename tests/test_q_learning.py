@@ -11,6 +11,8 @@ from rllab.algorithms import dqn, qrdqn, sarsa
 from rllab.config import ConfigError
 from test_trial import assert_same_policy
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 ALL = ["agent.double=true", "agent.dueling=true", "agent.n_step=3", "agent.prioritized=true"]
 REPLAY = ["agent.learning_starts=64", "agent.buffer_size=2000", "agent.train_freq=1", "agent.target_period=32"]
 VARIANTS = {

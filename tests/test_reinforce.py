@@ -10,6 +10,8 @@ import torch
 from rllab import trial
 from rllab.algorithms import reinforce
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 BOX = gs.Box(-1, 1, (2,))
 DISCRETE = gs.Discrete(2)
 

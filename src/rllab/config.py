@@ -7,6 +7,7 @@ anything starts. Everything behind `load` works on plain frozen dataclasses and 
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -250,6 +251,7 @@ def conf_dir() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
+@functools.cache  # Hydra keeps it for as long as this process lives
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
     store = ConfigStore.instance()

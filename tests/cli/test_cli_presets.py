@@ -45,7 +45,7 @@ def test_what_a_preset_changes_has_a_star(show):
     assert cells["rigorous_eval", "atari"] == "0*"
 
 
-@pytest.mark.parametrize("group", ["meta", "env", "agent", "tuned"])
+@pytest.mark.parametrize("group", ["meta", "env", "agent", pytest.param("tuned", marks=pytest.mark.slow)])
 def test_it_fits_the_terminal_and_loses_nothing(show, group):
     for width in (80, 160):
         text = show(group, width=width)

@@ -8,6 +8,8 @@ import yaml
 from rllab import trial
 from rllab.config import ConfigError
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 CONF = Path(__file__).parents[2] / "conf"
 GAMES = ["pong", "breakout", "qbert", "seaquest", "spaceinvaders", "beamrider", "mspacman", "enduro"]
 FEW = ["env.max_frame=64", "meta.max_session=1", "meta.max_trial=1"]

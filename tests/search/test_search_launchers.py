@@ -71,7 +71,7 @@ def test_pruned_search(make_toy, launcher):
     wait_until(lambda: not toy.processes(), 5, "processes gone")
 
 
-@pytest.mark.parametrize("launcher", some("basic", slow=["joblib", "submitit_local", "ray"]))
+@pytest.mark.parametrize("launcher", some(slow=["basic", "joblib", "submitit_local", "ray"]))
 def test_crash_is_one_trial_failed(make_toy, launcher):
     toy = make_toy(launcher, "agent.trouble=none,crash,diverge,none", "hydra.sweeper.max_failure_rate=0.5")
     result = toy.run()

@@ -83,6 +83,7 @@ def resolved(server):
 
 
 @needs_server
+@pytest.mark.slow
 def test_two_machines_started_at_once_share_a_study(make_machine, server):
     machines = [make_machine("shared", SPACE, "meta.max_trial=8", "hydra/launcher=basic") for _ in range(2)]
     sweepers = [machine.start(seconds=1) for machine in machines]

@@ -258,11 +258,6 @@ def kill_study(make_toy, trials, kills, seed):
 
 
 @needs_proc
-def test_few_random_kills(make_toy):
-    kill_study(make_toy, trials=5, kills=3, seed=0)
-
-
-@needs_proc
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3))
@@ -270,6 +265,7 @@ def test_twenty_random_kills(make_toy, seed):
     kill_study(make_toy, trials=40, kills=20, seed=seed)
 
 
+@pytest.mark.slow
 def test_trials_of_a_vanished_machine_run_again_up_to_a_number_of_times(make_toy):
     """Two trials in the hands of a sweeper that has no lock here and never beats; one of them was lost before."""
     toy = make_toy("-m", "agent.x=0.1,0.2,0.3", "hydra/launcher=basic", "hydra.sweeper.patience=2", K)
