@@ -268,3 +268,14 @@ def test_how_numbers_are_written():
     assert interval({"low": -1.0, "high": 2.0}) == f"({MINUS}1.0 to 2.0)"
     assert interval({"low": None, "high": None}) == ""
     assert [duration(x) for x in (5, 65, 3700, None)] == ["5 s", "1 min 05 s", "1 h 01 min", DASH]
+
+
+def test_what_the_final_evaluation_found(run, tmp_path):
+    def page():
+        write_report(run, tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text()
+
+    assert "greedy at the end" not in page()
+    summarize(run, picture=False, greedy={"best": [61.5, 63.5], "last": [51.0, 53.0]})
+    assert "<td>best, greedy at the end</td><td>62.5</td>" in page()
+    assert "<td>last, greedy at the end</td><td>52.0</td>" in page()

@@ -55,7 +55,7 @@ def run_facts(path: Path, folder: Path) -> dict[str, Any]:
 
 def _curves(run: Run) -> dict[str, Any]:
     return {
-        "trial": trial_summary(run),
+        "trial": trial_summary(run) | _final_evaluation(run.path),
         "threshold": run.config["env"].get("reward_threshold"),
         "random_return": run.config["env"].get("random_return"),
         "max_frame": run.config["env"].get("max_frame"),
@@ -65,6 +65,11 @@ def _curves(run: Run) -> dict[str, Any]:
         "metric_names": METRICS,
         "times": _times(run),
     }
+
+
+def _final_evaluation(path: Path) -> dict[str, Any]:
+    """What `best` and `last` scored at the end of the run; of that `trial.json` alone knows."""
+    return {name: found for name, found in shelf.read_json(path / "trial.json").items() if name.startswith("greedy_")}
 
 
 def _times(run: Run) -> dict[str, Any]:
