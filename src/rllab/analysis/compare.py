@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rllab.analysis.statistics import Metric
 
 _ASIDE = {
-    *("env.random_return", "env.reward_threshold", "env.timeout", "meta.worker_timeout", "meta.final_eval"),
+    *("env.random_return", "env.reward_threshold", "env.timeout", "meta.final_eval"),
+    *("meta.num_workers", "meta.worker_timeout"),
     *("meta.seed", "meta.max_session", "meta.max_trial", "meta.keep_trials", "meta.resume"),
     *("meta.log_frequency", "meta.eval_frequency", "meta.search_resources", "meta.search_scheduler"),
 }
@@ -81,7 +82,8 @@ def _settings(config: dict[str, Any]) -> Settings:
     """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
     sections = {section: fields for section, fields in config.items() if isinstance(fields, dict)}
     settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
-    return {field: value for field, value in settings.items() if field not in _ASIDE}
+    aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # so many workers, one policy
+    return {field: value for field, value in settings.items() if field not in aside}
 
 
 def _differs(field: str, settings: list[Settings]) -> bool:
