@@ -47,7 +47,7 @@ def test_seed_and_number_of_sessions_make_no_difference(make):
 def test_the_number_of_workers_of_one_policy_makes_a_difference(make):
     shared = {"meta.distributed": "shared"}
     runs = [make(f"w{n}", **shared, **{"meta.max_session": n}) for n in (2, 4)]
-    assert [group.label for group in group_runs(runs)] == ["max_session=2", "max_session=4"]
+    assert [group.label for group in group_runs(runs)] == ["meta.max_session=2", "meta.max_session=4"]
 
 
 def test_one_group_has_the_name_of_what_was_run(make):
