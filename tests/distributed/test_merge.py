@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from rllab import checkpoint
 from rllab.distributed import merge
 from rllab.sessions import Checkpoint
 
@@ -64,6 +65,14 @@ def test_the_last_100_episodes_are_those_that_ended_last_whoever_played_them():
     whole = merge.of_one_policy([worker(160, 1, 1, 1, early), worker(160, 1, 1, 1, late)], evaluated=False)
     # of the 200, the last 100: 80 that ended from frame 80 on alone with the second, and 20 pairs from 80 to 99
     assert whole.scores == [pytest.approx(80 / 100)]
+
+
+def test_a_checkpoint_that_was_saved_before_all_had_reached_it(tmp_path):
+    waiting = worker(1000, 1.0, 1.0, 1.0, [(20, 2.0, 20)])
+    checkpoint.write(tmp_path / "last.safetensors", {"pending": [[waiting]]})
+    ((saved,),) = checkpoint.read(tmp_path / "last.safetensors")["pending"]
+    whole = merge.of_one_policy([Checkpoint(*saved), worker(1000, 1.0, 1.0, 1.0, [(20, 4.0, 40)])], evaluated=False)
+    assert whole.scores == [3.0]
 
 
 def test_a_worker_that_has_not_learned_yet_says_nothing_of_it():

@@ -18,6 +18,7 @@ def resolve(cfg: RunConfig, info: EnvInfo, *, cores: int | None = None) -> MetaC
     meta, cores = cfg.meta, cores or num_cpus()
     if meta.distributed:
         _check_hogwild(cfg)
+        meta = replace(meta, num_workers=1)
         num_processes = meta.max_session
     else:
         num_workers = _choose(meta, info, cores) if meta.num_workers == "auto" else meta.num_workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rllab.sessions import Checkpoint
@@ -31,7 +32,7 @@ def of_one_policy(parts: list[Checkpoint], *, evaluated: bool) -> Checkpoint:
     """Of workers that share a policy: its row, with their own rows beside it. Its best score is not known here."""
     rows = [part.rows[0] for part in parts]
     frame = max(part.frame for part in parts)
-    last = sorted(episode for part in parts for episode in part.episodes)[-WINDOW:]
+    last = sorted((episode for part in parts for episode in part.episodes), key=itemgetter(0))[-WINDOW:]
     mean_return, mean_length = _mean([e[1] for e in last]), _mean([e[2] for e in last])
     names = dict.fromkeys(name for row in rows for name in row)
     row = {name: _merge(name, [row[name] for row in rows if name in row]) for name in names} | {"frame": frame}

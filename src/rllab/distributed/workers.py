@@ -240,6 +240,7 @@ class Workers:
         best = self._best(states)
         for each in self.workers:
             if not each.ended:
+                each.state = None  # a replay buffer is large
                 with suppress(OSError):  # its death is noticed elsewhere
                     each.link.send("go on")
         return state, best
