@@ -74,7 +74,10 @@ def test_agents_have_fields_of_their_own(show):
     assert any(line.split()[:1] == ["gae_lambda"] for line in lines)
 
 
-def test_tuned_shows_what_differs_from_agent_and_env(show):
+def test_tuned_shows_what_differs_from_agent_and_env(show, monkeypatch):
+    monkeypatch.setattr(
+        preset_tables, "_options", lambda _: ["none", "a2c/pendulum", "ppo/pendulum"]
+    )  # not all of them
     cells = rows(show("tuned", width=300))
     assert cells["agent.gae_lambda", "ppo/pendulum"] == "0.9*"
     assert ("env.id", "ppo/pendulum") not in cells

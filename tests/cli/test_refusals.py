@@ -160,9 +160,7 @@ REFUSED = {
 
 IN_A_PROCESS = [
     "meta.max_sesion=2",
-    "meta.max_session=0",
     "env=cartpol",
-    "env.id=HalfCheetah-v2",
     "env.id=my_pkg:DictAction-v0",
     "agent.lr=linear(1e-3,0)",
     "meta.resume=my_conf",

@@ -319,6 +319,7 @@ def test_two_sweepers_share_a_study(make_toy):
     assert len({trial.params["agent.x"] for trial in trials}) == 6
 
 
+@pytest.mark.slow
 def test_slots_stay_busy_with_unequal_trials(make_toy):
     """`python -m benchmarks.search` has the strict figure: machines are noisy."""
     toy = make_toy("-m", "agent.seconds=2,0,0.1,2.1,0.2", "hydra.sweeper.n_jobs=2", K)
@@ -348,6 +349,7 @@ for sampler in sys.argv[1].split(","):
 """
 
 
+@pytest.mark.slow
 def test_samplers_are_seeded_and_journal_file_holds_studies(make_toy):
     samplers = ["random", "cmaes", "gp", "qmc", "grid", "tpe"]
     toy = make_toy()
