@@ -30,8 +30,9 @@ _LEAVES = (type, types.ModuleType, types.MethodType, types.BuiltinFunctionType, 
 def share(algorithm: Algorithm) -> Tensor:
     """Move all that the policy is made of into one block of shared memory, and return that."""
     storages = _storages(algorithm)
-    block: Tensor = torch.zeros(_layout(storages)[-1], dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
-    for (storage, _), start in zip(storages, _layout(storages), strict=False):
+    *starts, size = _layout(storages)
+    block: Tensor = torch.zeros(size, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+    for (storage, _), start in zip(storages, starts, strict=True):
         block[start : start + storage.nbytes()] = torch.empty(0, dtype=torch.uint8).set_(storage)
     _move(storages, block)
     return block

@@ -67,14 +67,13 @@ class Workers:
 
     def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
         self.cfg, self.info = cfg, info
-        self.hogwild = bool(cfg.meta.distributed)
-        self.num_workers = cfg.meta.max_session if self.hogwild else int(cfg.meta.num_workers)
+        self.num_workers = cfg.meta.max_session if cfg.meta.distributed else int(cfg.meta.num_workers)
         self.board = Board.make(self.num_workers)
         self.workers: list[_Worker] = []
         self.frame = 0  # that all have reached, as far as checkpoints tell
         self.num_snapshots = 0
         self.failure: EnvError | None = None
-        self.policy = SharedPolicy(cfg, info) if self.hogwild else None
+        self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
 
     @property
     def finished(self) -> bool:
@@ -122,7 +121,7 @@ class Workers:
         """What a worker is told: its part of the cores, and with Hogwild of what is counted in frames of a session."""
         env, agent = self.cfg.env, self.cfg.agent
         env = replace(env, num_threads=env.num_threads or max(1, num_cpus() // self.num_workers))
-        if self.hogwild:
+        if self.policy is not None:
             shared = {name: getattr(agent, name) for name in ("learning_starts", "buffer_size") if hasattr(agent, name)}
             agent = replace(agent, **{name: math.ceil(count / self.num_workers) for name, count in shared.items()})
         return replace(self.cfg, env=env, agent=agent)

@@ -24,7 +24,6 @@ class FlatParameters:
         for parameter, data, grad in pieces:
             parameter.data = data.view(parameter.shape)
             parameter.grad = grad.view(parameter.shape)
-
         self.master = self.data
 
     def keep_copy(self) -> None:
