@@ -153,7 +153,7 @@ def test_schedules_reach_the_optimiser():
     agent = make_agent(1, lr="linear:1e-2:0")
     start = agent.flat.data.clone()
     metrics = agent.update(fill(agent, np.random.default_rng(0)), 1000)  # the end of the budget: a rate of 0
-    assert metrics["train/lr"].item() == 0
+    assert metrics["train/lr"] == 0
     assert torch.equal(agent.flat.data, start)
 
 

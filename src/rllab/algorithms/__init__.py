@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     from rllab.buffers import Buffer, Tensors
     from rllab.functional.streams import Seed
 
-    Metrics = dict[str, Tensor]
-    """Each ``[S]``, detached and left on the device: the tracker fetches them once per log interval."""
+    Metrics = dict[str, Tensor | float]
+    """``[S]``, detached and left on the device, where the tracker fetches them once per log interval; or one number of
+    all sessions."""
 
 
 class Algorithm(Protocol):

@@ -149,7 +149,7 @@ class A2C:
         return self.actor.act(obs, explore=explore)
 
     @torch.no_grad()
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
@@ -170,11 +170,12 @@ class A2C:
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs[:, :num_rows], valid)
         value = value[:, :num_rows]
-        return metrics | {
+        return {
+            **metrics,
             "train/grad_norm": grad_norm,
             "train/explained_variance": explained_variance(value, value - error, valid),
-            "train/lr": torch.full((self.num_sessions,), lr, device=self.device),
-            "train/num_updates": torch.full((self.num_sessions,), float(self.num_updates), device=self.device),
+            "train/lr": lr,
+            "train/num_updates": self.num_updates,
         }
 
     def _advantage(self, rollout: Tensors, value: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ class CrossQ:
         return tanh_gaussian.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}
@@ -188,20 +188,14 @@ class CrossQ:
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
                 self._actor_step(minibatch["obs"], noise, ent_coef, lr)
-
-        def everywhere(value: float) -> Tensor:
-            return torch.full((self.num_sessions,), value, device=self.device)
-
-        return (
-            metrics
-            | self.actor_metrics
-            | {
-                "train/ent_coef": ent_coef.squeeze(1),
-                "train/lr": everywhere(lr),
-                "train/num_updates": everywhere(self.num_updates),
-                "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
-            }
-        )
+        return {
+            **metrics,
+            **self.actor_metrics,
+            "train/ent_coef": ent_coef.squeeze(1),
+            "train/lr": lr,
+            "train/num_updates": self.num_updates,
+            "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
+        }
 
     def q_vjp(self, obs: Tensor, action: Tensor, *, training: bool) -> tuple[Tensor, Pullback]:
         """Values ``[S, C, B]``, and the pullback of their gradient, to the parameters or else to the actions."""

@@ -210,7 +210,7 @@ class DQN:
         return self.schedules[self.exploring](self.frame / self.max_frame)
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         since, self.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
         if buffer.num_frames < self.config.learning_starts:
@@ -220,17 +220,15 @@ class DQN:
             metrics = self._gradient_step(buffer, coefs["lr"], coefs["per_beta"])
         if frame // self.config.target_period > since // self.config.target_period:
             self.target_flat.data.lerp_(self.flat.data, self.config.tau)
-        shown = {
-            "lr": coefs["lr"],
-            "num_updates": self.num_updates,
+        return {
+            **metrics,
+            "train/lr": coefs["lr"],
+            "train/num_updates": self.num_updates,
             # update-to-data ratio: gradient steps for each frame
-            "utd": self.config.gradient_steps / (self.config.train_freq * self.num_envs),
-            self.exploring: self._level(),
+            "train/utd": self.config.gradient_steps / (self.config.train_freq * self.num_envs),
+            f"train/{self.exploring}": self._level(),
+            **({"train/per_beta": coefs["per_beta"]} if self.config.prioritized else {}),
         }
-        if self.config.prioritized:
-            shown["per_beta"] = coefs["per_beta"]
-        numbers = torch.tensor(list(shown.values()), device=self.device).unsqueeze(1).expand(-1, self.num_sessions)
-        return metrics | {f"train/{name}": x for name, x in zip(shown, numbers, strict=True)}
 
     def _gradient_step(self, buffer: ReplayBuffer, lr: float, beta: float) -> dict[str, Tensor]:
         config = self.config

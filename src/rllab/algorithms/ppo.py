@@ -197,12 +197,12 @@ class PPO:
         return self.actor.act(obs, explore=explore)
 
     @torch.no_grad()
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         raw_obs, batch = self._prepare(buffer)
         active = [True] * self.num_sessions
-        collected: list[dict[str, Tensor]] = []
+        collected: list[Tensors] = []
         for epoch in range(self.config.num_epochs):
             for minibatch in self._minibatches(batch):
                 outputs, value, net_pullback = self.net.vjp(minibatch["obs"])
@@ -225,15 +225,16 @@ class PPO:
             self.net.obs_norm.update(raw_obs, batch["valid"])
         return self._summary(collected, batch, lr)
 
-    def _summary(self, collected: list[dict[str, Tensor]], batch: Tensors, lr: float) -> dict[str, Tensor]:
-        """Metrics of one update, each ``[S]``; nan where every session stopped before the last epoch."""
+    def _summary(self, collected: list[Tensors], batch: Tensors, lr: float) -> dict[str, Tensor | float]:
+        """Metrics of one update; nan where every session stopped before the last epoch."""
         nan = torch.full((self.num_sessions,), math.nan, device=self.device)
         metrics = {
             name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS
         }
-        return metrics | {
+        return {
+            **metrics,
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
-            "train/lr": torch.full((self.num_sessions,), lr, device=self.device),
+            "train/lr": lr,
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }
 

@@ -190,7 +190,7 @@ class QRDQN:
         return self.schedules[self.exploring](self.frame / self.max_frame)
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         since, self.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
         if buffer.num_frames < self.config.learning_starts:
@@ -200,15 +200,14 @@ class QRDQN:
             metrics = self._gradient_step(buffer, lr)
         if frame // self.config.target_period > since // self.config.target_period:
             self.target_flat.data.lerp_(self.flat.data, self.config.tau)
-        shown = {
-            "lr": lr,
-            "num_updates": self.num_updates,
+        return {
+            **metrics,
+            "train/lr": lr,
+            "train/num_updates": self.num_updates,
             # update-to-data ratio: gradient steps for each frame
-            "utd": self.config.gradient_steps / (self.config.train_freq * self.num_envs),
-            self.exploring: self._level(),
+            "train/utd": self.config.gradient_steps / (self.config.train_freq * self.num_envs),
+            f"train/{self.exploring}": self._level(),
         }
-        numbers = torch.tensor(list(shown.values()), device=self.device).unsqueeze(1).expand(-1, self.num_sessions)
-        return metrics | {f"train/{name}": x for name, x in zip(shown, numbers, strict=True)}
 
     def _gradient_step(self, buffer: ReplayBuffer, lr: float) -> dict[str, Tensor]:
         config = self.config

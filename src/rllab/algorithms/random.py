@@ -79,7 +79,7 @@ class Random:
         noise = distribution.noise(streams, 1, num_envs)[0]
         return distribution.mode(noise)  # type: ignore[no-any-return]
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:  # noqa: ARG002
         return {}
 
     def policy(self, session: int) -> nn.Module:

@@ -141,7 +141,7 @@ class REINFORCE:
         return self.actor.act(obs, explore=explore)
 
     @torch.no_grad()
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
@@ -166,10 +166,11 @@ class REINFORCE:
             new = slice(num_rows // 2, num_rows)
             self.net.obs_norm.update(raw_obs[:, new], by_session(rollout["valid"])[:, new].float())
         value = value[:, :num_rows]
-        return metrics | {
+        return {
+            **metrics,
             "train/grad_norm": grad_norm,
             "train/explained_variance": explained_variance(value, value - error, learned),
-            "train/lr": torch.full((self.num_sessions,), lr, device=self.device),
+            "train/lr": lr,
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }
 

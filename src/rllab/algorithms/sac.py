@@ -166,7 +166,7 @@ class SAC:
         return self.actions.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}
@@ -183,20 +183,14 @@ class SAC:
             if self.num_updates % config.policy_delay == 0:
                 self._actor_step(minibatch["obs"], noise, ent_coef, coefs["lr"])
             self.target_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
-
-        def everywhere(value: float) -> Tensor:
-            return torch.full((self.num_sessions,), value, device=self.device)
-
-        return (
-            metrics
-            | self.actor_metrics
-            | {
-                "train/ent_coef": ent_coef.squeeze(1),
-                "train/lr": everywhere(coefs["lr"]),
-                "train/num_updates": everywhere(self.num_updates),
-                "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
-            }
-        )
+        return {
+            **metrics,
+            **self.actor_metrics,
+            "train/ent_coef": ent_coef.squeeze(1),
+            "train/lr": coefs["lr"],
+            "train/num_updates": self.num_updates,
+            "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
+        }
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         next_obs, action = minibatch["next_obs"], minibatch["action"]

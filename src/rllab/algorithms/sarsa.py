@@ -153,7 +153,7 @@ class SARSA:
             return self.net(torch.from_numpy(obs).to(self.device)).squeeze(-1).cpu().numpy()  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         """One gradient step on the rollout.
 
         The action after the last row is chosen here, and taken next: each target holds the action that follows. After
@@ -178,14 +178,14 @@ class SARSA:
         lr = self.schedules["lr"](frame / self.max_frame)
         self.optimizer.step(lr)
         self.num_updates += 1
-        level = self.schedules[self.exploring](frame / self.max_frame)
-        shown = {"lr": lr, "num_updates": self.num_updates, self.exploring: level}
-        numbers = torch.tensor(list(shown.values()), device=self.device).unsqueeze(1).expand(-1, self.num_sessions)
         return {
             "train/loss": (loss * weight).sum((0, 2)),
             "train/q_value": (chosen_q * weight).sum((0, 2)),
             "train/grad_norm": grad_norm,
-        } | {f"train/{name}": x for name, x in zip(shown, numbers, strict=True)}
+            "train/lr": lr,
+            "train/num_updates": self.num_updates,
+            f"train/{self.exploring}": self.schedules[self.exploring](frame / self.max_frame),
+        }
 
     def policy(self, session: int) -> nn.Module:
         return GreedyQPolicy(self.net, session, self.start)

@@ -162,7 +162,7 @@ class TD3:
         return action.clamp(-1.0, 1.0).cpu().numpy(), {}
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         self.frame = frame
         if buffer.num_frames < config.learning_starts:
@@ -178,15 +178,12 @@ class TD3:
                 self._actor_step(minibatch["obs"], coefs["lr"])
                 self.target_actor_flat.data.lerp_(self.actor_flat.data, coefs["tau"])
                 self.target_critic_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
-
-        def everywhere(value: float) -> Tensor:
-            return torch.full((self.num_sessions,), value, device=self.device)
-
-        return metrics | {
+        return {
+            **metrics,
             "train/actor_loss": self.actor_loss,
-            "train/lr": everywhere(coefs["lr"]),
-            "train/num_updates": everywhere(self.num_updates),
-            "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
+            "train/lr": coefs["lr"],
+            "train/num_updates": self.num_updates,
+            "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
         }
 
     def _critic_step(self, minibatch: Tensors, policy_noise: float, lr: float) -> dict[str, Tensor]:

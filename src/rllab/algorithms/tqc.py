@@ -166,7 +166,7 @@ class TQC:
         return tanh_gaussian.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}
@@ -182,15 +182,12 @@ class TQC:
             metrics |= self._actor_step(minibatch["obs"], noise, ent_coef, coefs["lr"])
             self.target_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
             self.num_updates += 1
-
-        def everywhere(value: float) -> Tensor:
-            return torch.full((self.num_sessions,), value, device=self.device)
-
-        return metrics | {
+        return {
+            **metrics,
             "train/ent_coef": ent_coef.squeeze(1),
-            "train/lr": everywhere(coefs["lr"]),
-            "train/num_updates": everywhere(self.num_updates),
-            "train/utd": everywhere(self.gradient_steps / (self.rollout_steps * self.num_envs)),
+            "train/lr": coefs["lr"],
+            "train/num_updates": self.num_updates,
+            "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
         }
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:

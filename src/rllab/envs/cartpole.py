@@ -46,22 +46,22 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One Euler step of every sub-env; rows that finished in the last one are reset instead."""
-        moved = self._move_each(action) if self.num_envs <= _FEW else self._move_all(action)
-        self.state = state = moved  # type: ignore[assignment]
+        self.state, terminated = self._move_each(action) if self.num_envs <= _FEW else self._move_all(action)  # type: ignore[assignment]
         self.steps += 1
-        terminated = (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
         truncated = self.steps >= self.max_episode_steps
-        reward = -terminated.astype(np.float32) if self._sutton_barto_reward else np.ones(self.num_envs, np.float32)
-        if self.prev_done.any():
-            self._reset_rows(self.prev_done.nonzero()[0])
-            reward[self.prev_done] = 0.0
-            terminated[self.prev_done] = False
-            truncated[self.prev_done] = False
+        reward = np.empty(self.num_envs, np.float32)
+        reward[:] = -terminated.astype(np.float32) if self._sutton_barto_reward else 1.0
+        reset = self.prev_done.nonzero()[0]
+        if reset.size:
+            self._reset_rows(reset)
+            reward[reset] = 0.0
+            terminated[reset] = False
+            truncated[reset] = False
         self.prev_done = terminated | truncated
-        return state.T.astype(np.float32), reward, terminated, truncated, {}
+        return self.state.T.astype(np.float32), reward, terminated, truncated, {}  # type: ignore[attr-defined]
 
-    def _move_all(self, action: np.ndarray) -> np.ndarray:
-        """The state after the step, ``[4, num_envs]``, in arrays."""
+    def _move_all(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The state after the step, ``[4, num_envs]``, and whether the pole has fallen or the cart has left."""
         state: np.ndarray = self.state  # type: ignore[assignment]
         _, x_dot, theta, theta_dot = state
         cos, sin = np.cos(theta), np.sin(theta)
@@ -73,14 +73,15 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         x_acc = temp - self.polemass_length * theta_acc * cos / self.total_mass
         rate = self.rate
         rate[0], rate[1], rate[2], rate[3] = x_dot, x_acc, theta_dot, theta_acc
-        return state + self.tau * rate
+        state = state + self.tau * rate
+        return state, (np.abs(state[0]) > self.x_threshold) | (np.abs(state[2]) > self.theta_threshold_radians)
 
-    def _move_each(self, action: np.ndarray) -> np.ndarray:
+    def _move_each(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same numbers to the last bit: the same operations in the same order, row by row."""
         state: np.ndarray = self.state  # type: ignore[assignment]
         cosines, sines = np.cos(state[2]).tolist(), np.sin(state[2]).tolist()  # the C library's differ in the last bit
         tau, length, mass, total = self.tau, self.polemass_length, self.masspole, self.total_mass
-        moved = []
+        moved, terminated = [], []
         for act, x, x_dot, theta, theta_dot, cos, sin in zip(
             action.tolist(), *state.tolist(), cosines, sines, strict=True
         ):
@@ -88,5 +89,7 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
             temp = (force + length * (theta_dot * theta_dot) * sin) / total
             theta_acc = (self.gravity * sin - cos * temp) / (self.length * (4.0 / 3.0 - mass * (cos * cos) / total))
             x_acc = temp - length * theta_acc * cos / total
-            moved.append((x + tau * x_dot, x_dot + tau * x_acc, theta + tau * theta_dot, theta_dot + tau * theta_acc))
-        return np.array(moved).T
+            new_x, new_theta = x + tau * x_dot, theta + tau * theta_dot
+            moved.append((new_x, x_dot + tau * x_acc, new_theta, theta_dot + tau * theta_acc))
+            terminated.append(abs(new_x) > self.x_threshold or abs(new_theta) > self.theta_threshold_radians)
+        return np.array(moved).T, np.array(terminated)

@@ -94,12 +94,12 @@ class ActorCritic(nn.Module):
         """`normalize` and `policy` for numpy on the parameters' own memory, where there are MLPs on the CPU."""
         if not (isinstance(self.actor_torso, MLP) and self.actor_head.weight_0.is_cpu):
             return None
-        torso, head = HostMLP(self.actor_torso), HostMLP(self.actor_head)
+        mlp = HostMLP(self.actor_torso, self.actor_head)
         normalize = None if self.obs_norm is None else self.obs_norm.host()
 
         def policy(obs: np.ndarray) -> np.ndarray:
             x = obs if normalize is None else normalize(obs)
-            return head(torso(x.reshape(*obs.shape[:2], -1)))
+            return mlp(x.reshape(*obs.shape[:2], -1))
 
         return policy
 

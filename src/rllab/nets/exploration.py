@@ -36,8 +36,11 @@ class Exploration:
         if self.kind == "boltzmann":
             gumbel = -np.log(-np.log(noise.clip(1e-20)))  # q / temperature + gumbel is largest at a sample
             return (q / max(level, 1e-8) + gumbel).argmax(-1)  # type: ignore[no-any-return]
-        random_action = (noise[..., 1] * self.num_actions).astype(np.int64)
-        return np.where(noise[..., 0] < level, random_action, q.argmax(-1))  # type: ignore[no-any-return]
+        action = q.argmax(-1)
+        coin = noise[..., 0] < level
+        if coin.any():
+            action[coin] = noise[coin, 1] * self.num_actions  # rounded down
+        return action  # type: ignore[no-any-return]
 
     def state_dict(self) -> dict[str, Any]:
         return {"streams": self.streams.state_dict(), "step": self.step, "noise": torch.from_numpy(self.noise)}

@@ -1,5 +1,6 @@
 """Fully connected networks of S sessions, evaluated together by batched matrix products."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from rllab.nets.vjp import Pullback
 
 Activation = Literal["tanh", "relu", "elu"]
+InPlace = Callable[[np.ndarray], None]
 
 _MINUS_ONE = torch.tensor(-1.0)
 _MANY = 4096  # elements from which three fast passes beat one slow one
@@ -110,24 +112,26 @@ def _activation_backward(activation: Activation, grad: Tensor, y: Tensor) -> Ten
 
 
 class HostMLP:
-    """An `MLP` for acting on a few observations, where a call of numpy costs a third of one of torch.
+    """`MLP`s in a row for acting on a few observations, where a call of numpy costs a third of one of torch.
 
     It reads the parameters' own memory, so it is never out of date.
     """
 
-    def __init__(self, mlp: MLP) -> None:
-        arrays = [parameter.detach().numpy() for parameter in mlp.parameters()]
-        self.layers = [(weight.swapaxes(1, 2), bias) for weight, bias in zip(arrays[::2], arrays[1::2], strict=True)]
-        self.num_activated = mlp.num_activated
-        self.activate = {"tanh": _numpy_tanh, "relu": _numpy_relu, "elu": _numpy_elu}[mlp.activation]
+    def __init__(self, *mlps: MLP) -> None:
+        self.layers: list[tuple[np.ndarray, np.ndarray, InPlace | None]] = []
+        for mlp in mlps:
+            arrays = [parameter.detach().numpy() for parameter in mlp.parameters()]
+            for i, (weight, bias) in enumerate(zip(arrays[::2], arrays[1::2], strict=True)):
+                activate = _IN_PLACE[mlp.activation] if i < mlp.num_activated else None
+                self.layers.append((weight.swapaxes(1, 2), bias, activate))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """``[S, B, in] -> [S, B, out]``."""
-        for i, (weight, bias) in enumerate(self.layers):
+        for weight, bias, activate in self.layers:
             x = np.matmul(x, weight)
             x += bias
-            if i < self.num_activated:
-                self.activate(x)
+            if activate is not None:
+                activate(x)
         return x
 
 
@@ -136,8 +140,12 @@ def _numpy_tanh(x: np.ndarray) -> None:
 
 
 def _numpy_relu(x: np.ndarray) -> None:
-    np.maximum(x, 0, out=x)
+    np.maximum(x, _ZERO, out=x)
 
 
 def _numpy_elu(x: np.ndarray) -> None:
     np.copyto(x, np.expm1(np.minimum(x, 0)), where=x < 0)  # expm1 of large x would overflow, with a warning
+
+
+_IN_PLACE: dict[Activation, InPlace] = {"tanh": _numpy_tanh, "relu": _numpy_relu, "elu": _numpy_elu}
+_ZERO = np.float32(0)  # a Python number is converted in each call

@@ -70,11 +70,11 @@ class QNetwork(nn.Module):
         """
         if not (isinstance(self.torso, MLP) and self.head.weight_0.is_cpu):
             return None
-        torso, head = HostMLP(self.torso), HostMLP(self.head)
+        mlp = HostMLP(self.torso, self.head)
         first = int(self.dueling) * self.num_quantiles
 
         def preferences(obs: np.ndarray) -> np.ndarray:
-            outputs = head(torso(obs.reshape(*obs.shape[:2], -1)))[..., first:]
+            outputs = mlp(obs.reshape(*obs.shape[:2], -1))[..., first:]
             if self.num_quantiles == 1:
                 return outputs
             return outputs.reshape(*obs.shape[:2], -1, self.num_quantiles).mean(-1)  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from rllab.envs import Finished
 WINDOW = 100
 """Episodes that a score looks back on."""
 _PENDING = 64  # updates whose metrics are tensors of their own: small ones all over the heap keep it from being reused
+Metrics = dict[str, Tensor | float]
 Row = dict[str, float]
 
 
@@ -32,7 +33,7 @@ class Tracker:
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
-        self._metrics: list[dict[str, Tensor]] = []
+        self._metrics: list[Metrics] = []
         self._names: list[str] = []
         self._stacked: list[Tensor] = []  # of earlier updates, [updates, names, S]
         self._latest: dict[str, list[float]] = {}
@@ -57,8 +58,8 @@ class Tracker:
             self.ended[session].append(frame)
             self.num_episodes[session] += 1
 
-    def metrics(self, metrics: dict[str, Tensor]) -> None:
-        """Take in the metrics of one update, each ``[S]``."""
+    def metrics(self, metrics: Metrics) -> None:
+        """Take in the metrics of one update, each ``[S]``, or one number for all sessions."""
         if metrics:
             self._metrics.append(metrics)
             if len(self._metrics) == _PENDING:
@@ -68,9 +69,16 @@ class Tracker:
         """Put the metrics of the latest updates into one tensor."""
         if self._metrics:
             self._names = list(self._metrics[0])
-            rows = torch.stack([m[name] for m in self._metrics for name in self._names])
-            self._stacked.append(rows.view(len(self._metrics), len(self._names), -1))
+            device = next((x.device for x in self._metrics[0].values() if isinstance(x, Tensor)), None)
+            columns = [self._column([m[name] for m in self._metrics], device) for name in self._names]
+            self._stacked.append(torch.stack(columns, 1))
             self._metrics = []
+
+    def _column(self, values: list[Any], device: torch.device | None) -> Tensor:
+        """A metric of the latest updates, ``[updates, S]``."""
+        if isinstance(values[0], Tensor):
+            return torch.stack(values)
+        return torch.tensor(values, dtype=torch.float32, device=device).unsqueeze(1).expand(-1, self.num_sessions)
 
     def mean_returns(self) -> list[float]:
         """Mean return of each session's last 100 finished episodes; nan while none has finished."""
