@@ -11,6 +11,7 @@ from test_trial import assert_same_policy
 pytestmark = pytest.mark.usefixtures("no_picture")
 
 AGENTS = ["sac", "td3", "tqc", "crossq"]
+DISCRETE = ["sac", "crossq"]
 BOX = gs.Box(-1.0, 1.0, (2,))
 NARROW = {"crossq": ["agent.critic_hidden=[16,16]", "agent.renorm_warmup=200", "agent.policy_delay=1"]}
 NARROW["tqc"] = ["agent.num_critics=2", "agent.num_quantiles=5", "agent.num_dropped=0"]
@@ -47,8 +48,6 @@ def q_values(agent, *obs):
     x = torch.tensor(obs, dtype=torch.float32).reshape(1, -1, 1).expand(2, -1, 1)
     action = torch.from_numpy(agent.act(x.numpy(), explore=False)[0])
     with torch.no_grad():
-        if hasattr(agent, "q_vjp"):
-            return agent.q_vjp(x, action, training=False)[0].mean(1).numpy()
         return agent.critics(torch.cat([x, action], -1)).mean((1, 3)).numpy()
 
 
@@ -77,8 +76,9 @@ def test_action_that_matches_the_observation(train_probe, agent):
     np.testing.assert_allclose(made.act(obs, explore=False)[0][..., 0], [[-0.5, 0.5]] * 2, atol=0.15)
 
 
-def test_discrete_sac(train_probe):
-    made = train_probe("sac", "RewardByActionAndObs", 1600)
+@pytest.mark.parametrize("agent", DISCRETE)
+def test_discrete_actions(train_probe, agent):
+    made = train_probe(agent, "RewardByActionAndObs", 1600)
     obs = np.tile(np.array([[[-1.0], [1.0]]], np.float32), (2, 1, 1))
     assert (made.act(obs, explore=False)[0] == [[0, 1]] * 2).all()
 
@@ -120,7 +120,7 @@ def learned(agent):
     return torch.cat([*flats, *(b.reshape(agent.num_sessions, -1) for b in agent.actor.buffers())], 1).clone()
 
 
-CASES = [*((name, BOX) for name in AGENTS), ("sac", gs.Discrete(3, start=1))]
+CASES = [*((name, BOX) for name in AGENTS), *((name, gs.Discrete(3, start=1)) for name in DISCRETE)]
 
 
 @pytest.mark.parametrize(("name", "space"), CASES)
@@ -151,7 +151,9 @@ def test_resume_goes_on_with_the_same_numbers(name, space, tmp_path):
     assert torch.equal(learned(second), learned(whole))
 
 
-@pytest.mark.parametrize(("agent", "env"), [*((name, "pendulum") for name in AGENTS), ("sac", "cartpole")])
+@pytest.mark.parametrize(
+    ("agent", "env"), [*((name, "pendulum") for name in AGENTS), *((name, "cartpole") for name in DISCRETE)]
+)
 def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_path, stop_at, agent, env):
     short = ["env.max_frame=560", "agent.gradient_steps=1"]
     overrides = [f"agent={agent}", f"env={env}", *FAST, *NARROW.get(agent, []), *short]
@@ -210,7 +212,7 @@ def test_unfit_spaces_are_refused(name):
     algorithm = algorithms.find(name)
     sizes = {"num_sessions": 1, "num_envs": 1}
     algorithm.check(algorithm.Config(), gs.Box(-1, 1, (3,)), BOX, **sizes)
-    for space in [*UNFIT, *([] if name == "sac" else [gs.Discrete(2)])]:
+    for space in [*UNFIT, *([] if name in DISCRETE else [gs.Discrete(2)])]:
         with pytest.raises(ValueError, match=rf"^agent: got '{name}', which cannot act here: .*; write agent="):
             algorithm.check(algorithm.Config(), gs.Box(-1, 1, (3,)), space, **sizes)
     with pytest.raises(ValueError, match=rf"^agent: got '{name}', which has no network for images"):

@@ -6,10 +6,11 @@ import gymnasium.spaces as gs
 import pytest
 import torch
 
-from rllab.algorithms import crossq, sac, td3, tqc
+from rllab.algorithms import crossq, td3, tqc
 from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
-from rllab.nets.critics import Critics
+from rllab.nets.critics import Critics, RenormCritics
+from rllab.nets.soft_actions import ContinuousActions, DiscreteActions
 
 ENT_COEF = torch.tensor([[0.1], [0.7]])  # of two sessions
 
@@ -24,10 +25,15 @@ class FixedCritics:
         return self.values
 
 
+def soft_value(actions, outputs, noise, critics, obs, ent_coef):
+    x, log_prob = actions.propose(obs, outputs, noise)
+    return actions.soft_value(critics(x), log_prob, ent_coef)
+
+
 def test_continuous_soft_value_by_hand():
     outputs, noise = torch.tensor([[[0.3, -0.5]], [[-1.0, 0.2]]]), torch.tensor([[[0.8]], [[-0.4]]])
     critics = FixedCritics(torch.tensor([[[[2.0]], [[1.0]]], [[[-3.0]], [[4.0]]]]))  # the least: 1 and -3
-    value = sac.ContinuousActions(1).soft_value(outputs, noise, critics, torch.zeros(2, 1, 3), ENT_COEF)
+    value = soft_value(ContinuousActions(1), outputs, noise, critics, torch.zeros(2, 1, 3), ENT_COEF)
     log_prob = tanh_gaussian.vjp(outputs, noise)[1]
     torch.testing.assert_close(value, torch.tensor([[1.0], [-3.0]]) - ENT_COEF * log_prob)
 
@@ -37,9 +43,9 @@ def test_discrete_soft_value_by_hand():
     logits = torch.tensor([0.25, 0.75]).log().expand(2, 1, 2)
     critics = FixedCritics(torch.tensor([[1.0, 5.0], [3.0, 2.0]]).view(1, 2, 1, 2).expand(2, -1, -1, -1))
     args = (logits, torch.zeros(0), critics, torch.zeros(2, 1, 3), ENT_COEF)
-    value = sac.DiscreteActions(2, 0).soft_value(*args)
+    value = soft_value(DiscreteActions(2, 0), *args)
     torch.testing.assert_close(value, torch.tensor([[1.75 + 0.0562335], [1.75 + 0.3936347]]))
-    loss, entropy, _ = sac.DiscreteActions(2, 0).actor_loss(*args)
+    loss, entropy, _ = DiscreteActions(2, 0).actor_loss(*args)
     torch.testing.assert_close(loss, -value)
     torch.testing.assert_close(entropy, torch.full((2, 1), 0.5623351))
 
@@ -53,22 +59,25 @@ def make_case(actions):
     return outputs, noise, critics.double(), streams.normal(1, 5, 3)[0].double(), ENT_COEF.double()
 
 
-@pytest.mark.parametrize("actions", [sac.ContinuousActions(2), sac.DiscreteActions(3, 1)])
+@pytest.mark.parametrize("actions", [ContinuousActions(2), DiscreteActions(3, 1)])
 def test_gradient_for_the_policy_is_that_of_its_loss(actions):
     case = make_case(actions)
     with torch.no_grad():
         _, _, grad = actions.actor_loss(*case)
-    outputs, noise, critics, obs, ent_coef = case
-    value = actions.soft_value(outputs, noise, critics, obs, ent_coef)  # the policy's loss is minus the value
-    (expected,) = torch.autograd.grad(-value.mean(1).sum(), outputs)
+    value = soft_value(actions, *case)  # the policy's loss is minus the value
+    (expected,) = torch.autograd.grad(-value.mean(1).sum(), case[0])
     torch.testing.assert_close(grad, expected)
 
 
 def test_only_the_value_of_the_action_taken_learns():
-    actions = sac.DiscreteActions(3, 1)
+    actions = DiscreteActions(3, 1)
     _, _, critics, obs, _ = make_case(actions)
     taken = torch.tensor([[1, 2, 3, 3, 2], [3, 3, 1, 2, 1]])
-    q, _ = actions.q_vjp(critics, obs, taken)
+    values = critics(actions.critic_input(obs, taken))
+    q, pullback = actions.taken(values, taken)
+    grad = torch.randn(q.shape, dtype=q.dtype)
+    (expected,) = torch.autograd.grad((q * grad).sum(), values)
+    torch.testing.assert_close(pullback(grad), expected)
     for session, row in ((0, 1), (1, 4)):
         for critic in range(2):
             assert q[session, critic, row] == critics(obs)[session, critic, row, taken[session, row] - 1]
@@ -162,7 +171,7 @@ def test_crossq_normalises_present_and_next_actions_together():
         [torch.cat([batch["obs"], batch["action"]], -1), torch.cat([batch["next_obs"], next_action], -1)], 1
     )
     agent._critic_step(batch, noise, ENT_COEF, 1e-3)
-    norm = agent.critics.norm_0
+    norm = agent.critics.mlp.norm_0
     for critic in range(2):  # both critics of a session see the same inputs
         torch.testing.assert_close(norm.mean[critic::2, 0], inputs.mean(1))
         torch.testing.assert_close(norm.var[critic::2, 0], inputs.var(1, correction=0))
@@ -173,7 +182,7 @@ def test_crossq_normalises_present_and_next_actions_together():
 
 
 @torch.no_grad()
-def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient():
+def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient(monkeypatch):
     agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8])
     batch = minibatch(torch.Generator().manual_seed(0))
     batch["discount"] = torch.zeros(2, 4)
@@ -182,15 +191,15 @@ def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient():
     without = agent.critic_flat.grad.clone()
     batch["reward"] = batch["reward"] - 0.9 * 5.0
     batch["discount"] = torch.full((2, 4), 0.9)
-    agent.q_vjp = lambda obs, action, *, training: with_next_fixed(agent, obs, action)
+    monkeypatch.setattr(agent.critics, "vjp", lambda x: with_next_fixed(agent.critics, x))
     agent._critic_step(batch, noise, torch.zeros(2, 1), 0.0)
     torch.testing.assert_close(agent.critic_flat.grad, without)
 
 
-def with_next_fixed(agent, obs, action):
+def with_next_fixed(critics, x):
     """The critics, but with 5 as the value of what comes next."""
-    q, pullback = crossq.CrossQ.q_vjp(agent, obs, action, training=True)
-    return torch.cat([q[..., :4], torch.full_like(q[..., 4:], 5.0)], -1), pullback
+    values, pullback = RenormCritics.vjp(critics, x)
+    return torch.cat([values[:, :, :4], torch.full_like(values[:, :, 4:], 5.0)], 2), pullback
 
 
 def test_crossq_gradients_are_those_of_its_losses():
@@ -202,7 +211,7 @@ def test_crossq_gradients_are_those_of_its_losses():
     state = copy.deepcopy(agent.state_dict())  # running statistics move with every evaluation
 
     both = torch.cat([obs, batch["next_obs"]], 1), torch.cat([batch["action"], next_action.detach()], 1)
-    q, next_q = agent.q_vjp(*both, training=True)[0].chunk(2, -1)
+    q, next_q = agent.critics.vjp(torch.cat(both, -1))[0].squeeze(-1).chunk(2, -1)
     next_value = next_q.amin(1) - ENT_COEF * next_log_prob
     target = (batch["reward"] + batch["discount"] * next_value).detach()
     loss = 0.5 * (q - target.unsqueeze(1)).square().mean(-1).sum()
@@ -215,7 +224,7 @@ def test_crossq_gradients_are_those_of_its_losses():
 
     state = copy.deepcopy(agent.state_dict())
     action, log_prob, _ = tanh_gaussian.vjp(agent.actor(obs, training=True), noise)
-    loss = ENT_COEF * log_prob - agent.q_vjp(obs, action, training=False)[0].amin(1)
+    loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).squeeze(-1).amin(1)
     expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
     agent.load_state_dict(state)
     with torch.no_grad():

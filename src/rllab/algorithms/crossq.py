@@ -1,4 +1,4 @@
-"""CrossQ (Bhatt, Palenicek, Belousov, Argus, Amiranashvili, Brox, Peters 2024)."""
+"""CrossQ (Bhatt, Palenicek, Belousov, Argus, Amiranashvili, Brox, Peters 2024), for discrete actions too."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
-from rllab.nets import tanh_gaussian
 from rllab.nets.adam import Adam
 from rllab.nets.batch_renorm import RenormMLP
-from rllab.nets.box import check_bounded_box, check_vector_obs, uniform_actions
+from rllab.nets.box import check_vector_obs
+from rllab.nets.critics import RenormCritics
 from rllab.nets.flat import FlatParameters
 from rllab.nets.one_session import GreedyNet
+from rllab.nets.soft_actions import make_actions
 from rllab.nets.temperature import Temperature, check_ent_coef
-from rllab.nets.vjp import Pullback
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class CrossQConfig:
     """Weight of the entropy, higher explores more; auto learns it for each session so that the policy keeps
     target_entropy."""
     target_entropy: float | None = None
-    """Entropy that ent_coef=auto aims at; null is minus the number of actions."""
+    """Entropy that ent_coef=auto aims at; null is minus the number of continuous actions, or 0.5 log(n) of n discrete
+    ones."""
     num_critics: int = 2
     """Critics, of which the most pessimistic counts."""
     hidden: list[int] = field(default_factory=lambda: [256, 256])
@@ -90,13 +91,13 @@ class CrossQ:
     """CrossQ of S sessions in lockstep, on N sub-envs each."""
 
     Config = CrossQConfig
-    action_spaces = (gs.Box,)
+    action_spaces = (gs.Discrete, gs.Box)
 
     @staticmethod
     def check(
         config: CrossQConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
     ) -> None:
-        check_bounded_box("crossq", action_space)
+        make_actions("crossq", action_space)
         check_vector_obs("crossq", obs_space)
         check_replay(
             config.buffer_size,
@@ -126,21 +127,20 @@ class CrossQ:
         self.max_frame = max_frame
         self.device = device
         self.gradient_steps = config.train_freq * num_envs if config.gradient_steps == -1 else config.gradient_steps
-        self.num_actions = math.prod(action_space.shape or ())
+        self.actions = make_actions("crossq", action_space)
         obs_size = math.prod(obs_space.shape or ())
         generators = Streams(seed, num_sessions, "weights").generators
         renorm: dict[str, Any] = {"momentum": config.renorm_momentum, "warmup": config.renorm_warmup}
         # a small last layer: the first policy hardly depends on the observation
-        sizes = [obs_size, *config.hidden, 2 * self.num_actions]
+        sizes = [obs_size, *config.hidden, self.actions.num_outputs]
         self.actor = RenormMLP(sizes, generators=generators, last_gain=0.01, **renorm).to(device)
-        sizes = [obs_size + self.num_actions, *config.critic_hidden, 1]
-        each = [generator for generator in generators for _ in range(config.num_critics)]
-        self.critics = RenormMLP(sizes, generators=each, **renorm).to(device)  # those of a session side by side
+        sizes = [obs_size + self.actions.num_inputs, *config.critic_hidden, self.actions.num_values]
+        self.critics = RenormCritics(sizes, num_critics=config.num_critics, generators=generators, **renorm).to(device)
         self.actor_flat, self.critic_flat = FlatParameters(self.actor), FlatParameters(self.critics)
         betas = (config.adam_beta1, 0.999)
         self.actor_optimizer = Adam(self.actor_flat, betas=betas)
         self.critic_optimizer = Adam(self.critic_flat, betas=betas)
-        target_entropy = -self.num_actions if config.target_entropy is None else config.target_entropy
+        target_entropy = self.actions.target_entropy if config.target_entropy is None else config.target_entropy
         self.temperature = Temperature(
             config.ent_coef, target_entropy=target_entropy, num_sessions=num_sessions, device=device, betas=betas
         )
@@ -164,12 +164,12 @@ class CrossQ:
         if explore:
             self.num_acted += self.num_envs
             if self.num_acted <= self.config.learning_starts:
-                return uniform_actions(self.action_streams, self.num_envs, self.num_actions).cpu().numpy(), {}
+                return self.actions.random(self.action_streams, self.num_envs).cpu().numpy(), {}
         outputs = self.actor(torch.from_numpy(obs).to(self.device).flatten(2).float())
         if explore:
-            noise = self.action_streams.normal(1, self.num_envs, self.num_actions)[0]
-            return tanh_gaussian.sample(outputs, noise).cpu().numpy(), {}
-        return tanh_gaussian.mode(outputs).cpu().numpy(), {}
+            noise = self.actions.noise(self.action_streams, 1, self.num_envs)[0]
+            return self.actions.sample(outputs, noise).cpu().numpy(), {}
+        return self.actions.mode(outputs).cpu().numpy(), {}
 
     @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
@@ -183,7 +183,7 @@ class CrossQ:
             for name in ("obs", "next_obs"):
                 minibatch[name] = minibatch[name].flatten(2).float()
             ent_coef = self.temperature.value(progress)
-            noise, next_noise = self.action_streams.normal(2, config.batch_size, self.num_actions)
+            noise, next_noise = self.actions.noise(self.action_streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, critic_lr)
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
@@ -197,48 +197,31 @@ class CrossQ:
             "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
         }
 
-    def q_vjp(self, obs: Tensor, action: Tensor, *, training: bool) -> tuple[Tensor, Pullback]:
-        """Values ``[S, C, B]``, and the pullback of their gradient, to the parameters or else to the actions."""
-        x = torch.cat([obs, action], -1).repeat_interleave(self.config.num_critics, 0)
-        y, critics_pullback = self.critics.vjp(x, training=training)
-        by_critic = self.num_sessions, self.config.num_critics
-
-        def pullback(grad: Tensor) -> Tensor:
-            grad_x = critics_pullback(grad.reshape(y.shape))
-            return grad_x[..., obs.shape[2] :].reshape(*by_critic, *action.shape[1:]).sum(1)
-
-        return y.view(*by_critic, -1), pullback
-
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         """Present and next actions go through the critics as one batch, so that both are normalised alike."""
-        obs, next_obs = minibatch["obs"], minibatch["next_obs"]
-        next_action, next_log_prob, _ = tanh_gaussian.vjp(self.actor(next_obs), noise)
-        both_obs = torch.cat([obs, next_obs], 1)
-        both_actions = torch.cat([minibatch["action"], next_action], 1)
-        both_q, pullback = self.q_vjp(both_obs, both_actions, training=True)
-        q, next_q = both_q.chunk(2, -1)
-        next_value = next_q.amin(1) - ent_coef * next_log_prob
-        target = minibatch["reward"] + minibatch["discount"] * next_value
-        error = q - target.unsqueeze(1)  # [S, C, B]
-        pullback(torch.cat([error / error.shape[2], torch.zeros_like(error)], -1))  # none into what is bootstrapped
+        obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
+        next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
+        both, pullback = self.critics.vjp(torch.cat([self.actions.critic_input(obs, action), next_x], 1))
+        values, next_values = both.chunk(2, 2)  # [S, C, B, ...]
+        next_value = self.actions.soft_value(next_values, next_log_prob, ent_coef)
+        target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
+        q, taken_pullback = self.actions.taken(values, action)  # [S, C, B]
+        error = q - target.unsqueeze(1)
+        grad = taken_pullback(error / error.shape[2])  # of half the squared error, for each critic
+        pullback(torch.cat([grad, torch.zeros_like(grad)], 2))  # none into what is bootstrapped
         self.critic_optimizer.step(lr)
         return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
-        outputs, actor_pullback = self.actor.vjp(obs, training=True)
-        action, log_prob, pullback = tanh_gaussian.vjp(outputs, noise)
-        values, q_pullback = self.q_vjp(obs, action, training=False)
-        q, which = values.min(1, keepdim=True)  # [S, 1, B]
-        share = 1.0 / obs.shape[1]
-        grad_action = q_pullback(torch.zeros_like(values).scatter_(1, which, -share))
-        actor_pullback(pullback(grad_action, (ent_coef * share).expand_as(log_prob)))
+        outputs, pullback = self.actor.vjp(obs, training=True)
+        loss, entropy, grad = self.actions.actor_loss(outputs, noise, self.critics, obs, ent_coef)
+        pullback(grad)
         self.actor_optimizer.step(lr)
-        self.temperature.step(-log_prob, lr)
-        loss = ent_coef * log_prob - q.squeeze(1)
-        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": -log_prob.mean(1)}
+        self.temperature.step(entropy, lr)
+        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": entropy.mean(1)}
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyNet(self.actor, session, tanh_gaussian.mode)
+        return GreedyNet(self.actor, session, self.actions.mode)
 
     def state_dict(self) -> dict[str, Any]:
         return {

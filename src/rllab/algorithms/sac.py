@@ -15,16 +15,14 @@ from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
-from rllab.nets import tanh_gaussian
 from rllab.nets.adam import Adam
-from rllab.nets.box import check_vector_obs, is_bounded_box, uniform_actions
+from rllab.nets.box import check_vector_obs
 from rllab.nets.critics import Critics
-from rllab.nets.distributions import Categorical
 from rllab.nets.flat import FlatParameters
 from rllab.nets.mlp import MLP
 from rllab.nets.one_session import GreedyNet
+from rllab.nets.soft_actions import make_actions
 from rllab.nets.temperature import Temperature, check_ent_coef
-from rllab.nets.vjp import Pullback
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class SAC:
     def check(
         config: SACConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
     ) -> None:
-        _make_actions(action_space)
+        make_actions("sac", action_space)
         check_vector_obs("sac", obs_space)
         check_replay(
             config.buffer_size,
@@ -120,7 +118,7 @@ class SAC:
         self.max_frame = max_frame
         self.device = device
         self.gradient_steps = config.train_freq * num_envs if config.gradient_steps == -1 else config.gradient_steps
-        self.actions = _make_actions(action_space)
+        self.actions = make_actions("sac", action_space)
         obs_size = math.prod(obs_space.shape or ())
         generators = Streams(seed, num_sessions, "weights").generators
         kind = config.activation
@@ -193,12 +191,14 @@ class SAC:
         }
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
-        next_obs, action = minibatch["next_obs"], minibatch["action"]
-        next_value = self.actions.soft_value(self.actor(next_obs), noise, self.target_critics, next_obs, ent_coef)
+        obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
+        next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
+        next_value = self.actions.soft_value(self.target_critics(next_x), next_log_prob, ent_coef)
         target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
-        q, pullback = self.actions.q_vjp(self.critics, minibatch["obs"], action)  # [S, C, B]
+        values, pullback = self.critics.vjp(self.actions.critic_input(obs, action))
+        q, taken_pullback = self.actions.taken(values, action)  # [S, C, B]
         error = q - target.unsqueeze(1)
-        pullback(error / error.shape[2])  # of half the squared error, for each critic
+        pullback(taken_pullback(error / error.shape[2]))  # of half the squared error, for each critic
         self.critic_optimizer.step(lr)
         return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
 
@@ -237,111 +237,3 @@ class SAC:
         self.num_acted = state["num_acted"]
         self.num_updates = state["num_updates"]
         self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}
-
-
-class ContinuousActions:
-    """Squashed normal actions in [-1, 1], of which the critics are told."""
-
-    num_values = 1
-    """Outputs of a critic."""
-
-    def __init__(self, num_actions: int) -> None:
-        self.num_inputs = num_actions  # of a critic, besides the observation
-        self.num_outputs = 2 * num_actions  # of the policy
-        self.target_entropy = -float(num_actions)
-
-    def random(self, streams: Streams, num_envs: int) -> Tensor:
-        """Uniform actions ``[S, N, ...]``."""
-        return uniform_actions(streams, num_envs, self.num_inputs)
-
-    def noise(self, streams: Streams, steps: int, rows: int) -> Tensor:
-        """What `sample` needs, ``[steps, S, rows, ...]``."""
-        return streams.normal(steps, rows, self.num_inputs)
-
-    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Actions drawn from the policy, given its outputs."""
-        return tanh_gaussian.sample(outputs, noise)
-
-    def mode(self, outputs: Tensor) -> Tensor:
-        """Greedy actions."""
-        return tanh_gaussian.mode(outputs)
-
-    def q_vjp(self, critics: Critics, obs: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
-        """Values of the actions that were taken, ``[S, C, B]``, and the pullback of their gradient."""
-        values, pullback = critics.vjp(torch.cat([obs, action], -1), input_grad=False)
-        return values.squeeze(-1), lambda grad: pullback(grad.unsqueeze(-1))
-
-    def soft_value(self, outputs: Tensor, noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor) -> Tensor:
-        """Value of what the policy would do, entropy included, by the most pessimistic critic, ``[S, B]``."""
-        action, log_prob, _ = tanh_gaussian.vjp(outputs, noise)
-        q: Tensor = critics(torch.cat([obs, action], -1))
-        return q.squeeze(-1).amin(1) - ent_coef * log_prob
-
-    def actor_loss(
-        self, outputs: Tensor, noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss and entropy of each row, ``[S, B]``, and the gradient of the mean loss for the policy's outputs."""
-        action, log_prob, pullback = tanh_gaussian.vjp(outputs, noise)
-        x = torch.cat([obs, action], -1)
-        values, critic_pullback = critics.vjp(x, input_grad=True, parameter_grad=False)
-        q, which = values.squeeze(-1).min(1, keepdim=True)  # [S, 1, B]
-        share = 1.0 / obs.shape[1]
-        grad_values = torch.zeros_like(values).scatter_(1, which.unsqueeze(-1), -share)
-        grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]
-        grad = pullback(grad_action, (ent_coef * share).expand_as(log_prob))
-        return ent_coef * log_prob - q.squeeze(1), -log_prob, grad
-
-
-class DiscreteActions:
-    """One choice of n. A critic has a value for each, so that expectations over actions are exact."""
-
-    num_inputs = 0
-
-    def __init__(self, num_actions: int, start: int) -> None:
-        self.num_outputs = self.num_values = num_actions
-        self.start = start
-        self.target_entropy = 0.5 * math.log(num_actions)
-        self.distribution = Categorical(num_actions, start)
-
-    def random(self, streams: Streams, num_envs: int) -> Tensor:
-        return self.mode(streams.uniform(1, num_envs, self.num_outputs)[0])
-
-    def noise(self, streams: Streams, steps: int, rows: int) -> Tensor:
-        return self.distribution.noise(streams, steps, rows)
-
-    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        return self.mode(outputs + noise)
-
-    def mode(self, outputs: Tensor) -> Tensor:
-        return outputs.argmax(-1) + self.start
-
-    def q_vjp(self, critics: Critics, obs: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
-        values, pullback = critics.vjp(obs, input_grad=False)  # [S, C, B, n]
-        index = (action - self.start)[:, None, :, None].expand(*values.shape[:-1], 1)
-        q = values.gather(-1, index).squeeze(-1)
-        return q, lambda grad: pullback(torch.zeros_like(values).scatter_(-1, index, grad.unsqueeze(-1)))
-
-    def soft_value(self, outputs: Tensor, _noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor) -> Tensor:
-        loss, _, _ = self.actor_loss(outputs, _noise, critics, obs, ent_coef)
-        return -loss
-
-    def actor_loss(
-        self, outputs: Tensor, _noise: Tensor, critics: Critics, obs: Tensor, ent_coef: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        log_probs = outputs.log_softmax(-1)
-        probs = log_probs.exp()
-        each = ent_coef.unsqueeze(-1) * log_probs - critics(obs).amin(1)  # [S, B, n]
-        loss = (probs * each).sum(-1)
-        # the expectation of d log p / d logit is 0, so that ent_coef adds no term of its own
-        grad = probs * (each - loss.unsqueeze(-1)) / obs.shape[1]
-        return loss, -(probs * log_probs).sum(-1), grad
-
-
-def _make_actions(space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:
-    if isinstance(space, gs.Discrete):
-        return DiscreteActions(int(space.n), int(space.start))
-    if is_bounded_box(space):
-        return ContinuousActions(math.prod(space.shape or ()))
-    raise ValueError(
-        f"agent: got 'sac', which cannot act here: {space} is neither Discrete nor a bounded 1-D Box; write agent=ppo"
-    )

@@ -192,7 +192,7 @@ class TD3:
         next_action = smoothed(torch.tanh(self.target_actor(next_obs)), noise, self.config.noise_clip)
         next_q = self.target_critics(torch.cat([next_obs, next_action], -1)).squeeze(-1)  # [S, C, B]
         target = minibatch["reward"] + minibatch["discount"] * next_q.amin(1)
-        values, pullback = self.critics.vjp(torch.cat([minibatch["obs"], action], -1), input_grad=False)
+        values, pullback = self.critics.vjp(torch.cat([minibatch["obs"], action], -1))
         error = values - target[:, None, :, None]  # [S, C, B, 1]
         pullback(error / error.shape[2])  # of half the squared error, for each critic
         self.critic_optimizer.step(lr)
@@ -203,7 +203,7 @@ class TD3:
         outputs, pullback = self.actor.vjp(obs, input_grad=False)
         action = torch.tanh(outputs)
         x = torch.cat([obs, action], -1)
-        values, critic_pullback = self.critics.vjp(x, input_grad=True, parameter_grad=False)
+        values, critic_pullback = self.critics.input_vjp(x)
         grad_values = torch.zeros_like(values)
         grad_values[:, 0] = -1.0 / obs.shape[1]
         grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]

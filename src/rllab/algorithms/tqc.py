@@ -197,7 +197,7 @@ class TQC:
         next_value = truncated(next_quantiles, self.config.num_dropped) - (ent_coef * next_log_prob).unsqueeze(-1)
         target = minibatch["reward"].unsqueeze(-1) + minibatch["discount"].unsqueeze(-1) * next_value
         x = torch.cat([minibatch["obs"], minibatch["action"]], -1)
-        quantiles, pullback = self.critics.vjp(x, input_grad=False)
+        quantiles, pullback = self.critics.vjp(x)
         loss, grad = quantile_huber(quantiles, target.unsqueeze(1))  # [S, C, B], [S, C, B, Q]
         pullback(grad / (grad.shape[2] * grad.shape[3]))  # a mean over the quantiles too, as in the paper's code
         self.critic_optimizer.step(lr)
@@ -211,7 +211,7 @@ class TQC:
         outputs, pullback = self.actor.vjp(obs, input_grad=False)
         action, log_prob, sample_pullback = tanh_gaussian.vjp(outputs, noise)
         x = torch.cat([obs, action], -1)
-        quantiles, critic_pullback = self.critics.vjp(x, input_grad=True, parameter_grad=False)
+        quantiles, critic_pullback = self.critics.input_vjp(x)
         share = 1.0 / obs.shape[1]
         grad_quantiles = torch.full_like(quantiles, -share / (quantiles.shape[1] * quantiles.shape[3]))
         grad_action = critic_pullback(grad_quantiles)[..., obs.shape[2] :]

@@ -1,17 +1,29 @@
-"""Several critics for each session, evaluated together."""
+"""Several critics for each session, evaluated together: ``[S, B, in] -> [S, num_critics, B, out]``."""
+
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.batch_renorm import RenormMLP
 from rllab.nets.mlp import MLP, Activation
 from rllab.nets.vjp import Pullback
 
 
-class Critics(nn.Module):
-    """`num_critics` networks of each of S sessions: ``[S, B, in] -> [S, num_critics, B, out]``.
+class InputVJP(Protocol):
+    """Critics, as a policy learns from them."""
 
-    They are the networks of one `MLP`, those of a session side by side, so that a layer of all of them is one product.
-    """
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def input_vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Output, and the pullback to the gradient of the input, ``[S, B, in]``, summed over the critics.
+
+        It leaves the parameters' gradients alone.
+        """
+
+
+class Critics(nn.Module):
+    """They are the networks of one `MLP`, those of a session side by side, so that a layer of all is one product."""
 
     def __init__(
         self,
@@ -23,22 +35,52 @@ class Critics(nn.Module):
     ) -> None:
         super().__init__()
         self.num_critics = num_critics
-        each = [generator for generator in generators for _ in range(num_critics)]
-        self.mlp = MLP(sizes, generators=each, activation=activation, last_gain=1.0)
+        self.mlp = MLP(sizes, generators=_each(generators, num_critics), activation=activation, last_gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._by_session(self.mlp(x.repeat_interleave(self.num_critics, 0)))
+        return _by_session(self.mlp(x.repeat_interleave(self.num_critics, 0)), self.num_critics)
 
-    def vjp(self, x: Tensor, *, input_grad: bool, parameter_grad: bool = True) -> tuple[Tensor, Pullback]:
-        """Output and pullback, as of `MLP`; the gradient of the input, ``[S, B, in]``, is summed over the critics."""
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Output, and the pullback that writes the parameters' gradients; it returns nothing of use."""
+        y, mlp_pullback = self.mlp.vjp(x.repeat_interleave(self.num_critics, 0), input_grad=False)
+        return _by_session(y, self.num_critics), lambda grad: mlp_pullback(grad.flatten(0, 1))
+
+    def input_vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         repeated = x.repeat_interleave(self.num_critics, 0)
-        y, mlp_pullback = self.mlp.vjp(repeated, input_grad=input_grad, parameter_grad=parameter_grad)
+        y, mlp_pullback = self.mlp.vjp(repeated, input_grad=True, parameter_grad=False)
+        return _by_session(y, self.num_critics), _summed(mlp_pullback, self.num_critics)
 
-        def pullback(grad: Tensor) -> Tensor:
-            grad = mlp_pullback(grad.flatten(0, 1))
-            return self._by_session(grad).sum(1) if input_grad else grad
 
-        return self._by_session(y), pullback
+class RenormCritics(nn.Module):
+    """The same with batch renormalisation, see `RenormMLP`."""
 
-    def _by_session(self, x: Tensor) -> Tensor:
-        return x.view(-1, self.num_critics, *x.shape[1:])
+    def __init__(self, sizes: list[int], *, num_critics: int, generators: list[torch.Generator], **renorm: Any) -> None:
+        super().__init__()
+        self.num_critics = num_critics
+        self.mlp = RenormMLP(sizes, generators=_each(generators, num_critics), **renorm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.input_vjp(x)[0]
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """As of `Critics`, by the statistics of this batch, which move the running ones."""
+        y, mlp_pullback = self.mlp.vjp(x.repeat_interleave(self.num_critics, 0), training=True)
+        return _by_session(y, self.num_critics), lambda grad: mlp_pullback(grad.flatten(0, 1))
+
+    def input_vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """By the running statistics."""
+        y, mlp_pullback = self.mlp.vjp(x.repeat_interleave(self.num_critics, 0), training=False)
+        return _by_session(y, self.num_critics), _summed(mlp_pullback, self.num_critics)
+
+
+def _each(generators: list[torch.Generator], num_critics: int) -> list[torch.Generator]:
+    """That of its session for each critic."""
+    return [generator for generator in generators for _ in range(num_critics)]
+
+
+def _by_session(x: Tensor, num_critics: int) -> Tensor:
+    return x.view(-1, num_critics, *x.shape[1:])
+
+
+def _summed(pullback: Pullback, num_critics: int) -> Pullback:
+    return lambda grad: _by_session(pullback(grad.flatten(0, 1)), num_critics).sum(1)
