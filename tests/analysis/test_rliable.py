@@ -22,7 +22,8 @@ def intervals(scores, statistic, reps=10_000):
 
 
 def assert_same(interval, theirs):
-    assert interval == pytest.approx(theirs, abs=0.01 * (theirs[1] - theirs[0]))
+    # an end of 10,000 draws that are not seeded moves by 0.7 % of the width: four times that
+    assert interval == pytest.approx(theirs, abs=0.03 * (theirs[1] - theirs[0]))
 
 
 @pytest.mark.parametrize("sessions", [4, 8])

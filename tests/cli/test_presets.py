@@ -81,8 +81,6 @@ def test_agent(name, load_config):
 def test_tuned(name, load_config):
     agent, _, env = name.rpartition("/")
     cfg = load_config(f"agent={agent or 'ppo'}", f"env={env if agent else 'cartpole'}", f"tuned={name}", *FEW)
-    plain = load_config(f"agent={agent or 'ppo'}", f"env={env if agent else 'cartpole'}", "tuned=none", *FEW)
-    assert (cfg != plain) == (name != "none")
     if env in GAMES:  # the same for all of them, and a large network
         assert cfg.agent == load_config("env=atari", "env.game=Pong", "tuned=ppo/atari").agent
     else:
