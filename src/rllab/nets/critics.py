@@ -1,6 +1,6 @@
 """Several critics for each session, evaluated together: ``[S, B, in] -> [S, num_critics, B, out]``."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,10 +54,19 @@ class Critics(nn.Module):
 class RenormCritics(nn.Module):
     """The same with batch renormalisation, see `RenormMLP`."""
 
-    def __init__(self, sizes: list[int], *, num_critics: int, generators: list[torch.Generator], **renorm: Any) -> None:
+    def __init__(
+        self,
+        sizes: list[int],
+        *,
+        num_critics: int,
+        generators: list[torch.Generator],
+        momentum: float = 0.01,
+        warmup: int = 100_000,
+    ) -> None:
         super().__init__()
         self.num_critics = num_critics
-        self.mlp = RenormMLP(sizes, generators=_each(generators, num_critics), **renorm)
+        each = _each(generators, num_critics)
+        self.mlp = RenormMLP(sizes, generators=each, last_gain=1.0, momentum=momentum, warmup=warmup)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.input_vjp(x)[0]
