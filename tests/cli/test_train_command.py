@@ -42,7 +42,7 @@ def test_help_tells_the_usual_commands_and_the_presets(command, tmp_path, monkey
     assert "python train.py -m agent.lr=1e-3,3e-4" in shown
     assert "env: acrobot, ant, atari, " in shown
     assert "schema" not in shown
-    assert max(len(line) for line in shown.splitlines() if ": " not in line[:12]) <= 110  # not the lists
+    assert max(len(line) for line in shown.splitlines() if ": " not in line[:24]) <= 110  # not the lists
     assert not list(tmp_path.iterdir())
 
 
