@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from played import CASES
 from rllab import export, player, trial
 from rllab.analysis.evaluation import describe
 from rllab.card import write_card
@@ -27,6 +28,13 @@ def test_actions_have_the_type_of_the_env():
     assert policy(torch.tensor([[0, 1]])).dtype == torch.int8
 
 
+SOME = ["random", "ppo, CartPole", "ppo, images", "qrdqn", "sac"]
+"""Of each kind of policy one; the slow tests take all."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[] if name in SOME else pytest.mark.slow) for name in CASES], indirect=True
+)
 def test_torchscript_does_what_the_policy_does(case, tmp_path):
     loaded = player.load(case)
     if loaded.config.agent.name == "random":

@@ -45,7 +45,9 @@ def test_what_a_preset_changes_has_a_star(show):
     assert cells["rigorous_eval", "atari"] == "0*"
 
 
-@pytest.mark.parametrize("group", ["meta", "env", "agent", pytest.param("tuned", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "group", ["meta", "agent", *(pytest.param(group, marks=pytest.mark.slow) for group in ("env", "tuned"))]
+)
 def test_it_fits_the_terminal_and_loses_nothing(show, group):
     everything = rows(show(group, width=1000))
     for width in (80, 160):

@@ -160,10 +160,7 @@ REFUSED = {
 
 IN_A_PROCESS = [
     "meta.max_sesion=2",
-    "env=cartpol",
     "env.id=my_pkg:DictAction-v0",
-    "agent.lr=linear(1e-3,0)",
-    "meta.resume=my_conf",
     "-m agent.lr=1e-3,fast",
 ]
 """Those that are run as a process too, whose whole stderr is that one line: no warnings beside it."""

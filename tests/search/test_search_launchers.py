@@ -93,8 +93,9 @@ def test_kill_is_one_trial_failed(make_toy, launcher):
     LOG.info("%s: %s", launcher, trials[1].user_attrs["reason"])
 
 
+@pytest.mark.slow  # of the default launcher: test_stopped_by_three_signals_and_finished
 @needs_proc
-@pytest.mark.parametrize("launcher", some("basic", slow=["joblib", "submitit_local", "ray"]))
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local", "ray"])
 def test_stopped_and_killed_search_goes_on(make_toy, launcher):
     toy = make_toy(launcher, "agent.x=0.1,0.2")
     started = 0

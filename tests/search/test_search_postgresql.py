@@ -101,6 +101,7 @@ def test_two_machines_started_at_once_share_a_study(make_machine, server):
     assert all(table.count("complete") == 8 for table in tables)
 
 
+@pytest.mark.slow
 @needs_proc
 @needs_server
 def test_one_machine_takes_over_from_another_that_vanished(make_machine, server):
