@@ -14,10 +14,12 @@ have a result are not run again (`--again` does), and one that was interrupted i
 import argparse
 import csv
 import json
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +29,16 @@ PUBLISHED = ROOT / "benchmarks" / "scores_published.csv"
 RUNS = ROOT / "outputs" / "scores"
 PAGE = ROOT / "docs" / "scores.md"
 MARK = "<!-- the table: python -m benchmarks.scores -->\n"
+AGENT_PAGES = ROOT / "docs" / "agents"
+AGENT_MARK = re.compile(r"(<!-- scores of ([\w ]+): python -m benchmarks.scores -->\n).*?\n\n", re.DOTALL)
+"""What follows it, up to an empty line, is written here."""
 
 GROUPS = {
     "classic": {"cartpole": 200_000, "acrobot": 300_000, "pendulum": 300_000},
     "box2d": {"lunarlander": 300_000, "lunarlander_continuous": 300_000},
 }
 """Envs and their budgets, as in the published figures."""
+ENVS = [env for envs in GROUPS.values() for env in envs]
 AGENTS = ["reinforce", "a2c", "ppo", "sarsa", "dqn", "ddqn", "dueling_dqn", "ddqn_per", "qrdqn"]
 AGENTS += ["sac", "td3", "tqc", "crossq"]
 SEED = 1
@@ -143,7 +149,7 @@ def table(seed: int) -> str:
     with PUBLISHED.open(newline="") as file:
         published = {(row["env"], row["agent"]): row["score"] for row in csv.DictReader(file)}
     lines = ["| env | frames | agent | last 100 training episodes | greedy | SLM Lab |", "|---|---|---|---|---|---|"]
-    for env in (env for envs in GROUPS.values() for env in envs):
+    for env in ENVS:
         for agent in AGENTS:
             result, theirs = read(agent).get((env, seed)), published.get((env, agent), "")
             if result is None:
@@ -163,10 +169,26 @@ def estimate(mean: str, low: str, high: str) -> str:
     return f"{float(mean):.1f} ({float(low):.1f} to {float(high):.1f})" if low else f"{float(mean):.1f}"
 
 
-def write_page(text: str) -> None:
-    """Put the table in place of the old one, at the end of its page."""
+def write_pages(seed: int, text: str) -> None:
+    """Put the table in place of the old one, at the end of its page, and the scores of each agent into its own."""
     before, mark, _ = PAGE.read_text().partition(MARK)
     PAGE.write_text(before + mark + text)
+    for page in AGENT_PAGES.glob("*.md"):
+        old = page.read_text()
+        new = AGENT_MARK.sub(lambda found: found[1] + summary(found[2].split(), seed) + "\n\n", old)
+        if new != old:
+            page.write_text(new)
+
+
+def summary(agents: list[str], seed: int) -> str:
+    """Scores of some agents in a sentence."""
+    each = []
+    for agent in agents:
+        results = read(agent)
+        cells = [f"{env} {float(results[env, seed].mean):,.0f}" for env in ENVS if (env, seed) in results]
+        each.append(f"`{agent}`: {', '.join(cells) or 'none yet'}")
+    text = "Mean return of the last 100 training episodes, over four sessions, from [scores.md](../scores.md). "
+    return textwrap.fill(text + "; ".join(each) + ".", 118, break_long_words=False, break_on_hyphens=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -174,8 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", choices=GROUPS, nargs="+")
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS, metavar="AGENT", help=", ".join(AGENTS))
-    envs = [env for group in GROUPS.values() for env in group]
-    parser.add_argument("--envs", nargs="+", choices=envs, default=envs, metavar="ENV", help=", ".join(envs))
+    parser.add_argument("--envs", nargs="+", choices=ENVS, default=ENVS, metavar="ENV", help=", ".join(ENVS))
     parser.add_argument("--seed", type=int, default=SEED, help="root of the random streams (default: %(default)s)")
     parser.add_argument("--again", action="store_true", help="run chosen cells again that have a result")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table only")
@@ -187,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit("stopped; the same command goes on")
     text = table(chosen.seed)
     if chosen.seed == SEED:
-        write_page(text)
+        write_pages(chosen.seed, text)
     print(text, end="")
 
 

@@ -21,7 +21,9 @@ def scores(monkeypatch, tmp_path, command):
     monkeypatch.setattr(scores, "started", [], raising=False)
     monkeypatch.setattr(scores, "train", train)
     monkeypatch.setattr(scores, "GROUPS", {"classic": {"cartpole": 2000}})
+    monkeypatch.setattr(scores, "ENVS", ["cartpole"])
     monkeypatch.setattr(scores, "AGENTS", ["reinforce"])
+    monkeypatch.setattr(scores, "AGENT_PAGES", tmp_path)
     monkeypatch.setattr(scores, "EPISODES", 2)
     monkeypatch.setattr(scores, "RESULTS", tmp_path / "scores")
     monkeypatch.setattr(scores, "RUNS", tmp_path / "runs")
@@ -73,6 +75,9 @@ def test_the_table_is_put_into_its_page_beside_what_is_published(scores, monkeyp
     published = tmp_path / "published.csv"
     published.write_text("env,agent,score\ncartpole,reinforce,483.31\n")
     monkeypatch.setattr(scores, "PUBLISHED", published)
+    page = tmp_path / "reinforce.md"
+    mark = "<!-- scores of reinforce ppo: python -m benchmarks.scores -->\n"
+    page.write_text(f"# REINFORCE\n\n{mark}old\n\n## The fields\n")
     numbers = {"mean": "490.00", "low": "480.00", "high": "500.00", "eval_mean": "", "eval_low": "", "eval_high": ""}
     result = scores.Result("reinforce", "cartpole", "1", "200000", "4", **numbers, command="x")
     for mean, cell in (("490.00", "**490.0 (480.0 to 500.0)**"), ("483.00", "483.0 (480.0 to 500.0)")):
@@ -82,11 +87,16 @@ def test_the_table_is_put_into_its_page_beside_what_is_published(scores, monkeyp
         assert row == f"| cartpole | 200,000 | reinforce | {cell} |  | 483.31 |"
         assert head[0] == "# Scores"
         assert "old" not in head
+        head, scored, tail = page.read_text().split(mark)[1].partition("`reinforce`")
+        assert scored
+        assert "old" not in head
+        assert " ".join(tail.split()) == f": cartpole {mean[:3]}; `ppo`: none yet. ## The fields"
     assert scores.started == []
 
 
 def test_a_cell_that_is_refused_is_passed_over_with_a_line(scores, monkeypatch, capsys):
     monkeypatch.setattr(scores, "GROUPS", {"classic": {"no_such_env": 2000}})
+    monkeypatch.setattr(scores, "ENVS", ["no_such_env"])
     scores.main(["classic"])
     out = capsys.readouterr().out
     assert "reinforce on no_such_env: error: env=no_such_env: no such option" in out
