@@ -30,4 +30,5 @@ CASES = {
     "td3": ["agent=td3", *OFF_POLICY, BOX],
     "tqc": ["agent=tqc", *OFF_POLICY, BOX],
     "crossq": ["agent=crossq", *OFF_POLICY, "agent.critic_hidden=[8]", BOX],
+    "crossq, discrete": ["agent=crossq", *OFF_POLICY, "agent.critic_hidden=[8]", NUMBERS],
 }
