@@ -22,7 +22,7 @@ train: $(VENV)/installed ## Train: make train ARGS="meta=standard env=acrobot" (
 	$(BIN)/python train.py $(ARGS)
 
 .PHONY: test
-test: $(VENV)/installed ## Check style and types, and run the tests (three minutes)
+test: $(VENV)/installed ## Check style and types, and run the tests (four minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
