@@ -184,8 +184,8 @@ def summary(agents: list[str], seed: int) -> str:
     """Scores of some agents in a sentence."""
     each = []
     for agent in agents:
-        results = read(agent)
-        cells = [f"{env} {float(results[env, seed].mean):,.0f}" for env in ENVS if (env, seed) in results]
+        means = {env: result.mean for (env, s), result in read(agent).items() if s == seed and result.mean}
+        cells = [f"{env} {float(means[env]):,.0f}" for env in ENVS if env in means]
         each.append(f"`{agent}`: {', '.join(cells) or 'none yet'}")
     text = "Mean return of the last 100 training episodes, over four sessions, from [scores.md](../scores.md). "
     return textwrap.fill(text + "; ".join(each) + ".", 118, break_long_words=False, break_on_hyphens=False)
