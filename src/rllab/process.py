@@ -1,15 +1,24 @@
-"""This process: how it was called, what it may use, how it is asked to stop, and what it is writing."""
+"""Processes: how this one was called, what it may use, how it is asked to stop, what it writes, and whom it starts."""
 
+from __future__ import annotations
+
+import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.process import BaseProcess
 
 LOCK = ".lock"
 """File of a run directory that the process which writes it holds a lock on."""
+_PRELOADED = ("rllab.", "optuna.storages.", "sqlalchemy.", "alembic.")
+"""Packages that take long to import: the server that forks our processes imports what this one has of them."""
 
 
 def program(argv: list[str]) -> str:
@@ -44,6 +53,45 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Run ``target(*arguments)`` in a process of its own, which leads a group and ends, with that, when this one does.
+
+    A server that has imported what we have forks it: quick as a fork, and none of our threads is in it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", *(name for name in sys.modules if name.startswith(_PRELOADED))])
+    process = context.Process(target=_lead_group, args=(dict(os.environ), target, *arguments))
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for us alone; the server inherits it
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ours)
+    return process
+
+
+def _lead_group(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
+    os.environ.update(environment)  # that of the server may be an old one
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also forgets one that came before
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    target(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    end_group(0)
+
+
+def end_group(leader: int) -> None:
+    """End what is left of the group of this process, 0 for our own: sub-processes of envs, for one."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 class Hold:

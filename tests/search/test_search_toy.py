@@ -203,7 +203,8 @@ def start_both(toy, attempt):
     """Start the search and wait until both slots run, each with a process of its own."""
     process = toy.start(seconds=5)
     wait_until(lambda: all(len(toy.lines(number, "starts")) == attempt + 1 for number in (0, 1)), 60)
-    wait_until(lambda: len(toy.processes()) == 5, 60, "sweeper, two trials, and a process of each")
+    everybody = "the search, two trials, a process of each, and the two of multiprocessing that started them"
+    wait_until(lambda: len(toy.processes()) == 7, 60, everybody)
     frames = [trial.last_step or 0 for trial in toy.trials()]
     wait_until(lambda: all((t.last_step or 0) > f for t, f in zip(toy.trials(), frames, strict=True)), 60)
     return process
@@ -240,7 +241,7 @@ def test_stopped_by_three_signals_and_finished(make_toy):
     assert [len(toy.lines(number, "ends")) for number in (0, 1)] == [1, 1]
     assert all(frame >= 300 for frame in frames), "an attempt began anew"
     assert all(float(row["seconds"]) > 1 for row in table(toy)), "seconds of earlier attempts are lost"
-    assert toy.processes() == []
+    wait_until(lambda: not toy.processes(), 3, "processes gone")
 
 
 def kill_study(make_toy, trials, kills, seed):
@@ -252,7 +253,7 @@ def kill_study(make_toy, trials, kills, seed):
     assert set(failed) <= {"killed (SIGKILL: by hand, or for want of memory)"}
     assert len(failed) <= killed["trial"]
     assert sum(killed.values()) == kills
-    assert toy.processes() == []
+    wait_until(lambda: not toy.processes(), 3, "processes gone")
     starts = Counter(len(toy.lines(number, "starts")) for number in range(trials))
     LOG.info("killed %s; ended %s; starts %s", killed, Counter(trial.state.name for trial in ended), dict(starts))
 

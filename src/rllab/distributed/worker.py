@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,12 +63,8 @@ class WorkerClock(Clock):
         self.board.frames[self.index] = self.taken
 
 
-def main(link: Connection, environment: dict[str, str], *arguments: Any) -> None:
+def main(link: Connection, *arguments: Any) -> None:
     """Train, see `_train`; whatever goes wrong, the parent is told."""
-    os.environ.update(environment)  # that of the server which forked this process may be an old one
-    os.setpgrp()  # Ctrl-C is for the parent; and all that is started here ends with this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         _train(link, *arguments)
     except Exception as error:  # noqa: BLE001 - the parent ends the run
@@ -129,11 +120,3 @@ def _train(
         link.send(("env failed", str(error), traceback.format_exc()))
     send_state("end", 0)
     sessions.close()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    with suppress(ProcessLookupError):
-        os.killpg(0, signal.SIGKILL)

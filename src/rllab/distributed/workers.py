@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from multiprocessing.connection import wait
+from multiprocessing.connection import Pipe, wait
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.multiprocessing import get_context
 
 from rllab import checkpoint
 from rllab.distributed import merge, worker
 from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.worker import Board
 from rllab.envs import EnvError
-from rllab.process import num_cpus
+from rllab.process import end_group, num_cpus, start_process
 from rllab.sessions import Checkpoint
 
 if TYPE_CHECKING:
@@ -107,14 +105,10 @@ class Workers:
         return [range(*pair) for pair in pairwise(cuts)]
 
     def _start(self, index: int, numbers: range) -> _Worker:
-        # a server that has imported everything forks the workers: quick as a fork, and no threads of ours are in it
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["__main__", "rllab.distributed.worker"])
-        ours, theirs = context.Pipe()
+        ours, theirs = Pipe()
         arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
-        process = context.Process(target=worker.main, args=(theirs, dict(os.environ), *arguments))
-        process.start()
-        theirs.close()
+        with theirs:
+            process = start_process(worker.main, theirs, *arguments)
         return _Worker(numbers, process, ours)
 
     def _config(self) -> RunConfig:
@@ -273,8 +267,7 @@ class Workers:
             if each.process.is_alive() and each.ended:
                 each.process.join(1.0)
             assert each.process.pid
-            with suppress(ProcessLookupError):
-                os.killpg(each.process.pid, signal.SIGKILL)
+            end_group(each.process.pid)
             each.process.kill()  # it may not have become the leader of its group yet
             each.process.join()
             each.link.close()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pickle
+import multiprocessing
 import signal
-import subprocess
-import sys
+import threading
 from contextlib import suppress
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
@@ -17,6 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
 from rllab.config import ConfigError
+from rllab.process import end_group, start_process
 from rllab.search.options import check_options
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+
+_STARTING = threading.Lock()
+"""A slot that starts a process may not look at those of other slots while they ask how theirs ended."""
 
 
 class SearchSweeper(OptunaSweeper):
@@ -63,35 +67,26 @@ class ProcessLauncher(Launcher):
     def _run(self, words: list[str], number: int) -> JobReturn:
         import cloudpickle  # noqa: PLC0415 - as above
 
+        from rllab.search import worker  # noqa: PLC0415 - as above
+
         job = (self.hydra_context, self.config, self.task_function, Singleton.get_state(), words, number)
-        reader, writer = os.pipe()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "rllab.search.worker", str(writer)],
-            stdin=subprocess.PIPE,
-            pass_fds=[writer],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            start_new_session=True,  # Ctrl-C is for the sweeper alone
-        )
-        os.close(writer)
-        assert process.stdin is not None
-        with os.fdopen(reader, "rb") as answer:
-            with suppress(BrokenPipeError), process.stdin as stdin:  # killed at once: its exit code says so
-                pickle.dump((sys.argv, cloudpickle.dumps(job)), stdin)
-                stdin.flush()  # and it stays open: its end is how the job notices that this process died
-                process.wait()
-            code = process.wait()
-            _end_group(process.pid)  # it does so itself, unless it was killed
-            if pickled := answer.read():
-                returned = pickle.loads(pickled)  # noqa: S301 - written by our own child
-                assert isinstance(returned, JobReturn)
-                return returned
-        return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(_how_it_ended(code)))
-
-
-def _end_group(process_group: int) -> None:
-    """End what the job left behind: sub-processes of its envs."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process_group, signal.SIGKILL)
+        answers, answer = multiprocessing.Pipe(duplex=False)
+        with answers:
+            with answer, _STARTING:
+                process = start_process(worker.main, answer, cloudpickle.dumps(job))
+            wait([answers, process.sentinel])
+            returned = None
+            with suppress(EOFError):
+                returned = answers.recv() if answers.poll() else None
+            wait([process.sentinel])
+            with _STARTING:
+                process.join()
+        assert process.pid is not None
+        end_group(process.pid)
+        if returned is None:
+            assert process.exitcode is not None
+            returned = JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(_how_it_ended(process.exitcode)))
+        return returned
 
 
 def _how_it_ended(code: int) -> str:
