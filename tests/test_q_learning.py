@@ -14,7 +14,7 @@ from test_trial import assert_same_policy
 pytestmark = pytest.mark.usefixtures("no_picture")
 
 ALL = ["agent.double=true", "agent.dueling=true", "agent.n_step=3", "agent.prioritized=true"]
-REPLAY = ["agent.learning_starts=64", "agent.buffer_size=2000", "agent.train_freq=1", "agent.target_period=32"]
+REPLAY = ["agent.learning_starts=64", "agent.buffer_size=2000", "agent.train_freq=2", "agent.target_period=32"]
 VARIANTS = {
     "dqn": ["agent=dqn", *REPLAY],
     "all": ["agent=dqn", *REPLAY, *ALL],
@@ -92,7 +92,7 @@ def test_action_that_an_image_shows(train_probe, variant):
 
 
 @every_variant
-@pytest.mark.parametrize("exploration", ["epsilon_greedy", "boltzmann"])
+@pytest.mark.parametrize("exploration", ["epsilon_greedy", pytest.param("boltzmann", marks=pytest.mark.slow)])
 def test_interrupted_and_resumed_is_as_if_never_interrupted(
     make,
     load_config,
@@ -114,7 +114,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
 def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tmp_path, stop_at, capsys):
     stop_at(840)
     with pytest.raises(SystemExit):
-        make("dqn", "env=cartpole", "env.max_frame=1000", "agent.save_buffer=false").run()
+        make("dqn", "env=cartpole", "agent.train_freq=1", "env.max_frame=1000", "agent.save_buffer=false").run()
     cfg, state = trial._load_run(tmp_path / "run", in_search=False)
     before = state["algorithm"]["num_updates"]
     resumed = trial.Trial(*trial.check(cfg), state)

@@ -18,6 +18,7 @@ from rllab import checkpoint, config, trial
 ROOT = Path(__file__).parents[1]
 SMALL = ["agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "meta.log_frequency=200"]
 SMALL += ["meta.eval_frequency=300", "env.max_frame=2000"]
+OTHER_CLASSICS = ["acrobot", "mountaincar", "mountaincar_continuous"]
 CLOCKS = ("elapsed_s", "time/fps", "time/env_share", "time/act_share", "time/update_share", "time/log_share")
 
 
@@ -98,7 +99,10 @@ def test_evaluation_touches_neither_training_nor_normaliser(load_config, tmp_pat
     assert_same_policy(tmp_path / "eval0", tmp_path / "eval3")
 
 
-@pytest.mark.parametrize("env", ["cartpole", "acrobot", "pendulum", "mountaincar", "mountaincar_continuous"])
+@pytest.mark.parametrize(
+    "env",
+    ["cartpole", "pendulum", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_CLASSICS)],
+)
 def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_path, stop_at, env):
     overrides = [f"env={env}", "tuned=none", *SMALL, "meta.max_session=2", "agent.normalize_obs=true"]
     overrides += ["agent.normalize_reward=true", "agent.lr=linear:1e-3:0", "meta.rigorous_eval=1"]
@@ -124,7 +128,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(load_config, tmp_pat
     ("agent", "overrides"),
     [
         ("a2c", ["env=pendulum", "agent.num_steps=7", "agent.normalize_reward=true"]),
-        ("a2c", ["env=cartpole", "agent.optimizer=adam"]),
+        pytest.param("a2c", ["env=cartpole", "agent.optimizer=adam"], marks=pytest.mark.slow),
         ("reinforce", ["env=cartpole", "agent.num_steps=32"]),
         ("reinforce", ["env=pendulum", "+env.kwargs.max_episode_steps=70", "agent.num_steps=64"]),
     ],
@@ -196,7 +200,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
         sys.executable,
         str(ROOT / "train.py"),
         *SMALL[:-1],
-        "env.max_frame=60000",
+        "env.max_frame=30000",
         "meta.max_session=1",
     ]
     command += ["meta.num_threads=1"]
@@ -208,7 +212,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
     time.sleep(0.3)
     process.kill()
     process.wait()
-    assert 0 < last(run)["step"] * 8 < 60000
+    assert 0 < last(run)["step"] * 8 < 30000
     resume = [sys.executable, str(ROOT / "train.py"), f"meta.resume={run}"]
     subprocess.run(resume, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*command, f"run_dir={tmp_path / 'whole'}"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)

@@ -82,6 +82,15 @@ def test_agent(name, load_config):
 
 
 @pytest.mark.parametrize("name", presets("tuned"))
+def test_fields_of_a_tuned_preset(name, load_config):
+    """All that it sets is there and within its limits."""
+    values = yaml.safe_load((CONF / "tuned" / f"{name}.yaml").read_text()) or {}
+    words = [f"{group}.{field}={value}" for group in ("env", "agent") for field, value in values.get(group, {}).items()]
+    load_config(f"agent={name.rpartition('/')[0] or 'ppo'}", *words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets("tuned"))
 def test_tuned(name, load_config):
     agent, _, env = name.rpartition("/")
     cfg = load_config(f"agent={agent or 'ppo'}", f"env={env if agent else 'cartpole'}", f"tuned={name}", *FEW)

@@ -201,7 +201,7 @@ def test_bad_trials_are_pruned_and_free_their_slot(make_toy):
 
 def start_both(toy, attempt):
     """Start the search and wait until both slots run, each with a process of its own."""
-    process = toy.start(seconds=5)
+    process = toy.start(seconds=4)
     wait_until(lambda: all(len(toy.lines(number, "starts")) == attempt + 1 for number in (0, 1)), 60)
     everybody = "the search, two trials, a process of each, and the two of multiprocessing that started them"
     wait_until(lambda: len(toy.processes()) == 7, 60, everybody)
