@@ -1,19 +1,22 @@
 """Episode statistics, means of metrics, rates: everything a log checkpoint reports."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from rllab.envs import Finished
+if TYPE_CHECKING:
+    from rllab.algorithms import Metrics
+    from rllab.envs import Finished
 
 WINDOW = 100
 """Episodes that a score looks back on."""
 _PENDING = 64  # updates whose metrics are tensors of their own: small ones all over the heap keep it from being reused
-Metrics = dict[str, Tensor | float]
 Row = dict[str, float]
 
 
