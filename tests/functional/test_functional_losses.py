@@ -29,7 +29,7 @@ def test_q_learning_takes_the_highest_value_and_double_q_learning_that_of_the_on
     next_q = torch.tensor([[[1.0, 5.0], [1.0, 5.0], [1.0, 5.0]]])
     online = torch.tensor([[[4.0, 3.0], [0.0, 3.0], [4.0, 3.0]]])
     reward, discount = torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[0.5, 0.5, 0.0]])
-    assert td_target(reward, discount, next_q, next_q).tolist() == [[3.5, 3.5, 1.0]]
+    assert td_target(reward, discount, next_q).tolist() == [[3.5, 3.5, 1.0]]
     assert td_target(reward, discount, next_q, online).tolist() == [[1.5, 3.5, 1.0]]
 
 

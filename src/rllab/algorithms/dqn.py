@@ -235,7 +235,7 @@ class DQN:
         rows = buffer.draw(config.batch_size, self.batch_streams)
         batch = buffer.gather(rows, gamma=config.gamma, n_step=config.n_step)
         next_q = self.target(batch["next_obs"]).squeeze(-1)
-        choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else next_q
+        choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else None
         target = td_target(batch["reward"], batch["discount"], next_q, choosing_q)
         q, pullback = self.net.vjp(batch["obs"])
         action = (batch["action"] - self.start).view(*target.shape, 1, 1)

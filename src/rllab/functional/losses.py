@@ -36,11 +36,14 @@ def quantile_huber(quantiles: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return (weight * loss).mean(-1).sum(-1), (weight * gradient).mean(-1)
 
 
-def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, choosing_q: Tensor) -> Tensor:
-    """``reward + discount * next_q[best action by choosing_q]``: ``[S, B]``, values ``[S, B, A]``.
+def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, choosing_q: Tensor | None = None) -> Tensor:
+    """``reward + discount * next_q[best action]``: ``[S, B]``, values ``[S, B, A]``.
 
-    With `next_q` of the target network, `choosing_q` is the same for Q-learning, and that of the online network for
-    double Q-learning (van Hasselt et al. 2016).
+    `next_q` is the target network's. The best action is its own for Q-learning, and for double Q-learning (van Hasselt
+    et al. 2016) that by `choosing_q`, of the online network.
     """
-    best = choosing_q.argmax(-1, keepdim=True)
-    return torch.addcmul(reward, discount, next_q.gather(-1, best).squeeze(-1))
+    if choosing_q is None:
+        next_value = next_q.amax(-1)
+    else:
+        next_value = next_q.gather(-1, choosing_q.argmax(-1, keepdim=True)).squeeze(-1)
+    return torch.addcmul(reward, discount, next_value)
