@@ -276,6 +276,14 @@ def _schema(cls: type) -> DictConfig:
     return node
 
 
+@functools.cache  # half of the time of `load`, of which a search makes many
+def _run_schema(agent: type) -> DictConfig:
+    """Structured config of a run whose agent has these fields."""
+    schema = _schema(RunConfig)
+    schema.agent = _schema(agent)
+    return schema
+
+
 def load(config: DictConfig) -> RunConfig:
     """Check a composed config and turn it into frozen dataclasses.
 
@@ -287,13 +295,11 @@ def load(config: DictConfig) -> RunConfig:
         name = OmegaConf.select(config, "agent.name")
         if not isinstance(name, str):
             raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
-        agent = _schema(_config_class(name))
+        agent = _config_class(name)
         given = OmegaConf.get_type(config.agent)
-        if is_dataclass(given) and given is not OmegaConf.get_type(agent):
+        if is_dataclass(given) and given is not agent:
             raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
-        schema = _schema(RunConfig)
-        schema.agent = agent
-        run = OmegaConf.to_object(OmegaConf.merge(schema, plain))
+        run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent), plain))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(run, RunConfig)
