@@ -22,15 +22,15 @@ train: $(VENV)/installed ## Train: make train ARGS="meta=standard env=acrobot" (
 	$(BIN)/python train.py $(ARGS)
 
 .PHONY: test
-test: $(VENV)/installed ## Check style and types, and run the tests (four minutes)
+test: $(VENV)/installed ## Check style and types, and run the tests (three to four minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist loadscope
 
 .PHONY: test-slow
 test-slow: $(VENV)/installed ## Run the learning tests as well (half an hour)
-	$(BIN)/pytest -q -m "slow or not slow" -n 2
+	$(BIN)/pytest -q -m "slow or not slow" -n 2 --dist loadscope
 
 .PHONY: bench
 bench: $(VENV)/installed ## Compare the speed with Stable-Baselines3

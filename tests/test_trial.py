@@ -194,7 +194,7 @@ def test_a_session_that_stops_on_kl_stands_still(load_config, tmp_path):
     assert float(updates[-1]) == 7
 
 
-def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
+def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):
     run = tmp_path / "run"
     command = [
         sys.executable,
@@ -215,7 +215,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(tmp_path):
     assert 0 < last(run)["step"] * 8 < 30000
     resume = [sys.executable, str(ROOT / "train.py"), f"meta.resume={run}"]
     subprocess.run(resume, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*command, f"run_dir={tmp_path / 'whole'}"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    trial.run(load_config(*command[2:], run_dir="whole"))
     assert_same_policy(run, tmp_path / "whole")
     assert rows(run) == rows(tmp_path / "whole")
 
