@@ -200,7 +200,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):
         sys.executable,
         str(ROOT / "train.py"),
         *SMALL[:-1],
-        "env.max_frame=30000",
+        "env.max_frame=60000",
         "meta.max_session=1",
     ]
     command += ["meta.num_threads=1"]
@@ -212,7 +212,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):
     time.sleep(0.3)
     process.kill()
     process.wait()
-    assert 0 < last(run)["step"] * 8 < 30000
+    assert 0 < last(run)["step"] * 8 < 60000
     resume = [sys.executable, str(ROOT / "train.py"), f"meta.resume={run}"]
     subprocess.run(resume, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     trial.run(load_config(*command[2:], run_dir="whole"))

@@ -83,8 +83,11 @@ def test_agent(name, load_config):
 
 @pytest.mark.parametrize("name", presets("tuned"))
 def test_fields_of_a_tuned_preset(name, load_config):
-    """All that it sets is there and within its limits."""
-    values = yaml.safe_load((CONF / "tuned" / f"{name}.yaml").read_text()) or {}
+    """All that it sets is there and within its limits, and so is the preset that it builds on."""
+    text = (CONF / "tuned" / f"{name}.yaml").read_text()
+    assert text.startswith("# @package _global_\n")
+    values = yaml.safe_load(text) or {}
+    assert {base.removeprefix("/tuned/") for base in values.get("defaults", [])} <= set(presets("tuned"))
     words = [f"{group}.{field}={value}" for group in ("env", "agent") for field, value in values.get(group, {}).items()]
     load_config(f"agent={name.rpartition('/')[0] or 'ppo'}", *words)
 

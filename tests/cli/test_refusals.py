@@ -161,6 +161,7 @@ REFUSED = {
 IN_A_PROCESS = [
     "meta.max_sesion=2",
     "env.id=my_pkg:DictAction-v0",
+    "-m agent.lr=1e-3,fast",
 ]
 """Those that are run as a process too, whose whole stderr is that one line: no warnings beside it."""
 

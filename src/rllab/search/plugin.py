@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-
 _STARTING = threading.Lock()
-"""A slot that starts a process may not look at those of other slots while they ask how theirs ended."""
+"""multiprocessing reads the exit codes of all children when it starts one; a slot that reads its own then finds none."""
 
 
 class SearchSweeper(OptunaSweeper):
@@ -74,7 +73,7 @@ class ProcessLauncher(Launcher):
         with answers:
             with answer, _STARTING:
                 process = start_process(worker.main, answer, cloudpickle.dumps(job))
-            wait([answers, process.sentinel])
+            wait([answers, process.sentinel])  # sub-processes of a killed job may keep its end of the pipe open
             returned = None
             with suppress(EOFError):
                 returned = answers.recv() if answers.poll() else None
