@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _STARTING = threading.Lock()
-"""multiprocessing reads the exit codes of all children when it starts one; a slot that reads its own then finds none."""
+"""multiprocessing reads all exit codes when it starts a process; a slot that reads its own just then finds none."""
 
 
 class SearchSweeper(OptunaSweeper):
