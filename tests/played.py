@@ -18,7 +18,7 @@ CASES = {
     "ppo, own network": [*PPO, "agent.network=probes:Torso", NUMBERS],
     "ppo, flattened": [*PPO, "env.id=FrozenLake-v1", "env.max_frame=600"],
     "a2c": ["agent=a2c", "agent.num_steps=5", BOX],
-    "reinforce": ["agent=reinforce", NUMBERS],
+    "reinforce": ["agent=reinforce", "agent.num_steps=20", NUMBERS],
     "sarsa": ["agent=sarsa", "agent.num_steps=5", NUMBERS],
     "dqn": ["agent=dqn", *OFF_POLICY, NUMBERS],
     "dqn, images": ["agent=dqn", *OFF_POLICY, IMAGES],

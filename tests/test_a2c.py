@@ -173,7 +173,7 @@ def test_values_out_of_range_are_refused(overrides, line):
 def test_a_rollout_that_does_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
     with pytest.raises(ValueError, match=r"^agent\.num_steps: got 1000000, .* write agent\.num_steps=\d+, or less"):
-        a2c.A2C.check(a2c.A2CConfig(num_steps=1_000_000), BOX, DISCRETE, num_sessions=4, num_envs=8)
+        a2c.A2C.check(a2c.A2CConfig(num_steps=1_000_000), BOX, DISCRETE, num_sessions=4, num_envs=8, max_frame=10**9)
 
 
 TRACE = [0.6348, 1.0629]

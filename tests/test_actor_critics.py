@@ -1,5 +1,7 @@
 """What SAC, TD3, TQC and CrossQ have in common: probe problems, independent sessions, exact resume, refusals."""
 
+import re
+
 import gymnasium.spaces as gs
 import numpy as np
 import pytest
@@ -120,7 +122,7 @@ def learned(agent):
     return torch.cat([*flats, *(b.reshape(agent.num_sessions, -1) for b in agent.actor.buffers())], 1).clone()
 
 
-CASES = [*((name, BOX) for name in AGENTS), *((name, gs.Discrete(3, start=1)) for name in DISCRETE)]
+CASES = [*((name, BOX) for name in AGENTS), *((name, gs.Discrete(3)) for name in DISCRETE)]
 
 
 @pytest.mark.parametrize(("name", "space"), CASES)
@@ -204,19 +206,23 @@ def test_schedules_reach_the_optimisers(name):
     assert torch.equal(learned(agent)[:, :parameters], start[:, :parameters])
 
 
-UNFIT = [gs.MultiDiscrete([2, 2]), gs.Box(-np.inf, np.inf, (2,)), gs.Box(-1, 1, (2, 2)), gs.Box(0, 5, (2,), np.int64)]
+UNFIT = [gs.MultiDiscrete([2, 2]), gs.MultiBinary(2), gs.Box(-np.inf, np.inf, (2,)), gs.Box(0, np.inf, (2,))]
 
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_unfit_spaces_are_refused(name):
-    algorithm = algorithms.find(name)
-    sizes = {"num_sessions": 1, "num_envs": 1}
-    algorithm.check(algorithm.Config(), gs.Box(-1, 1, (3,)), BOX, **sizes)
+    obs, config = gs.Box(-1, 1, (3,)), algorithms.find(name).Config()
+    sizes = {"num_sessions": 1, "num_envs": 1, "max_frame": 10_000}
+    algorithms.check(config, obs, BOX, shown=str(BOX), **sizes)
     for space in [*UNFIT, *([] if name in DISCRETE else [gs.Discrete(2)])]:
-        with pytest.raises(ValueError, match=rf"^agent: got '{name}', which cannot act here: .*; write agent="):
-            algorithm.check(algorithm.Config(), gs.Box(-1, 1, (3,)), space, **sizes)
+        with pytest.raises(
+            ValueError, match=rf"^agent: got '{name}', which (cannot act in|needs) .*; write one that fits: agent="
+        ) as caught:
+            algorithms.check(config, obs, space, shown=str(space), **sizes)
+        for other in re.findall(r"agent=(\w+)", str(caught.value)):  # they do fit
+            algorithms.check(algorithms.find(other).Config(), obs, space, shown=str(space), **sizes)
     with pytest.raises(ValueError, match=rf"^agent: got '{name}', which has no network for images"):
-        algorithm.check(algorithm.Config(), gs.Box(0, 255, (3, 8, 8), np.uint8), BOX, **sizes)
+        algorithms.check(config, gs.Box(0, 255, (3, 8, 8), np.uint8), BOX, shown=str(BOX), **sizes)
 
 
 REFUSED = [

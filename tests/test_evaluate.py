@@ -51,10 +51,11 @@ def act(obs):
 
 
 def test_short_episodes_do_not_count_more_often(make_evaluator):
-    returns, lengths = make_evaluator(5, 3).run(act, 0)
+    returns, lengths, cut = make_evaluator(5, 3).run(act, 0)
     # sub-envs 0 and 1 play two episodes each, sub-env 2 one: the first five that end would be 0 0 0 10 20
     assert returns.tolist() == [[0, 10, 20, 1, 11]] * 2
     assert lengths.tolist() == [[1, 2, 3, 1, 2]] * 2
+    assert not cut.any()
 
 
 def test_no_more_sub_envs_than_episodes(make_evaluator):
@@ -74,11 +75,11 @@ def test_it_counts_and_can_be_stopped(make_evaluator):
     evaluator = make_evaluator(5, 3)
     counts = []
 
-    def watch(ended):
+    def watch(ended, steps):
         counts.append(ended)
         if ended > 4:
             evaluator.stop()
 
-    returns, _ = evaluator.run(act, 0, watch)
+    returns, *_ = evaluator.run(act, 0, watch)
     assert counts == [2, 6]  # after one step sub-env 0 of both sessions, after two 0 and 1 of both
     assert np.isnan(returns).sum() == 10 - 6

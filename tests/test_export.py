@@ -14,17 +14,18 @@ from rllab import export, player, trial
 from rllab.analysis.evaluation import describe
 from rllab.card import write_card
 from rllab.config import ConfigError
+from rllab.envs.actions import action_map
 
 
 def test_a_bounded_box_is_rescaled_and_clipped():
     box = gs.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 10.0], np.float32))
-    action = export.RawPolicy(nn.Identity(), box)(torch.tensor([[-1.0, 0.0], [3.0, 0.5]]))
+    action = export.RawPolicy(nn.Identity(), action_map(box))(torch.tensor([[-1.0, 0.0], [3.0, 0.5]]))
     assert action.tolist() == [[-2.0, 5.0], [1.0, 7.5]]
     assert action.dtype == torch.float32
 
 
 def test_actions_have_the_type_of_the_env():
-    policy = export.RawPolicy(nn.Identity(), gs.MultiBinary(2))
+    policy = export.RawPolicy(nn.Identity(), action_map(gs.MultiBinary(2)))
     assert policy(torch.tensor([[0, 1]])).dtype == torch.int8
 
 
@@ -45,7 +46,7 @@ def test_torchscript_does_what_the_policy_does(case, tmp_path):
     assert done.num_same == len(done.obs) == 1000
     action = torch.jit.load(done.path)(torch.from_numpy(done.obs[:3])).numpy()
     np.testing.assert_allclose(action, done.action[:3], rtol=1e-5)
-    assert all(loaded.info.env_action_space.contains(each) for each in action)
+    assert all(loaded.info.actions.env_space.contains(each) for each in action)
 
 
 def check_onnx(run, folder):

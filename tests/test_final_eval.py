@@ -75,9 +75,9 @@ def test_ctrl_c_skips_it_and_the_run_is_complete(load_config, tmp_path, monkeypa
     run = Evaluator.run
 
     def interrupted(evaluator, act, key, watch):
-        def press(ended):
+        def press(ended, steps):
             signal.raise_signal(signal.SIGINT)
-            watch(ended)
+            watch(ended, steps)
 
         return run(evaluator, act, key, press)
 
@@ -91,9 +91,9 @@ def test_ctrl_c_skips_it_and_the_run_is_complete(load_config, tmp_path, monkeypa
 
 
 def test_who_waits_is_told_how_far_it_is(load_config, monkeypatch, capsys):
-    monkeypatch.setattr("rllab.final_eval._LINE_PERIOD", 0.0)
+    monkeypatch.setattr("rllab.evaluate.LINE_PERIOD", 0.0)
     trial.run(load_config(*SMALL, "meta.final_eval=3"))
-    assert "final evaluation of `best`: 6 of 6 episodes; Ctrl-C skips it" in capsys.readouterr().out
+    assert "final evaluation of `best`: 6 of 6 episodes after " in capsys.readouterr().out
 
 
 def test_a_resumed_run_ends_with_it(load_config, tmp_path, stop_at):

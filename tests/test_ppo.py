@@ -243,7 +243,8 @@ def test_determinism_trace_for_images():
 
 def check(space=IMAGE, num_sessions=4, num_envs=16, **overrides):
     cfg = ppo.PPOConfig(**{"num_minibatches": 8} | overrides)
-    ppo.PPO.check(cfg, space, gs.Discrete(2), num_sessions=num_sessions, num_envs=num_envs)
+    sizes = {"num_sessions": num_sessions, "num_envs": num_envs, "max_frame": 10**12}
+    ppo.PPO.check(cfg, space, gs.Discrete(2), **sizes)
 
 
 @pytest.mark.parametrize("network", ["auto", "cnn_small"])

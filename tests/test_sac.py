@@ -43,9 +43,9 @@ def test_discrete_soft_value_by_hand():
     logits = torch.tensor([0.25, 0.75]).log().expand(2, 1, 2)
     critics = FixedCritics(torch.tensor([[1.0, 5.0], [3.0, 2.0]]).view(1, 2, 1, 2).expand(2, -1, -1, -1))
     args = (logits, torch.zeros(0), critics, torch.zeros(2, 1, 3), ENT_COEF)
-    value = soft_value(DiscreteActions(2, 0), *args)
+    value = soft_value(DiscreteActions(2), *args)
     torch.testing.assert_close(value, torch.tensor([[1.75 + 0.0562335], [1.75 + 0.3936347]]))
-    loss, entropy, _ = DiscreteActions(2, 0).actor_loss(*args)
+    loss, entropy, _ = DiscreteActions(2).actor_loss(*args)
     torch.testing.assert_close(loss, -value)
     torch.testing.assert_close(entropy, torch.full((2, 1), 0.5623351))
 
@@ -59,7 +59,7 @@ def make_case(actions):
     return outputs, noise, critics.double(), streams.normal(1, 5, 3)[0].double(), ENT_COEF.double()
 
 
-@pytest.mark.parametrize("actions", [ContinuousActions(2), DiscreteActions(3, 1)])
+@pytest.mark.parametrize("actions", [ContinuousActions(2), DiscreteActions(3)])
 def test_gradient_for_the_policy_is_that_of_its_loss(actions):
     case = make_case(actions)
     with torch.no_grad():
@@ -70,9 +70,9 @@ def test_gradient_for_the_policy_is_that_of_its_loss(actions):
 
 
 def test_only_the_value_of_the_action_taken_learns():
-    actions = DiscreteActions(3, 1)
+    actions = DiscreteActions(3)
     _, _, critics, obs, _ = make_case(actions)
-    taken = torch.tensor([[1, 2, 3, 3, 2], [3, 3, 1, 2, 1]])
+    taken = torch.tensor([[0, 1, 2, 2, 1], [2, 2, 0, 1, 0]])
     values = critics(actions.critic_input(obs, taken))
     q, pullback = actions.taken(values, taken)
     grad = torch.randn(q.shape, dtype=q.dtype)
@@ -80,7 +80,7 @@ def test_only_the_value_of_the_action_taken_learns():
     torch.testing.assert_close(pullback(grad), expected)
     for session, row in ((0, 1), (1, 4)):
         for critic in range(2):
-            assert q[session, critic, row] == critics(obs)[session, critic, row, taken[session, row] - 1]
+            assert q[session, critic, row] == critics(obs)[session, critic, row, taken[session, row]]
 
 
 def test_td3_smooths_the_target_policy_with_clipped_noise():

@@ -20,7 +20,7 @@ def scores(monkeypatch, tmp_path, command):
 
     monkeypatch.setattr(scores, "started", [], raising=False)
     monkeypatch.setattr(scores, "train", train)
-    monkeypatch.setattr(scores, "GROUPS", {"classic": {"cartpole": 2000}})
+    monkeypatch.setattr(scores, "GROUPS", {"classic": {"cartpole": 3000}})
     monkeypatch.setattr(scores, "ENVS", ["cartpole"])
     monkeypatch.setattr(scores, "AGENTS", ["reinforce"])
     monkeypatch.setattr(scores, "AGENT_PAGES", tmp_path)
@@ -51,7 +51,7 @@ def test_an_interrupted_cell_goes_on_and_a_finished_one_is_left_alone(scores, st
         "reinforce",
         "cartpole",
         "1",
-        "2000",
+        "3000",
         "4",
     )
     assert 8 < float(row["low"]) <= float(row["mean"]) <= float(row["high"]) < 100

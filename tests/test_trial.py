@@ -207,7 +207,7 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):
     process = subprocess.Popen([*command, f"run_dir={run}"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     path = run / "checkpoints" / "last.safetensors"
     deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline:
+    while not (path.exists() and last(run)["step"]) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     process.kill()

@@ -74,7 +74,7 @@ def write_card(player: Player, session: int, which: Which, kind: Format, exporte
         obs_dtype=obs.dtype,
         action_shape=_shape(action.shape),
         action_dtype=action.dtype,
-        action_space=player.info.env_action_space,
+        action_space=player.info.actions.env_space,
         num_checked=len(obs),
         num_same=exported.num_same,
         scores=_scores(player, session, which),
@@ -111,7 +111,10 @@ def _env_code(player: Player) -> tuple[list[str], list[str]]:
     """Imports, and the lines that make one sub-env as in training."""
     config: EnvConfig = player.config.env
     spec = find_spec(config)
-    options = "".join(f", {name}={value!r}" for name, value in config.kwargs.items())
+    kwargs = config.kwargs | (
+        {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    )
+    options = "".join(f", {name}={value!r}" for name, value in kwargs.items())
     if is_atari(spec) and player.info.backend in ("ale", "envpool"):
         sticky = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]}
         options = "".join(f", {name}={value!r}" for name, value in (sticky | config.kwargs).items())

@@ -173,6 +173,8 @@ class EnvConfig:
     """Sub-envs of each session. A trial steps max_session times as many."""
     max_frame: Frames = 100_000
     """Budget: env steps of each session, summed over its sub-envs."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
     game: str | None = None
     """Atari game, Breakout or space_invaders; the atari presets make `id` of it."""
     backend: Backend = "auto"
@@ -204,6 +206,9 @@ class EnvConfig:
             self.num_envs,
             write="an integer of at least 1, e.g. env.num_envs=8",
         )
+        limit = self.max_episode_steps
+        write = "null (the env's own) or an integer of at least 1, e.g. env.max_episode_steps=1000"
+        require(limit is None or limit >= 1, "env.max_episode_steps", limit, write=write)
         threads = self.num_threads
         write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
         require(threads is None or threads >= 1, "env.num_threads", threads, write=write)

@@ -1,5 +1,7 @@
 """Evaluation: whole episodes in separate envs."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -8,10 +10,35 @@ import numpy as np
 from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import EnvConfig
+from rllab.envs.sub_env import kept_globals
 from rllab.functional.streams import Purpose, Seed, session_seeds
 
+MAX_STEPS = 10_000
+"""Steps after which an evaluation cuts an episode of an env that has no time limit: it may never end."""
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations ``[S, N, ...]`` to actions ``[S, N, ...]``."""
+Watch = Callable[[int, int], None]
+"""Told after each vector step how many episodes have ended, over sessions, and how many steps there were."""
+
+
+LINE_PERIOD = 10.0
+"""Seconds between two lines of `Progress`."""
+
+
+class Progress:
+    """A `Watch` that says now and then how far an evaluation is, where episodes are long."""
+
+    def __init__(self, what: str, total: int, say: Callable[[str], None], hint: str) -> None:
+        """`hint`: what a person can do who does not want to wait."""
+        self.what, self.total, self.say, self.hint = what, total, say, hint
+        self.said = time.monotonic()
+
+    def __call__(self, ended: int, steps: int) -> None:
+        if steps == 1:
+            self.said = time.monotonic()
+        if time.monotonic() - self.said >= LINE_PERIOD:
+            self.said = time.monotonic()
+            self.say(f"{self.what}: {ended} of {self.total} episodes after {steps:,} steps; {self.hint}")
 
 
 def greedy(algorithm: Algorithm) -> Act:
@@ -19,11 +46,20 @@ def greedy(algorithm: Algorithm) -> Act:
     return lambda obs: algorithm.act(obs, explore=False)[0]
 
 
+def cut_note(cut: np.ndarray) -> str:
+    """One line about episodes that were cut at `MAX_STEPS`, flags of any shape."""
+    return (
+        f"{int(cut.sum())} of {cut.size} episodes were cut at {MAX_STEPS:,} steps, for the env has no time limit; "
+        "env.max_episode_steps sets another"
+    )
+
+
 class Evaluation(NamedTuple):
-    """Returns and lengths of the evaluation episodes, ``[S, num_episodes]`` each."""
+    """Returns and lengths of the evaluation episodes, and which were cut at `MAX_STEPS`: ``[S, num_episodes]`` each."""
 
     returns: np.ndarray
     lengths: np.ndarray
+    cut: np.ndarray
 
 
 class Evaluator:
@@ -57,36 +93,45 @@ class Evaluator:
         self.sessions, self.num_episodes = sessions, num_episodes
         self.seed, self.purpose = seed, purpose
         self.stopped = False
+        self.limited = envs.has_time_limit(config)
+        if not self.limited:
+            config = dataclasses.replace(config, max_episode_steps=MAX_STEPS)
         self.envs = envs.make(config, num_sessions=len(sessions), num_envs=min(num_envs, num_episodes))
 
-    def run(self, act: Act, key: int, watch: Callable[[int], None] | None = None) -> Evaluation:
+    def run(self, act: Act, key: int, watch: Watch | None = None) -> Evaluation:
         """Play the episodes; nan where `stop` was called before they had ended.
 
         Args:
             act: the policies.
             key: tells the seeds of one evaluation from those of another.
-            watch: told how many episodes have ended, over sessions.
+            watch: shows progress.
         """
+        with kept_globals():  # an env in this process may draw from them
+            return self._run(act, key, watch)
+
+    def _run(self, act: Act, key: int, watch: Watch | None) -> Evaluation:
         num_sessions, num_envs = self.envs.shape
         seeds = [session_seeds(self.seed, session, self.purpose, num_envs, key) for session in self.sessions]
         obs = self.envs.reset([seed for session in seeds for seed in session])
         returns = np.full((num_sessions, self.num_episodes), np.nan)
         lengths = np.zeros(returns.shape, np.int64)
         played = np.zeros(self.envs.shape, np.int64)
-        while not self.stopped and np.isnan(returns).any():
+        num_ended = num_steps = 0
+        while not self.stopped and num_ended < returns.size:
             obs, _, _, _, finished = self.envs.step(act(obs))
-            if finished is None:
-                continue
-            slot = finished.session, finished.env
-            episode = finished.env + num_envs * played[slot]
-            played[slot] += 1
-            counts = episode < self.num_episodes  # a sub-env that has played its share goes on unheard
-            rows = finished.session[counts], episode[counts]
-            returns[rows] = finished.returns[counts]
-            lengths[rows] = finished.lengths[counts]
+            num_steps += 1
+            if finished is not None:
+                slot = finished.session, finished.env
+                episode = finished.env + num_envs * played[slot]
+                played[slot] += 1
+                counts = episode < self.num_episodes  # a sub-env that has played its share goes on unheard
+                rows = finished.session[counts], episode[counts]
+                returns[rows] = finished.returns[counts]
+                lengths[rows] = finished.lengths[counts]
+                num_ended += int(counts.sum())
             if watch:
-                watch(int(np.isfinite(returns).sum()))
-        return Evaluation(returns, lengths)
+                watch(num_ended, num_steps)
+        return Evaluation(returns, lengths, (lengths >= MAX_STEPS) & (not self.limited))
 
     def stop(self) -> None:
         """Leave `run` after the current step."""

@@ -7,16 +7,15 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import gymnasium.spaces as gs
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rllab import envs
 from rllab.config import ConfigError
-from rllab.envs.wrappers import is_bounded_box
+from rllab.envs.actions import ActionMap, scaled
 from rllab.functional.streams import session_seeds
 from rllab.nets.stacked import unstack
 
@@ -41,25 +40,30 @@ MAX_DIFFERENT = 0.01
 class RawPolicy(nn.Module):
     """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype."""
 
-    low: Tensor
-    high: Tensor
+    offset: Tensor
+    scale: Tensor
+    bounds: Tensor
 
-    def __init__(self, policy: nn.Module, action_space: gs.Space[Any]) -> None:
-        """`action_space` is that of the env itself."""
+    def __init__(self, policy: nn.Module, actions: ActionMap) -> None:
+        """`actions`: from the policy's to the env's."""
         super().__init__()
         self.policy = policy
-        self.dtype = torch.from_numpy(np.zeros(0, action_space.dtype)).dtype
-        self.rescaled = is_bounded_box(action_space)
-        if isinstance(action_space, gs.Box) and self.rescaled:
-            self.register_buffer("low", torch.from_numpy(action_space.low))
-            self.register_buffer("high", torch.from_numpy(action_space.high))
+        self.dtype = torch.from_numpy(np.zeros(0, actions.env_space.dtype)).dtype
+        self.shape = actions.env_space.shape or ()
+        self.is_continuous = actions.is_continuous
+        self.register_buffer("offset", torch.from_numpy(actions.offset))
+        self.register_buffer("scale", torch.from_numpy(actions.scale))
+        self.register_buffer("bounds", torch.from_numpy(np.stack([*actions.inner, *actions.outer])))
 
     def forward(self, obs: Tensor) -> Tensor:
         action: Tensor = self.policy(obs)
-        if self.rescaled:  # as the wrapper RescaleAction does
-            centre, half_range = (self.high + self.low) / 2, (self.high - self.low) / 2
-            action = (centre + half_range * action.clamp(-1.0, 1.0)).clamp(self.low, self.high)
-        return action.to(self.dtype)
+        action = action.reshape(-1, *self.offset.shape)
+        if self.is_continuous:
+            inner_low, inner_high, low, high = self.bounds
+            action = scaled(action, inner_low, inner_high, self.offset, self.scale, low, high)
+        else:
+            action = action + self.offset
+        return action.to(self.dtype).reshape(-1, *self.shape)
 
 
 class Exported(NamedTuple):
@@ -83,7 +87,7 @@ def export(player: Player, session: int, kind: Format, folder: Path) -> Exported
     policy = player.policy(session)
     if not list(policy.parameters()):
         raise ConfigError(f"{player.path}: agent={player.config.agent.name} has no network that could be exported")
-    module = RawPolicy(policy, player.info.env_action_space).eval()
+    module = RawPolicy(policy, player.info.actions).eval()
     obs = observations(player, session)
     with torch.no_grad():
         action = module(torch.from_numpy(obs)).numpy()

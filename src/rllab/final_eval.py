@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rllab import player
 from rllab.analysis.statistics import Undefined
 from rllab.analysis.summary import NOT_EVALUATED
+from rllab.envs import DivergedError, EnvError
+from rllab.evaluate import Progress, cut_note
 from rllab.process import stopping_on_signals
 
 if TYPE_CHECKING:
@@ -17,54 +18,63 @@ if TYPE_CHECKING:
 
     from rllab.analysis.summary import Greedy
     from rllab.config import RunConfig
+    from rllab.evaluate import Evaluator
     from rllab.player import Which
 
-_LINE_PERIOD = 10.0
-"""Seconds between two lines that say how far it is."""
 
+class FinalEvaluation:
+    """Scores `best` and `last` of a run as `rllab eval` does; Ctrl-C or SIGTERM skips what is left of it."""
 
-def evaluate_checkpoints(run: Path, cfg: RunConfig, rigorous: list[float] | None, say: Callable[[str], None]) -> Greedy:
-    """Score `best` and `last` as `rllab eval` does; Ctrl-C skips what is left of it.
+    def __init__(self, run: Path, cfg: RunConfig, say: Callable[[str], None]) -> None:
+        """`run` has the checkpoints as they stay; `say` shows a line to a person who waits."""
+        self.run, self.cfg, self.say = run, cfg, say
+        self.notes: dict[str, str] = {}
+        """What a person should know of the scores, by their name in trial.json."""
+        self.failure: EnvError | None = None
+        """Why an env could not be played."""
+        self.stopped = False
+        self.evaluator: Evaluator | None = None
 
-    Args:
-        run: the run directory, with the checkpoints as they stay.
-        cfg: its config.
-        rigorous: what a rigorous evaluation has just found for `last`, if there was one: it is not done again where
-            it had as many episodes.
-        say: shows a line to a person who waits.
-    """
-    num_episodes = cfg.meta.final_eval
-    if not num_episodes:
-        return NOT_EVALUATED
-    known = rigorous is not None and (cfg.meta.rigorous_eval or 0) >= num_episodes
-    last = rigorous if rigorous and known else _score(run, "last", cfg, num_episodes, say)
-    return {"best": _score(run, "best", cfg, num_episodes, say), "last": last}
+    def scores(self, rigorous: list[float] | None) -> Greedy:
+        """Play.
 
+        Args:
+            rigorous: what a rigorous evaluation has just found for `last`, if there was one: it is not done again where
+                it had as many episodes.
+        """
+        num_episodes = self.cfg.meta.final_eval
+        if not num_episodes:
+            return NOT_EVALUATED
+        known = rigorous is not None and (self.cfg.meta.rigorous_eval or 0) >= num_episodes
+        with stopping_on_signals(self._stop):
+            last = rigorous if rigorous and known else self._score("last", num_episodes)
+            return {"best": self._score("best", num_episodes), "last": last}
 
-def _score(
-    run: Path, which: Which, cfg: RunConfig, num_episodes: int, say: Callable[[str], None]
-) -> list[float] | Undefined:
-    """Mean returns of all sessions, or why there are none."""
-    if not player.checkpoint_of(run, which).exists():
-        return Undefined("no episode had finished, so that nothing was best")
-    loaded = player.load(run, which, device=cfg.meta.device)
-    sessions = range(cfg.meta.num_policies)
-    watch = _Watch(f"final evaluation of `{which}`", num_episodes * len(sessions), say)
-    with closing(loaded.evaluator(sessions, num_episodes)) as evaluator, stopping_on_signals(evaluator.stop):
-        returns = evaluator.run(loaded.act(sessions), 0, watch).returns  # [S, num_episodes]
-    if evaluator.stopped:
-        return Undefined("the final evaluation was interrupted")
-    return [float(each) for each in returns.mean(1)]
+    def _stop(self) -> None:
+        self.stopped = True
+        if self.evaluator:
+            self.evaluator.stop()
 
-
-class _Watch:
-    """Says now and then how far it is, where episodes are long."""
-
-    def __init__(self, what: str, total: int, say: Callable[[str], None]) -> None:
-        self.what, self.total, self.say = what, total, say
-        self.said = time.monotonic()
-
-    def __call__(self, ended: int) -> None:
-        if time.monotonic() - self.said > _LINE_PERIOD:
-            self.said = time.monotonic()
-            self.say(f"{self.what}: {ended} of {self.total} episodes; Ctrl-C skips it, meta.final_eval=0 avoids it")
+    def _score(self, which: Which, num_episodes: int) -> list[float] | Undefined:
+        """Mean returns of all sessions, or why there are none."""
+        if not player.checkpoint_of(self.run, which).exists():
+            return Undefined("no episode had finished, so that nothing was best")
+        loaded = player.load(self.run, which, device=self.cfg.meta.device)
+        sessions = range(self.cfg.meta.num_policies)
+        what, hint = f"final evaluation of `{which}`", "Ctrl-C skips it, meta.final_eval=0 avoids it"
+        watch = Progress(what, num_episodes * len(sessions), self.say, hint)
+        with closing(loaded.evaluator(sessions, num_episodes)) as self.evaluator:
+            try:
+                if not self.stopped:
+                    found = self.evaluator.run(loaded.act(sessions), 0, watch)
+            except EnvError as error:
+                self.failure = error
+                return Undefined(f"the env failed in the final evaluation: {error}")
+            except DivergedError as error:
+                return Undefined(f"the policy had diverged: {error}")
+        if self.stopped:
+            return Undefined("the final evaluation was interrupted")
+        if found.cut.any():
+            self.notes[f"greedy_{which}.cut"] = cut_note(found.cut)
+            self.say(f"final evaluation of `{which}`: {cut_note(found.cut)}")
+        return [float(each) for each in found.returns.mean(1)]

@@ -16,10 +16,10 @@ from rllab import checkpoint, config, envs
 from rllab.analysis.shelf import read_json
 from rllab.checkpoint import CheckpointError
 from rllab.config import ConfigError, RunConfig
-from rllab.evaluate import Act, Evaluation, Evaluator
+from rllab.evaluate import Act, Evaluation, Evaluator, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor, nn
 
@@ -73,7 +73,7 @@ class Player:
         return Evaluator(env, sessions=sessions, seed=seed, purpose="test", **sizes)
 
     def evaluate(
-        self, sessions: Sequence[int], *, num_episodes: int, seed: int = 0, watch: Callable[[int], None] | None = None
+        self, sessions: Sequence[int], *, num_episodes: int, seed: int = 0, watch: Watch | None = None
     ) -> Evaluation:
         """Play whole episodes on seeds that neither training nor its evaluations had.
 
@@ -81,7 +81,7 @@ class Player:
             sessions: which ones play.
             num_episodes: of each of them, shared out evenly among as many sub-envs as in training.
             seed: another number, other episodes.
-            watch: told how many episodes have ended, over sessions.
+            watch: shows progress.
         """
         with closing(self.evaluator(sessions, num_episodes)) as evaluator:
             return evaluator.run(self.act(sessions), seed, watch)

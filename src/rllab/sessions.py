@@ -9,16 +9,19 @@ import torch
 from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import RunConfig
-from rllab.evaluate import Evaluation, Evaluator, greedy
+from rllab.envs import DivergedError
+from rllab.evaluate import Evaluation, Evaluator, Watch, greedy
 from rllab.functional.streams import Seed, session_seeds
 from rllab.loop import Clock, Event, train
 from rllab.tracking.tracker import Row, Tracker
+
+CheckpointKind = Literal["log", "eval"]
 
 
 class Checkpoint(NamedTuple):
     """What the sessions say at a log or evaluation checkpoint."""
 
-    kind: Literal["log", "eval"]
+    kind: CheckpointKind
     frame: int
     rows: list[Row]
     """Tags and values of each session."""
@@ -53,6 +56,8 @@ class Sessions:
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = False
+        self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
+        self.watch: Watch = lambda _ended, _steps: None  # of evaluations
 
     @property
     def frame(self) -> int:
@@ -60,8 +65,8 @@ class Sessions:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used up."""
-        return self.clock.finished
+        """Whether the budget is used up, and all was said about it."""
+        return self.clock.finished and not self.owed
 
     def begin(self, state: dict[str, Any] | None = None, best: dict[str, Any] | None = None) -> list[str]:
         """Begin an episode in every sub-env, or go on from the `state` and the `best` of a run that was stopped.
@@ -87,6 +92,7 @@ class Sessions:
             notes.append("the replay buffer was not saved: it fills anew, up to agent.learning_starts")
         self.tracker.load_state_dict(state["tracker"])
         self.evaluation = state["evaluation"]
+        self.owed = state.get("owed", [])
         self.envs.reset(self._env_seeds(self.clock.frame))
         if state["envs"]["envs"] is None:
             self.buffer.restart()
@@ -105,43 +111,64 @@ class Sessions:
 
         Raises:
             EnvError: an env failed; `state_dict` holds what there is.
+            DivergedError: a session's losses, parameters or actions are not finite, found at the latest here.
         """
         meta = self.cfg.meta
         # evaluation first: a log checkpoint at the same frame then knows its score
         checkpoints = (
-            Event(meta.eval_frequency, lambda: tell(self._eval_checkpoint())),
-            Event(meta.log_frequency, lambda: tell(self._log_checkpoint())),
+            Event(meta.eval_frequency, lambda: self._say("eval", tell)),
+            Event(meta.log_frequency, lambda: self._say("log", tell)),
         )
         try:
+            owed, self.owed = self.owed, []
+            for kind in owed:
+                self._say(kind, tell)
             train(self.envs, self.algorithm, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
             self.envs_failed = True
+            self.refuse_divergence()  # it may be why
             raise
 
+    def _say(self, kind: CheckpointKind, tell: Callable[[Checkpoint], None]) -> None:
+        """Tell of a checkpoint, or leave it to whoever resumes: after an interrupted evaluation nothing may follow."""
+        found = None if self.owed else self._eval_checkpoint() if kind == "eval" else self._log_checkpoint()
+        if found is None:
+            self.owed.append(kind)
+        else:
+            tell(found)
+
     def stop(self) -> None:
-        """Leave the loop after the current step."""
+        """Leave the loop after the current step, and an evaluation at once."""
         self.clock.stop()
+        if self.evaluator:
+            self.evaluator.stop()
 
     def scores(self) -> list[float]:
         """Of each session: that of the latest evaluation, or the mean return of the last 100 episodes."""
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
 
-    def _checkpoint(self, kind: Literal["log", "eval"], rows: list[Row]) -> Checkpoint:
+    def _checkpoint(self, kind: CheckpointKind, rows: list[Row]) -> Checkpoint:
         return Checkpoint(kind, self.clock.frame, rows, self.scores(), self.best.scores)
 
     def _log_checkpoint(self) -> Checkpoint:
         rows = self.tracker.rows(self.clock.frame, self.clock.taken)
+        self.refuse_divergence(rows)
         if not self.evaluator:
             self._keep_best()
         return self._checkpoint("log", rows)
 
-    def _eval_checkpoint(self) -> Checkpoint:
+    def _eval_checkpoint(self) -> Checkpoint | None:
+        """None if the evaluation was interrupted."""
         frame = self.clock.frame
         common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
         if self.evaluator is None:
             rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
         else:
-            rows = _evaluation_rows(self.evaluator.run(greedy(self.algorithm), frame))
+            self.refuse_divergence()
+            found = self.evaluator.run(greedy(self.algorithm), frame, self.watch)
+            if self.evaluator.stopped:
+                return None
+            rows = _evaluation_rows(found, limited=self.evaluator.limited)
             self.evaluation = [row["eval/mean_reward"] for row in rows]
             self._keep_best()
         return self._checkpoint("eval", [common | row for row in rows])
@@ -159,11 +186,27 @@ class Sessions:
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
+            "owed": self.owed,
         }
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """What `begin` goes on from: the state, and the policies that scored best if those are others by now."""
+        """What `begin` goes on from: the state, and the policies that scored best if those are others by now.
+
+        Raises:
+            DivergedError: nothing could go on from here.
+        """
+        self.refuse_divergence()
         return self.state_dict(), self.best.news()
+
+    def refuse_divergence(self, rows: Sequence[Row] = ()) -> None:
+        """Raise `DivergedError` if a loss in these rows, or the algorithm's state, is not finite."""
+        for session, row in enumerate(rows):
+            for name, value in row.items():
+                if name.endswith("loss") and not math.isfinite(value):
+                    raise DivergedError(f"session {self.envs.first_session + session}: {name} is {value}")
+        if found := not_finite(self.algorithm.state_dict(), self.envs.shape[0]):
+            name, session, value = found
+            raise DivergedError(f"session {self.envs.first_session + session}: {value} in {name}")
 
     def close(self) -> None:
         self.envs.close()
@@ -207,7 +250,27 @@ class Best:
         self.frames, self.policy, self.scores = state["frame"], state["policy"], state["score"]
 
 
-def _evaluation_rows(result: Evaluation) -> list[Row]:
+def not_finite(state: Any, num_sessions: int, name: str = "") -> tuple[str, int, float] | None:
+    """Name, session and value of the first nan or infinity in the tensors of an algorithm's state, ``[S, ...]``."""
+    if isinstance(state, torch.Tensor):
+        if not state.is_floating_point() or math.isfinite(float(state.sum())):
+            return None
+        places = (~state.isfinite()).nonzero()
+        if not len(places):
+            return None  # their sum is too large for 32 bits, they are not
+        where = tuple(places[0].tolist())
+        session = where[0] * num_sessions // len(state) if where else 0  # critics of a session lie side by side
+        return name, session, float(state[where])
+    children = (
+        state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, (list, tuple)) else ()
+    )
+    for key, child in children:
+        if found := not_finite(child, num_sessions, f"{name}.{key}" if name else str(key)):
+            return found
+    return None
+
+
+def _evaluation_rows(result: Evaluation, *, limited: bool) -> list[Row]:
     return [
         {
             "eval/mean_reward": float(returns.mean()),
@@ -215,6 +278,7 @@ def _evaluation_rows(result: Evaluation) -> list[Row]:
             "eval/min_reward": float(returns.min()),
             "eval/max_reward": float(returns.max()),
             "eval/mean_ep_length": float(lengths.mean()),
+            **({} if limited else {"eval/num_cut": int(cut.sum())}),
         }
-        for returns, lengths in zip(result.returns, result.lengths, strict=True)
+        for returns, lengths, cut in zip(*result, strict=True)
     ]

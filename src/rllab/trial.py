@@ -19,8 +19,10 @@ from rllab import algorithms, checkpoint, config, distributed, envs, provenance
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.config import ConfigError, RunConfig
-from rllab.final_eval import evaluate_checkpoints
+from rllab.evaluate import Progress
+from rllab.final_eval import FinalEvaluation
 from rllab.process import LOCK, Hold, is_held, program, stopping_on_signals
+from rllab.sessions import Sessions
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 
@@ -44,7 +46,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
 
     Raises:
         ConfigError: the config cannot be honoured; nothing has been made yet.
-        ConfigError: an env failed while it trained; `last` has been written.
+        ConfigError: an env failed while it trained, or training diverged; `last` is from before.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     state = None
@@ -61,6 +63,8 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         return trial.run()
     except envs.EnvError as error:
         raise ConfigError(trial.give_up(error)) from error
+    except envs.DivergedError as error:
+        raise ConfigError(trial.diverge(error)) from error
     except distributed.WorkerError as error:
         raise ConfigError(trial.lose(error)) from error
     except Exception as error:
@@ -81,9 +85,10 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
     meta = cfg.meta
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
-        sizes = {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
-        algorithms.check_action_space(cfg.agent.name, info.action_space)
-        cfg.algorithm().check(cfg.agent, info.obs_space, info.action_space, **sizes)
+        agent, sizes = distributed.share(cfg), {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
+        max_frame = cfg.env.max_frame // (meta.max_session if meta.distributed else 1)
+        shown = str(info.actions.env_space)
+        algorithms.check(agent, info.obs_space, info.action_space, shown=shown, max_frame=max_frame, **sizes)
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
@@ -140,6 +145,10 @@ class Trial:
         self.saved_at = -math.inf
         self.save_seconds = 0.0  # that the latest save took
         self.console = Console(_title(cfg), cfg.env.max_frame)
+        if isinstance(self.crew, Sessions):
+            num_episodes = (cfg.meta.rigorous_eval or 0) * cfg.meta.max_session
+            hint = "env.max_episode_steps ends episodes sooner"
+            self.crew.watch = Progress("evaluation", num_episodes, self.console.message, hint)
         self._open_directory()
         for note in info.notes:
             self.console.message(note)
@@ -170,6 +179,9 @@ class Trial:
         with stopping_on_signals(self.crew.stop) as received:
             for note in self.crew.begin(self.state, self._read_best()):
                 self.console.message(note)
+            if self.state is None:
+                self._save()  # whatever happens, there is something to go on from
+                self.saved_at = -math.inf
             self.crew.train(self._checkpoint)
         self.console.close()
         if received and not self.crew.finished:
@@ -183,8 +195,10 @@ class Trial:
         self.close()
         pruned = self.search is not None and self.search.pruned
         known = self.scores if cfg.meta.rigorous_eval else None
-        greedy = NOT_EVALUATED if pruned else evaluate_checkpoints(self.directory, cfg, known, self.console.message)
-        summary = summarize(self.directory, picture=not pruned, greedy=greedy)  # half a second that the next can use
+        evaluation = FinalEvaluation(self.directory, cfg, self.console.message)
+        greedy = NOT_EVALUATED if pruned else evaluation.scores(known)
+        # no picture of a pruned trial: half a second that the next can use
+        summary = summarize(self.directory, picture=not pruned, greedy=greedy, notes=evaluation.notes)
         self.console.summary(
             summary,
             threshold=cfg.env.reward_threshold,
@@ -200,7 +214,23 @@ class Trial:
                 else {}
             ),
         )
+        if evaluation.failure:
+            raise ConfigError(
+                f"env.id: {cfg.env.id} failed in the final evaluation, {evaluation.failure}; the run itself is "
+                f"complete. Once the env is mended, score it with: rllab eval {shlex.quote(str(self.directory))}"
+            )
         return score
+
+    def diverge(self, error: envs.DivergedError) -> str:
+        """Leave `last` and `best` as they were before training diverged; returns the line that says what happened."""
+        self.console.close()
+        self.note_error(error)
+        agent, saved = self.cfg.agent, checkpoint.read(self.directory / LAST, "frame")
+        lower = f"lower agent.lr={agent.lr}" if hasattr(agent, "lr") else "lower the learning rate"
+        return (
+            f"agent: {agent.name} diverged before frame {self.crew.frame:,}, {error}; {lower}, or the scale of "
+            f"rewards. `last` is that of frame {saved:,}, in {self.directory}"
+        )
 
     def give_up(self, error: envs.EnvError) -> str:
         """Save what there is after an env has failed; returns the line that says what happened."""

@@ -1,5 +1,6 @@
 """Every YAML in conf/ composes, is typed, and fits; envs, agents and meta settings train a few frames."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,14 @@ def presets(group):
 
 
 def train(cfg):
-    unless_an_extra_is_missing(trial.run, cfg)
+    unless_an_extra_is_missing(trial.run, soon(cfg))
+
+
+def soon(cfg):
+    """The config of an agent that learns within so few frames."""
+    few = {"num_steps": 8, "num_minibatches": 1, "learning_starts": 16, "train_freq": 1}
+    fields = {name: value for name, value in few.items() if hasattr(cfg.agent, name)}
+    return replace(cfg, agent=replace(cfg.agent, **fields))
 
 
 def unless_an_extra_is_missing(do, cfg):
@@ -76,7 +84,7 @@ def test_agent(name, load_config):
         try:
             return train(load_config(f"agent={name}", f"env={env}", *FEW))
         except ConfigError as error:
-            if "cannot act" not in str(error):
+            if "fits: agent=" not in str(error):
                 raise
     return pytest.fail(f"agent={name} acts in none of these")
 

@@ -103,8 +103,8 @@ REFUSED = {
     "env.id=Acrobot-v1 env.backend=vector_entry_point": (
         "env.backend: got 'vector_entry_point', which Acrobot-v1 does not have; write env.backend=sync"
     ),
-    "env.id=my_pkg:DictAction-v0": "agent: got 'ppo', which cannot act in Dict(*); no agent can",
-    "env.id=my_pkg:TupleAction-v0 agent=random": "agent: got 'random', which cannot act in Tuple(*); no agent can",
+    "env.id=my_pkg:DictAction-v0": "env.id: got 'my_pkg:DictAction-v0', whose action space Dict(*) has parts; *",
+    "env.id=my_pkg:TupleAction-v0 agent=random": "env.id: got *, whose action space Tuple(*) has parts; *",
     "env.id=my_pkg:Graphs-v0": "env.id: got 'my_pkg:Graphs-v0', whose observations * cannot be flattened",
     # agents
     "agent.name=dqn_": "agent.name: got 'dqn_', which is no algorithm; *",
@@ -216,7 +216,7 @@ class TestResume:
     def run_dir(self, command, tmp_path, monkeypatch):
         """A run that was stopped."""
         monkeypatch.chdir(tmp_path)
-        assert command("meta=quick_dev env.max_frame=64 run_dir=run").code == 0
+        assert command("meta=quick_dev env.max_frame=512 run_dir=run").code == 0
         return tmp_path / "run"
 
     def test_of_a_truncated_checkpoint_is_refused(self, run_dir, command):

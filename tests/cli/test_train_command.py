@@ -102,7 +102,7 @@ def test_a_grid_trains_each_combination_in_a_directory_of_its_own(command, tmp_p
 
 def test_hydras_own_sweeper_and_launcher_still_work(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = command("-m hydra/sweeper=basic hydra/launcher=basic meta.seed=0,1 env.max_frame=64 meta=quick_dev")
+    done = command("-m hydra/sweeper=basic hydra/launcher=basic meta.seed=0,1 env.max_frame=512 meta=quick_dev")
     assert (done.code, done.err) == (0, "")
     (sweep,) = tmp_path.glob("multirun/*")
     assert [json.loads((sweep / job / "provenance.json").read_text())["seed"] for job in "01"] == [0, 1]

@@ -65,7 +65,8 @@ def test_a_package_of_ones_own(package, backend):
     info = envs.inspect(cfg, num_sessions=2)
     assert info.id == package
     assert info.backend == ("async" if backend == "async" else "sync")
-    assert info.notes == ("observations of Dict are flattened to (4,)",)
+    told = ("returns are sums of what Doubled makes of the rewards", "observations of Dict are flattened to (4,)")
+    assert info.notes == told
     made = envs.make(cfg, num_sessions=2)
     try:
         assert made.reset([1, 2]).shape == (2, 1, 4)  # goal [3], place [1]

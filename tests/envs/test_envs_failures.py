@@ -92,7 +92,7 @@ def test_nan_of_the_agent_is_told_from_nan_of_the_env():
     made.reset(list(range(4)))
     action = np.zeros((2, 2, 1), np.float32)
     action[1, 0] = np.nan
-    with pytest.raises(envs.EnvError, match=r"^session 1, sub-env 0: nan as observation, after an action that was nan"):
+    with pytest.raises(envs.DivergedError, match=r"^session 1: its action is nan$"):
         made.step(action)
     made.close()
 

@@ -2,12 +2,11 @@ from typing import ClassVar
 
 import gymnasium.spaces as gs
 import numpy as np
-import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rllab.envs.sessions import SessionEnvs
-from rllab.envs.wrappers import ClipReward, LifeLossTerminal, RescaleAction, TrackReward, is_bounded_box
+from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
 
 BINARY = gs.Discrete(2)
 
@@ -87,47 +86,6 @@ def test_reset_right_after_an_end_counts_the_first_step():
     env.reset()  # all rows were finished, but the next step is no reset row
     env.step(NOTHING)
     assert env.returns.tolist() == [5.0, 5.0]
-
-
-def rescaled(box, *actions):
-    scripted = Scripted([[0]] * len(actions), ["."] * len(actions), action_space=box)
-    env = RescaleAction(scripted)
-    env.reset()
-    for action in actions:
-        env.step(np.array([action], np.float32))
-    return [action[0].tolist() for action in scripted.actions], env
-
-
-def test_rescale_action_of_an_asymmetric_box():
-    # dimension 0: [-1, 3], centre 1, half 2; dimension 1: [0, 10], centre 5, half 5
-    box = gs.Box(np.array([-1, 0], np.float32), np.array([3, 10], np.float32))
-    got, env = rescaled(box, [-1, -1], [1, 1], [0, 0], [0.5, -0.5], [7, -7])
-    assert got == [[-1, 0], [3, 10], [1, 5], [2, 2.5], [3, 0]]  # the last one clipped
-    assert env.single_action_space == gs.Box(-1, 1, (2,), np.float32)
-    assert env.action_space.shape == (1, 2)
-
-
-@pytest.mark.parametrize(("low", "high"), [(-0.1, 0.3), (0.7, 0.9), (-2, 2)])
-def test_rescaled_ends_never_leave_the_box(low, high):
-    box = gs.Box(low, high, (1,), np.float32)
-    got, _ = rescaled(box, [-1], [1])
-    assert all(box.contains(np.array(action, np.float32)) for action in got)
-    assert got[0][0] == pytest.approx(low)
-    assert got[1][0] == pytest.approx(high)
-
-
-@pytest.mark.parametrize(
-    ("space", "expected"),
-    [
-        (gs.Box(-2, 2, (3,)), True),
-        (gs.Box(-np.inf, np.inf, (3,)), False),
-        (gs.Box(np.array([0, 0], np.float32), np.array([1, np.inf], np.float32)), False),
-        (gs.Box(0, 255, (3,), np.uint8), False),
-        (gs.Discrete(3), False),
-    ],
-)
-def test_only_bounded_boxes_of_floats_are_rescaled(space, expected):
-    assert is_bounded_box(space) is expected
 
 
 def test_session_envs_cut_rows_into_sessions():

@@ -156,7 +156,7 @@ def test_an_unusable_network_is_one_line_that_names_the_field(make_net, network)
 @torch.no_grad()
 @pytest.mark.parametrize("network", ["mlp", USER])
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("action_space", [gs.Discrete(3, start=4), gs.Box(-1, 1, (2,)), gs.MultiBinary(3)])
+@pytest.mark.parametrize("action_space", [gs.Discrete(3), gs.Box(-1, 1, (2,)), gs.MultiBinary(3)])
 def test_greedy_policy_is_the_mode_of_its_session(make_net, network, shared, action_space):
     net = make_net(network=network, shared=shared, action_space=action_space, normalize_obs=True)
     FlatParameters(net)

@@ -39,7 +39,7 @@ def test_written_out_gradient_and_host_values(dueling, num_quantiles):
     mean = values.mean(-1)
     host = torch.from_numpy(net.host()(obs.numpy()))
     torch.testing.assert_close(host - host.mean(-1, keepdim=True), mean - mean.mean(-1, keepdim=True))
-    assert torch.equal(GreedyQPolicy(net, 1, start=3)(obs[1]), mean[1].argmax(-1) + 3)
+    assert torch.equal(GreedyQPolicy(net, 1)(obs[1]), mean[1].argmax(-1))
 
 
 def choices(kind, q, level, steps=3000, num_sessions=2):

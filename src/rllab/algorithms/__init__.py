@@ -6,10 +6,13 @@ user's own package is named in full, ``name: my_pkg.my_module:MyAlgorithm``.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from rllab.functional.checks import UnfitError
 
 if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     import numpy as np
@@ -41,11 +44,17 @@ class Algorithm(Protocol):
 
     @staticmethod
     def check(
-        config: Any, obs_space: Space[Any], action_space: Space[Any], *, num_sessions: int, num_envs: int
+        config: Any,
+        obs_space: Space[Any],
+        action_space: Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
     ) -> None:
-        """Raise a one-line ``ValueError`` if this config cannot learn on such spaces, or not in the memory there is.
+        """Raise a one-line ``ValueError`` if this config cannot learn here: not in this budget, memory or network.
 
-        Comes before anything is made.
+        An `UnfitError` if it is the spaces: other agents may fit. Comes before anything is made.
         """
 
     def __init__(
@@ -112,14 +121,47 @@ def find(name: str) -> type[Algorithm]:
     )
 
 
-def check_action_space(name: str, action_space: Space[Any]) -> None:
-    """Raise a one-line ``ValueError`` if this agent cannot act in such a space; it lists those that can."""
-    spaces = getattr(find(name), "action_spaces", None)
-    if spaces is None or isinstance(action_space, spaces):
-        return
-    able = [other for other, algorithm in load_all().items() if isinstance(action_space, algorithm.action_spaces)]
-    write = f"write one that can: {', '.join(f'agent={other}' for other in able)}" if able else "no agent can"
-    raise ValueError(f"agent: got {name!r}, which cannot act in {action_space}; {write}")
+def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, shown: str, **sizes: int) -> None:
+    """Raise a one-line ``ValueError`` if this config cannot learn here.
+
+    Args:
+        config: of an agent.
+        obs_space: as agents see it.
+        action_space: as agents act in it.
+        shown: the env's own action space, in words.
+        sizes: what `Algorithm.check` wants to know beside.
+    """
+    try:
+        _check(find(config.name), config, obs_space, action_space, shown=shown, **sizes)
+    except UnfitError as error:
+        able = [f"agent={name}" for name in fitting(obs_space, action_space, **sizes)]
+        write = f"write one that fits: {', '.join(able)}" if able else "no agent fits"
+        raise ValueError(f"agent: got {config.name!r}, which {error}; {write}") from None
+
+
+def fitting(obs_space: Space[Any], action_space: Space[Any], **sizes: int) -> list[str]:
+    """Agents that can learn here, `random` among them, as they are without any settings."""
+    able = []
+    for name, algorithm in load_all().items():
+        with contextlib.suppress(ValueError):
+            _check(algorithm, algorithm.Config(), obs_space, action_space, shown="", **sizes)
+            able.append(name)
+    return able
+
+
+def _check(
+    algorithm: type[Algorithm],
+    config: Any,
+    obs_space: Space[Any],
+    action_space: Space[Any],
+    *,
+    shown: str,
+    **sizes: int,
+) -> None:
+    kinds = getattr(algorithm, "action_spaces", None)
+    if kinds is not None and not isinstance(action_space, kinds):
+        raise UnfitError(f"cannot act in {shown}")
+    algorithm.check(config, obs_space, action_space, **sizes)
 
 
 def load_all() -> dict[str, type[Algorithm]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import require
+from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
@@ -98,12 +98,12 @@ class A2C:
         *,
         num_sessions: int,
         num_envs: int,
+        max_frame: int,
     ) -> None:
-        check_actor_critic(
-            config.name, obs_space, action_space, network=config.network, normalize_obs=config.normalize_obs
-        )
+        check_actor_critic(obs_space, network=config.network, normalize_obs=config.normalize_obs)
         needed = needed_memory(config, obs_space, action_space, num_sessions, num_envs)
         check_rollout(needed, config.num_steps, num_sessions=num_sessions, num_envs=num_envs)
+        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import require
+from rllab.functional.checks import check_replay_budget, require
 from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
@@ -120,6 +120,7 @@ class DQN:
         *,
         num_sessions: int,
         num_envs: int,
+        max_frame: int,
     ) -> None:
         check_network(config.network, obs_space)
         check_replay(
@@ -131,6 +132,7 @@ class DQN:
             num_envs=num_envs,
             kind=PrioritizedReplayBuffer if config.prioritized else ReplayBuffer,
         )
+        check_replay_budget(config.learning_starts, config.train_freq, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -146,7 +148,6 @@ class DQN:
     ) -> None:
         self.config = config
         self.spaces = obs_space, action_space
-        self.start = int(action_space.start)
         self.num_sessions, self.num_envs = num_sessions, num_envs
         self.rollout_steps = config.train_freq
         self.max_frame = max_frame
@@ -186,10 +187,10 @@ class DQN:
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         values = self._values(obs)
         if not explore:
-            return values.argmax(-1) + self.start, {}
+            return values.argmax(-1), {}
         action = self.exploration.choose(values, self._level())
         self.frame += self.num_envs
-        return action + self.start, {}
+        return action, {}
 
     @cached_property
     def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -238,7 +239,7 @@ class DQN:
         choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else None
         target = td_target(batch["reward"], batch["discount"], next_q, choosing_q)
         q, pullback = self.net.vjp(batch["obs"])
-        action = (batch["action"] - self.start).view(*target.shape, 1, 1)
+        action = batch["action"].view(*target.shape, 1, 1)
         chosen_q = q.gather(2, action)
         td_error = chosen_q.flatten(1) - target
         loss, gradient = TD_LOSSES[config.loss](td_error)
@@ -253,7 +254,7 @@ class DQN:
         return {"train/loss": loss.mean(1), "train/q_value": chosen_q.mean((1, 2, 3)), "train/grad_norm": grad_norm}
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyQPolicy(self.net, session, self.start)
+        return GreedyQPolicy(self.net, session)
 
     def state_dict(self) -> dict[str, Any]:
         return {

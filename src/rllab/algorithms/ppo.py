@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import require
+from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.reductions import by_session, explained_variance, masked_mean, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
@@ -102,11 +102,6 @@ class PPOConfig:
         require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
 
 
-_LOSS_METRICS = [
-    f"train/{name}" for name in ("policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl", "grad_norm")
-]
-
-
 class PPO:
     """PPO of S sessions in lockstep, on N sub-envs each."""
 
@@ -121,10 +116,9 @@ class PPO:
         *,
         num_sessions: int,
         num_envs: int,
+        max_frame: int,
     ) -> None:
-        check_actor_critic(
-            config.name, obs_space, action_space, network=config.network, normalize_obs=config.normalize_obs
-        )
+        check_actor_critic(obs_space, network=config.network, normalize_obs=config.normalize_obs)
         batch = config.num_steps * num_envs
         if batch % config.num_minibatches:
             near = max(n for n in range(1, config.num_minibatches + 1) if batch % n == 0)
@@ -135,6 +129,7 @@ class PPO:
         needed = needed_memory(config, obs_space, action_space, num_sessions, num_envs)
         even = config.num_minibatches // math.gcd(config.num_minibatches, num_envs)
         check_rollout(needed, config.num_steps, num_sessions=num_sessions, num_envs=num_envs, multiple=even)
+        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -203,6 +198,7 @@ class PPO:
         raw_obs, batch = self._prepare(buffer)
         active = [True] * self.num_sessions
         collected: list[Tensors] = []
+        grad_norm = torch.zeros(self.num_sessions, device=self.device)
         for epoch in range(self.config.num_epochs):
             for minibatch in self._minibatches(batch):
                 outputs, value, net_pullback = self.net.vjp(minibatch["obs"])
@@ -221,18 +217,17 @@ class PPO:
                 if epoch == self.config.num_epochs - 1:  # metrics cost as much as the loss: the last epoch tells most
                     metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
                     collected.append(metrics | {"train/grad_norm": grad_norm})
+        if not collected:  # every session stopped before: by what it saw last
+            metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
+            collected.append(metrics | {"train/grad_norm": grad_norm})
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs, batch["valid"])
         return self._summary(collected, batch, lr)
 
     def _summary(self, collected: list[Tensors], batch: Tensors, lr: float) -> dict[str, Tensor | float]:
-        """Metrics of one update; nan where every session stopped before the last epoch."""
-        nan = torch.full((self.num_sessions,), math.nan, device=self.device)
-        metrics = {
-            name: torch.stack([m[name] for m in collected]).mean(0) if collected else nan for name in _LOSS_METRICS
-        }
+        """Metrics of one update."""
         return {
-            **metrics,
+            **{name: torch.stack([m[name] for m in collected]).mean(0) for name in collected[0]},
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
             "train/lr": lr,
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import require
+from rllab.functional.checks import check_replay_budget, require
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
@@ -105,6 +105,7 @@ class QRDQN:
         *,
         num_sessions: int,
         num_envs: int,
+        max_frame: int,
     ) -> None:
         check_network(config.network, obs_space)
         check_replay(
@@ -115,6 +116,7 @@ class QRDQN:
             num_sessions=num_sessions,
             num_envs=num_envs,
         )
+        check_replay_budget(config.learning_starts, config.train_freq, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -130,7 +132,6 @@ class QRDQN:
     ) -> None:
         self.config = config
         self.spaces = obs_space, action_space
-        self.start = int(action_space.start)
         self.num_sessions, self.num_envs = num_sessions, num_envs
         self.rollout_steps = config.train_freq
         self.max_frame = max_frame
@@ -166,10 +167,10 @@ class QRDQN:
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         values = self._values(obs)
         if not explore:
-            return values.argmax(-1) + self.start, {}
+            return values.argmax(-1), {}
         action = self.exploration.choose(values, self._level())
         self.frame += self.num_envs
-        return action + self.start, {}
+        return action, {}
 
     @cached_property
     def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -214,7 +215,7 @@ class QRDQN:
         batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
         target = quantile_target(batch["reward"], batch["discount"], self.target(batch["next_obs"]))
         quantiles, pullback = self.net.vjp(batch["obs"])
-        action = (batch["action"] - self.start).view(*target.shape[:2], 1, 1).expand(-1, -1, 1, config.num_quantiles)
+        action = batch["action"].view(*target.shape[:2], 1, 1).expand(-1, -1, 1, config.num_quantiles)
         chosen = quantiles.gather(2, action)
         loss, gradient = quantile_huber(chosen.squeeze(2), target)
         pullback(torch.zeros_like(quantiles).scatter_(2, action, gradient.unsqueeze(2) / config.batch_size))
@@ -224,7 +225,7 @@ class QRDQN:
         return {"train/loss": loss.mean(1), "train/q_value": chosen.mean((1, 2, 3)), "train/grad_norm": grad_norm}
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyQPolicy(self.net, session, self.start)
+        return GreedyQPolicy(self.net, session)
 
     def state_dict(self) -> dict[str, Any]:
         return {

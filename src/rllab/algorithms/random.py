@@ -23,7 +23,10 @@ class RandomConfig:
 
 
 class Random:
-    """Draws from each session's action stream: uniform, or standard normal where a box has no bounds."""
+    """Draws from each session's action stream: uniform, and in a box exponential from a single bound, normal from none.
+
+    As `gymnasium.spaces.Box.sample` does.
+    """
 
     Config = RandomConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
@@ -31,17 +34,15 @@ class Random:
 
     @staticmethod
     def check(
-        config: RandomConfig,  # noqa: ARG004
-        obs_space: gs.Space[Any],  # noqa: ARG004
+        config: RandomConfig,
+        obs_space: gs.Space[Any],
         action_space: gs.Space[Any],
         *,
-        num_sessions: int,  # noqa: ARG004
-        num_envs: int,  # noqa: ARG004
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
     ) -> None:
-        try:
-            make_distribution(action_space, num_sessions=1)
-        except ValueError as error:
-            raise ValueError(f"agent: got 'random', which cannot act here: {error}") from None
+        pass
 
     def __init__(
         self,
@@ -71,13 +72,16 @@ class Random:
         return self._sample(self.streams[explore], obs.shape[1]).cpu().numpy(), {}
 
     def _sample(self, streams: Streams, num_envs: int) -> Tensor:
-        distribution = self.distribution
         box = self.spaces[1]
-        if isinstance(box, gs.Box) and box.is_bounded("both"):
-            low, high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
-            return low + (high - low) * streams.uniform(1, num_envs, distribution.num_outputs)[0]
-        noise = distribution.noise(streams, 1, num_envs)[0]
-        return distribution.mode(noise)  # type: ignore[no-any-return]
+        if not isinstance(box, gs.Box):
+            return self.distribution.mode(self.distribution.noise(streams, 1, num_envs)[0])  # type: ignore[no-any-return]
+        uniform = streams.uniform(1, num_envs, *box.shape)[0]
+        low, high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
+        exponential = -torch.log1p(-uniform)
+        action = torch.where(high.isinf(), low + exponential, low + (high - low) * uniform)
+        action = torch.where(low.isinf(), high - exponential, action)
+        unbounded = low.isinf() & high.isinf()
+        return torch.where(unbounded, streams.normal(1, num_envs, *box.shape)[0], action) if unbounded.any() else action
 
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:  # noqa: ARG002
         return {}

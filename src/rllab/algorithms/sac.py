@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import check_off_policy, require
+from rllab.functional.checks import check_off_policy, check_replay_budget, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
@@ -86,10 +86,16 @@ class SAC:
 
     @staticmethod
     def check(
-        config: SACConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
+        config: SACConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
     ) -> None:
-        make_actions("sac", action_space)
-        check_vector_obs("sac", obs_space)
+        make_actions(action_space)
+        check_vector_obs(obs_space)
         check_replay(
             config.buffer_size,
             config.learning_starts,
@@ -98,6 +104,7 @@ class SAC:
             num_sessions=num_sessions,
             num_envs=num_envs,
         )
+        check_replay_budget(config.learning_starts, config.train_freq, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -118,7 +125,7 @@ class SAC:
         self.max_frame = max_frame
         self.device = device
         self.gradient_steps = config.train_freq * num_envs if config.gradient_steps == -1 else config.gradient_steps
-        self.actions = make_actions("sac", action_space)
+        self.actions = make_actions(action_space)
         obs_size = math.prod(obs_space.shape or ())
         generators = Streams(seed, num_sessions, "weights").generators
         kind = config.activation
@@ -142,8 +149,7 @@ class SAC:
         self.batch_streams = Streams(seed, num_sessions, "minibatch")  # on the CPU, where the buffer is
         self.num_acted = 0  # frames
         self.num_updates = 0
-        nan = torch.full((num_sessions,), math.nan, device=device)
-        self.actor_metrics = dict.fromkeys(("train/actor_loss", "train/entropy"), nan)  # of its latest step
+        self.actor_metrics: Tensors = {}  # of its latest step
 
     def make_buffer(self) -> ReplayBuffer:
         num_steps = self.config.buffer_size // self.num_envs

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import require
+from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
@@ -83,9 +83,11 @@ class SARSA:
         action_space: gs.Space[Any],  # noqa: ARG004
         *,
         num_sessions: int,  # noqa: ARG004
-        num_envs: int,  # noqa: ARG004
+        num_envs: int,
+        max_frame: int,
     ) -> None:
         check_network(config.network, obs_space)
+        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -101,7 +103,6 @@ class SARSA:
     ) -> None:
         self.config = config
         self.spaces = obs_space, action_space
-        self.start = int(action_space.start)
         self.num_sessions, self.num_envs = num_sessions, num_envs
         self.rollout_steps = config.num_steps
         self.max_frame = max_frame
@@ -130,7 +131,7 @@ class SARSA:
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         if not explore:
-            return self._values(obs).argmax(-1) + self.start, {}
+            return self._values(obs).argmax(-1), {}
         action = self._choose(obs) if self.next_action is None else self.next_action
         self.next_action = None
         return action, {}
@@ -138,7 +139,7 @@ class SARSA:
     def _choose(self, obs: np.ndarray) -> np.ndarray:
         level = self.schedules[self.exploring](self.frame / self.max_frame)
         self.frame += self.num_envs
-        return self.exploration.choose(self._values(obs), level) + self.start
+        return self.exploration.choose(self._values(obs), level)
 
     @cached_property
     def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -165,8 +166,8 @@ class SARSA:
         next_action = torch.cat([rollout["action"][1:], torch.from_numpy(self.next_action).to(self.device)[None]])
         q, pullback = self.net.vjp(rollout["obs"].transpose(0, 1).flatten(1, 2))  # [S, (T + 1) * N, A, 1]
         by_step = q.view(self.num_sessions, -1, self.num_envs, q.shape[2]).transpose(0, 1)  # [T + 1, S, N, A]
-        action = (rollout["action"] - self.start).unsqueeze(-1)
-        next_q = by_step[1:].gather(-1, (next_action - self.start).unsqueeze(-1)).squeeze(-1)
+        action = rollout["action"].unsqueeze(-1)
+        next_q = by_step[1:].gather(-1, next_action.unsqueeze(-1)).squeeze(-1)
         chosen_q = by_step[:-1].gather(-1, action).squeeze(-1)
         target = sarsa_target(rollout["reward"], rollout["terminated"], next_q, gamma=self.config.gamma)
         weight = rollout["valid"] / rollout["valid"].sum((0, 2)).clamp(min=1).view(1, -1, 1)
@@ -188,7 +189,7 @@ class SARSA:
         }
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyQPolicy(self.net, session, self.start)
+        return GreedyQPolicy(self.net, session)
 
     def state_dict(self) -> dict[str, Any]:
         return {

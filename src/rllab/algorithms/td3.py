@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import check_off_policy, require
+from rllab.functional.checks import check_off_policy, check_replay_budget, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
 from rllab.nets.adam import Adam
@@ -86,10 +86,16 @@ class TD3:
 
     @staticmethod
     def check(
-        config: TD3Config, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
+        config: TD3Config,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
     ) -> None:
-        check_bounded_box("td3", action_space)
-        check_vector_obs("td3", obs_space)
+        check_bounded_box(action_space)
+        check_vector_obs(obs_space)
         check_replay(
             config.buffer_size,
             config.learning_starts,
@@ -98,6 +104,7 @@ class TD3:
             num_sessions=num_sessions,
             num_envs=num_envs,
         )
+        check_replay_budget(config.learning_starts, config.train_freq, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,
@@ -140,7 +147,7 @@ class TD3:
         self.num_acted = 0  # frames
         self.frame = 0  # the run's, with those of other workers on this policy
         self.num_updates = 0
-        self.actor_loss = torch.full((num_sessions,), math.nan, device=device)  # of its latest step
+        self.actor_metrics: Tensors = {}  # of its latest step
 
     def make_buffer(self) -> ReplayBuffer:
         num_steps = self.config.buffer_size // self.num_envs
@@ -180,7 +187,7 @@ class TD3:
                 self.target_critic_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
         return {
             **metrics,
-            "train/actor_loss": self.actor_loss,
+            **self.actor_metrics,
             "train/lr": coefs["lr"],
             "train/num_updates": self.num_updates,
             "train/utd": self.gradient_steps / (self.rollout_steps * self.num_envs),
@@ -209,7 +216,7 @@ class TD3:
         grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]
         pullback(grad_action * (1.0 - action.square()))
         self.actor_optimizer.step(lr)
-        self.actor_loss = -values[:, 0].mean((1, 2))
+        self.actor_metrics = {"train/actor_loss": -values[:, 0].mean((1, 2))}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, torch.tanh)
@@ -227,7 +234,7 @@ class TD3:
             "num_acted": self.num_acted,
             "frame": self.frame,
             "num_updates": self.num_updates,
-            "actor_loss": self.actor_loss,
+            "actor_metrics": self.actor_metrics,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -240,7 +247,7 @@ class TD3:
         self.num_acted = state["num_acted"]
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]
-        self.actor_loss = state["actor_loss"].to(self.device)
+        self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}
 
 
 def smoothed(action: Tensor, noise: Tensor, noise_clip: float) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import check_off_policy, require
+from rllab.functional.checks import check_off_policy, check_replay_budget, require
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
@@ -90,10 +90,16 @@ class TQC:
 
     @staticmethod
     def check(
-        config: TQCConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, num_sessions: int, num_envs: int
+        config: TQCConfig,
+        obs_space: gs.Space[Any],
+        action_space: gs.Space[Any],
+        *,
+        num_sessions: int,
+        num_envs: int,
+        max_frame: int,
     ) -> None:
-        check_bounded_box("tqc", action_space)
-        check_vector_obs("tqc", obs_space)
+        check_bounded_box(action_space)
+        check_vector_obs(obs_space)
         check_replay(
             config.buffer_size,
             config.learning_starts,
@@ -102,6 +108,7 @@ class TQC:
             num_sessions=num_sessions,
             num_envs=num_envs,
         )
+        check_replay_budget(config.learning_starts, config.train_freq, num_envs=num_envs, max_frame=max_frame)
 
     def __init__(
         self,

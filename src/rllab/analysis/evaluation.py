@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Array
 
 
-def describe(returns: Array, lengths: Array, *, sessions: Sequence[int], frames: Sequence[int]) -> dict[str, Any]:
-    """Returns and lengths of episodes ``[S, E]`` as `eval.json` holds them.
+def describe(
+    returns: Array, lengths: Array, cut: Array, *, sessions: Sequence[int], frames: Sequence[int]
+) -> dict[str, Any]:
+    """Returns and lengths of episodes ``[S, E]``, and which were cut, as `eval.json` holds them.
 
     Over sessions, the statistics are those of the sessions' means: episodes of one policy are no independent seeds.
     `frames` are the frames that the policies are from.
@@ -33,9 +35,10 @@ def describe(returns: Array, lengths: Array, *, sessions: Sequence[int], frames:
                 "min": float(row.min()),
                 "max": float(row.max()),
                 "mean_length": float(length.mean()),
+                "num_cut": int(short.sum()),
                 "returns": row.tolist(),
             }
-            for session, frame, row, length in zip(sessions, frames, returns, lengths, strict=True)
+            for session, frame, row, length, short in zip(sessions, frames, returns, lengths, cut, strict=True)
         ],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import statistics
@@ -11,7 +12,7 @@ from rllab.analysis.runs import Run, Session, read_run
 from rllab.analysis.statistics import STATISTICS, Metric, Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 Greedy = dict[str, list[float] | Undefined]
@@ -23,17 +24,24 @@ NOT_EVALUATED: Greedy = {
 }
 
 
-def summarize(path: str | Path, *, picture: bool = True, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
+def summarize(
+    path: str | Path,
+    *,
+    picture: bool = True,
+    greedy: Greedy = NOT_EVALUATED,
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Write `trial.json` and, with `picture`, `learning_curve.png` into the run directory `path`; return the former.
 
     `greedy` is what the final evaluation found. A number that does not exist is None, and the `reasons` beside it (a
-    session has its own) say why.
+    session has its own) say why; `notes` are added to them.
 
     Raises:
         ValueError: `path` is no run directory (see `read_run`).
     """
     run = read_run(path)
     trial = trial_summary(run, greedy)
+    trial["reasons"] |= notes
     write_json(run.path / "trial.json", trial)
     if picture:
         from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib

@@ -41,14 +41,14 @@ def run(chosen: argparse.Namespace) -> None:
     with refusing():
         from rllab.cli.runs import expand  # noqa: PLC0415 - TAB and --help need none of these
         from rllab.config import ConfigError  # noqa: PLC0415
-        from rllab.envs import EnvError  # noqa: PLC0415
+        from rllab.envs import DivergedError, EnvError  # noqa: PLC0415
 
         for path in expand(chosen.run):
             try:
                 results.append(_evaluate(path, "greedy", chosen))
                 if chosen.stochastic:
                     results.append(_evaluate(path, "stochastic", chosen))
-            except (ConfigError, EnvError) as error:  # the other runs have their scores all the same
+            except (ConfigError, EnvError, DivergedError) as error:  # the other runs have their scores all the same
                 problems.append(str(error))
     if chosen.json:
         print_json(results)
@@ -61,15 +61,17 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _evaluate(path: Path, acting: str, chosen: argparse.Namespace) -> dict[str, Any]:
     from rllab.analysis.evaluation import describe, record  # noqa: PLC0415 - as above
+    from rllab.evaluate import cut_note  # noqa: PLC0415
 
     player = load(path, chosen, explore=acting == "stochastic")
     every = list(range(player.config.meta.num_policies))
     sessions = every if chosen.session is None else [chosen.session]
-    returns, lengths = _watched(player, sessions, acting, chosen)
+    found = _watched(player, sessions, acting, chosen)
     evaluation = {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "seed": chosen.seed,
-        **describe(returns, lengths, sessions=sessions, frames=[player.frames[session] for session in sessions]),
+        **describe(*found, sessions=sessions, frames=[player.frames[session] for session in sessions]),
+        **({"cut": cut_note(found.cut)} if found.cut.any() else {}),
     }
     if sessions == every:
         record(player.path, chosen.checkpoint, acting, evaluation)
@@ -89,7 +91,7 @@ def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.
             sessions,
             num_episodes=chosen.episodes,
             seed=chosen.seed,
-            watch=lambda ended: progress.update(bar, completed=ended),
+            watch=lambda ended, _steps: progress.update(bar, completed=ended),
         )
 
 
@@ -116,6 +118,9 @@ def _print(results: list[dict[str, Any]]) -> None:
     if not console.is_terminal:
         console.width = _WIDE
     console.print(table)
+    for result in results:
+        if "cut" in result:
+            console.print(f"{result['run']} {result['policy']}: {result['cut']}")
     first = results[0]
     console.print(
         f"\n`{first['checkpoint']}`, {first['num_episodes']:,} whole episodes of each session. Intervals are those of "

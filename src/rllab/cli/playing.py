@@ -44,11 +44,11 @@ def refusing() -> Iterator[None]:
     """One line for what a run, an env or an extra that is not there refuses."""
     _prepare()
     from rllab.config import ConfigError  # noqa: PLC0415 - TAB and --help need none of these
-    from rllab.envs import EnvError  # noqa: PLC0415
+    from rllab.envs import DivergedError, EnvError  # noqa: PLC0415
 
     try:
         yield
-    except (ConfigError, EnvError) as error:
+    except (ConfigError, EnvError, DivergedError) as error:
         if "RLLAB_TRACEBACK" in os.environ:
             raise
         fail(str(error))

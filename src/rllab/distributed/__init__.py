@@ -1,7 +1,7 @@
 """Sessions over several processes: each training its share of them, or all training one policy (Hogwild)."""
 
 from rllab.config import RunConfig
-from rllab.distributed.checks import resolve
+from rllab.distributed.checks import resolve, share
 from rllab.distributed.workers import WorkerError, Workers
 from rllab.envs import EnvInfo
 from rllab.sessions import Sessions
@@ -9,7 +9,7 @@ from rllab.sessions import Sessions
 Crew = Sessions | Workers
 """Who trains: both have the methods that `trial.Trial` calls."""
 
-__all__ = ["Crew", "WorkerError", "make_crew", "resolve"]
+__all__ = ["Crew", "WorkerError", "make_crew", "resolve", "share"]
 
 
 def make_crew(cfg: RunConfig, info: EnvInfo) -> Crew:

@@ -1,6 +1,8 @@
 """What `meta.distributed` and `meta.num_workers` allow, and what `auto` stands for."""
 
+import math
 from dataclasses import replace
+from typing import Any
 
 from rllab.config import ConfigError, MetaConfig, RunConfig
 from rllab.envs import EnvInfo
@@ -39,6 +41,15 @@ def resolve(cfg: RunConfig, info: EnvInfo, *, cores: int | None = None) -> MetaC
             name = "distributed" if meta.distributed else "num_workers"
             raise ConfigError(f"meta.{name}: workers train on the CPU, got meta.device={meta.device}; write cpu")
     return meta
+
+
+def share(cfg: RunConfig) -> Any:
+    """The agent's config as each process has it: with Hogwild, its part of what is counted in frames of a session."""
+    agent = cfg.agent
+    if not cfg.meta.distributed:
+        return agent
+    counts = {name: getattr(agent, name) for name in ("learning_starts", "buffer_size") if hasattr(agent, name)}
+    return replace(agent, **{name: math.ceil(count / cfg.meta.max_session) for name, count in counts.items()})
 
 
 def _check_hogwild(cfg: RunConfig) -> None:

@@ -62,4 +62,5 @@ _MERGES: dict[str, Callable[[list[float]], float]] = {
     "train/num_updates": sum,
     "eval/min_reward": min,
     "eval/max_reward": max,
+    "eval/num_cut": sum,
 }

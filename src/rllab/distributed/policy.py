@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rllab.distributed import hogwild, merge
-from rllab.sessions import Best
+from rllab.sessions import Best, not_finite
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
@@ -32,6 +32,7 @@ class SharedPolicy:
     def checkpoint(self, parts: list[Checkpoint]) -> Checkpoint:
         """What the workers say, as one; the policy is looked at as it is now."""
         found = merge.of_one_policy(parts, evaluated=self.evaluated)
-        if found.kind == ("eval" if self.evaluated else "log"):
+        scored = found.kind == ("eval" if self.evaluated else "log")
+        if scored and not_finite(self.algorithm.state_dict(), 1) is None:  # a worker that sees it diverge says so soon
             self.best.keep(found.scores, found.frame, self.algorithm)
         return found._replace(best_scores=self.best.scores)

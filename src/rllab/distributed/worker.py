@@ -10,7 +10,7 @@ import torch
 
 from rllab import checkpoint
 from rllab.distributed import hogwild
-from rllab.envs import EnvError
+from rllab.envs import DivergedError, EnvError
 from rllab.loop import Clock, Event
 from rllab.sessions import Checkpoint, Sessions
 
@@ -67,6 +67,8 @@ def main(link: Connection, *arguments: Any) -> None:
     """Train, see `_train`; whatever goes wrong, the parent is told."""
     try:
         _train(link, *arguments)
+    except DivergedError as error:
+        link.send(("diverged", str(error)))
     except Exception as error:  # noqa: BLE001 - the parent ends the run
         line = " ".join(f"{type(error).__name__}: {error}".split())
         link.send(("crashed", line, traceback.format_exc()))
@@ -86,6 +88,7 @@ def _train(
     common = policy is not None
     clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=common)
     sessions = Sessions(cfg, info, numbers, clock)
+    sessions.watch = lambda *_: sessions.stop() if board.stop[0] else None  # in an evaluation too
     if policy is not None:
         hogwild.attach(sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
     state, best = (data and checkpoint.loads(data) for data in link.recv())
@@ -107,9 +110,8 @@ def _train(
 
     def look_at_the_board() -> None:
         nonlocal answered
-        if board.stop[0]:
-            sessions.stop()
-        elif board.snapshot[0] > answered:
+        sessions.watch(0, 0)
+        if board.snapshot[0] > answered:
             answered = int(board.snapshot[0])
             send_state("state", answered)
             link.recv()  # it has been taken from all

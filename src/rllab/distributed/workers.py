@@ -15,9 +15,10 @@ import torch
 
 from rllab import checkpoint
 from rllab.distributed import merge, worker
+from rllab.distributed.checks import share
 from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.worker import Board
-from rllab.envs import EnvError
+from rllab.envs import DivergedError, EnvError
 from rllab.process import end_group, num_cpus, start_process
 from rllab.sessions import Checkpoint
 
@@ -70,7 +71,7 @@ class Workers:
         self.workers: list[_Worker] = []
         self.frame = 0  # that all have reached, as far as checkpoints tell
         self.num_snapshots = 0
-        self.failure: EnvError | None = None
+        self.failure: EnvError | DivergedError | None = None
         self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
 
     @property
@@ -113,18 +114,16 @@ class Workers:
 
     def _config(self) -> RunConfig:
         """What a worker is told: its part of the cores, and with Hogwild of what is counted in frames of a session."""
-        env, agent = self.cfg.env, self.cfg.agent
+        env = self.cfg.env
         env = replace(env, num_threads=env.num_threads or max(1, num_cpus() // self.num_workers))
-        if self.policy is not None:
-            shared = {name: getattr(agent, name) for name in ("learning_starts", "buffer_size") if hasattr(agent, name)}
-            agent = replace(agent, **{name: math.ceil(count / self.num_workers) for name, count in shared.items()})
-        return replace(self.cfg, env=env, agent=agent)
+        return replace(self.cfg, env=env, agent=share(self.cfg))
 
     def train(self, tell: Callable[[Checkpoint], None]) -> None:
         """Wait until all have trained to the budget, or until `stop`; `tell` is called at each checkpoint.
 
         Raises:
             EnvError: an env failed, and all have been stopped.
+            DivergedError: a session has diverged, and all have been stopped.
             WorkerError: a worker is lost.
         """
         while not all(each.ended for each in self.workers):
@@ -167,6 +166,10 @@ class Workers:
             case ("env failed", text, trace):
                 self.failure = EnvError(f"{self._name(each)}, {text}")
                 self.failure.add_note(trace)
+                self.stop()
+            case ("diverged", text):
+                each.ended = True
+                self.failure = DivergedError(text)
                 self.stop()
             case ("crashed", text, trace):
                 error = WorkerError(f"{self._name(each)} crashed: {text}")
@@ -218,11 +221,17 @@ class Workers:
         return found.frame // (meta.log_frequency if found.kind == "log" else meta.eval_frequency)
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """As `Sessions.snapshot`. Workers stop after their current step until all have sent theirs."""
+        """As `Sessions.snapshot`. Workers stop after their current step until all have sent theirs.
+
+        Raises:
+            DivergedError: one of them has diverged.
+        """
         self.num_snapshots += 1
         self.board.snapshot[0] = self.num_snapshots
         while not all(each.ended or each.answered == self.num_snapshots for each in self.workers):
             self._receive()
+        if isinstance(self.failure, DivergedError):
+            raise self.failure
         states = [each.state or {} for each in self.workers]
         state = {
             "frame": self.frame,

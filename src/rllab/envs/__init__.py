@@ -1,6 +1,15 @@
 """Environments: one Gymnasium `VectorEnv` of S x N sub-envs, behind `make`."""
 
-from rllab.envs.make import EnvInfo, inspect, make
-from rllab.envs.sessions import EnvError, Finished, SessionEnvs
+from rllab.envs.make import EnvInfo, has_time_limit, inspect, make
+from rllab.envs.sessions import DivergedError, EnvError, Finished, SessionEnvs
 
-__all__ = ["EnvError", "EnvInfo", "Finished", "SessionEnvs", "inspect", "make"]
+__all__ = [
+    "DivergedError",
+    "EnvError",
+    "EnvInfo",
+    "Finished",
+    "SessionEnvs",
+    "has_time_limit",
+    "inspect",
+    "make",
+]

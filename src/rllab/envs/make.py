@@ -8,23 +8,28 @@ import importlib
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import gymnasium.spaces as gs
+import gymnasium.wrappers
+import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import FlattenObservation
 
 from rllab.envs import atari, envpool
+from rllab.envs.actions import ActionMap, AgentActions, action_map
 from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
+from rllab.envs.sub_env import SubEnv
 from rllab.envs.workers import AsyncEnvs
-from rllab.envs.wrappers import ClipReward, LifeLossTerminal, RescaleAction, TrackReward, is_bounded_box
+from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
 from rllab.process import num_cpus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rllab.config import Backend, EnvConfig
 
 _SEEDED_PER_ROW = {
@@ -45,11 +50,11 @@ class EnvInfo:
     obs_space: gs.Space[Any]
     """Observations as an agent gets them."""
     action_space: gs.Space[Any]
-    """Actions as an agent gives them: bounded boxes are rescaled to [-1, 1]."""
+    """Actions as an agent gives them, see `ActionMap`."""
     env_obs_space: gs.Space[Any]
     """Observations as the env gives them."""
-    env_action_space: gs.Space[Any]
-    """Actions as the env takes them."""
+    actions: ActionMap
+    """From the agent's actions to those that the env takes."""
     render_modes: tuple[str, ...]
     """How the env can be drawn."""
     reward_threshold: float | None
@@ -71,33 +76,61 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
         notes.append(f"{spec.id} is out of date: there is {newest(spec)}")
     if backend == "envpool" and not is_atari(spec) and spec.id not in envpool.SAME_TASK:
         notes.append(f"EnvPool's {spec.id} has not been compared with Gymnasium's")
-    env_obs_space, env_action_space, render_modes = _look_inside(spec, config, backend)
-    obs_space, action_space = env_obs_space, env_action_space
+    look = _look_inside(spec, config, backend)
+    env_obs_space, actions = look.obs_space, _action_map(look.action_space, config)
+    notes += [*look.notes, *([actions.note] if actions.note else [])]
+    obs_space = env_obs_space
     if not isinstance(obs_space, gs.Box):
         flat = _flatten(obs_space, config)
         notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
         obs_space = flat
-    if is_bounded_box(action_space):
-        action_space = gs.Box(-1.0, 1.0, action_space.shape)
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
     return EnvInfo(
         id=_full_id(spec, config),
         backend=backend,
         obs_space=obs_space,
-        action_space=action_space,
+        action_space=actions.agent_space,
         env_obs_space=env_obs_space,
-        env_action_space=env_action_space,
-        render_modes=render_modes,
+        actions=actions,
+        render_modes=look.render_modes,
         reward_threshold=threshold,
         notes=tuple(notes),
     )
 
 
+def _action_map(space: gs.Space[Any], config: EnvConfig) -> ActionMap:
+    try:
+        return action_map(space)
+    except ValueError as error:
+        raise ValueError(f"env.id: got {config.id!r}, whose action space {space} {error}") from None
+
+
 def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
+    if images := [f"{name} {shape}" for name, shape in _images(space)]:
+        raise ValueError(
+            f"env.id: got {config.id!r}, whose observations hold an image beside other things ({', '.join(images)}), "
+            "which would lose its shape; write a wrapper that gives the image or the rest alone into env.wrappers"
+        )
     with contextlib.suppress(NotImplementedError):
         if isinstance(flat := gs.flatten_space(space), gs.Box):  # Sequence and Graph have no fixed length
             return flat
     raise ValueError(f"env.id: got {config.id!r}, whose observations {space} cannot be flattened")
+
+
+def _images(space: gs.Space[Any], name: str = "obs") -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Parts with a height and a width: bytes of two axes or more, and real numbers of three or more."""
+    if isinstance(space, (gs.Dict, gs.Tuple)):
+        parts = space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces)
+        for key, part in parts:
+            yield from _images(part, f"{name}[{key!r}]")
+    elif isinstance(space, gs.Box) and len(space.shape) >= (2 if space.dtype == np.uint8 else 3):
+        yield name, space.shape
+
+
+def has_time_limit(config: EnvConfig) -> bool:
+    """Whether every episode is cut at some step; an env that cuts by itself may not say so."""
+    spec = find_spec(config)
+    return spec.max_episode_steps is not None or is_atari(spec)
 
 
 def make(
@@ -118,8 +151,9 @@ def make(
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise ValueError(f"env.backend: got {backend!r}, whose autoreset is {mode}; write env.backend=sync")
-    if is_bounded_box(envs.single_action_space):
-        envs = RescaleAction(envs)
+    actions = _action_map(envs.single_action_space, config)
+    if not actions.is_identity:
+        envs = AgentActions(envs, actions)
     envs = TrackReward(envs)  # inside of what only learning sees
     if config.life_loss_terminal:
         envs = LifeLossTerminal(envs)
@@ -132,12 +166,15 @@ def _vectorise(
     spec: EnvSpec, config: EnvConfig, backend: str, rows: int, render_mode: str | None
 ) -> VectorEnv[Any, Any, Any]:
     num_threads = config.num_threads or num_cpus()
+    if config.max_episode_steps is not None and backend in ("ale", "envpool"):  # the others have it from the spec
+        config = dataclasses.replace(config, kwargs=config.kwargs | _time_limit(spec, config))
     if backend == "ale":
         return atari.AtariEnvs(spec, rows, num_threads=num_threads, render_mode=render_mode, **config.kwargs)
     if backend == "envpool":
         if render_mode:
             raise ValueError("env.backend: got 'envpool', whose envs cannot be drawn; write env.backend=sync")
-        spaces = _look_inside(spec, config, backend)[:2]
+        look = _look_inside(spec, config, backend)
+        spaces = look.obs_space, look.action_space
         return envpool.EnvPoolEnvs(spec, rows, spaces, num_threads=num_threads, **config.kwargs)
     kwargs = config.kwargs | ({"render_mode": render_mode} if render_mode else {})
     if backend == "vector_entry_point":
@@ -145,10 +182,23 @@ def _vectorise(
         if isinstance(entry_point, str):
             entry_point = load_env_creator(entry_point)  # type: ignore[assignment]
         spec = dataclasses.replace(spec, vector_entry_point=entry_point)
-        return gymnasium.make_vec(spec, rows, vectorization_mode="vector_entry_point", **kwargs)
+        try:
+            return gymnasium.make_vec(spec, rows, vectorization_mode="vector_entry_point", **kwargs)
+        except TypeError as error:
+            raise _unknown_argument(spec, config, error) from error
     config = dataclasses.replace(config, kwargs=kwargs)
-    makers = [lambda: _make_one(spec, config, flatten=True)] * rows
+    kept = ("lives",) if config.life_loss_terminal else ()
+    makers = [lambda: SubEnv(_make_one(spec, config), kept)] * rows
     return AsyncEnvs(makers, timeout=config.timeout) if backend == "async" else SyncVectorEnv(makers)
+
+
+def _time_limit(spec: EnvSpec, config: EnvConfig) -> dict[str, int]:
+    """`config.max_episode_steps` as the backends in C++ take it: ALE counts frames of the emulator."""
+    assert config.max_episode_steps is not None
+    if not is_atari(spec):
+        return {"max_episode_steps": config.max_episode_steps}
+    frameskip = config.kwargs.get("frameskip", spec.kwargs["frameskip"])
+    return {"max_num_frames_per_episode": config.max_episode_steps * frameskip}
 
 
 def _has_one_generator(spec: EnvSpec, backend: str) -> bool:
@@ -216,10 +266,17 @@ def _check_envpool(spec: EnvSpec, config: EnvConfig) -> None:
     envpool.check_kwargs(spec, config.kwargs)
 
 
-def _look_inside(
-    spec: EnvSpec, config: EnvConfig, backend: str
-) -> tuple[gs.Space[Any], gs.Space[Any], tuple[str, ...]]:
-    """Spaces of one sub-env, before they are flattened and rescaled, and its render modes."""
+class _Look(NamedTuple):
+    """What one sub-env shows: its spaces as it gives them, how it can be drawn, what a person should know."""
+
+    obs_space: gs.Space[Any]
+    action_space: gs.Space[Any]
+    render_modes: tuple[str, ...]
+    notes: list[str]
+
+
+def _look_inside(spec: EnvSpec, config: EnvConfig, backend: str) -> _Look:
+    notes = []
     env: Any
     if is_atari(spec) and backend in ("ale", "envpool"):
         try:
@@ -232,11 +289,16 @@ def _look_inside(
             config = dataclasses.replace(config, kwargs={})
         env = _make_one(spec, config)
         spaces = env.observation_space, env.action_space
+        notes = [
+            f"returns are sums of what {type(layer).__name__} makes of the rewards"
+            for layer in _layers(env)
+            if isinstance(layer, gymnasium.RewardWrapper)
+        ]
     env.close()
-    return (*spaces, tuple(env.metadata.get("render_modes", ())))
+    return _Look(*spaces, tuple(env.metadata.get("render_modes", ())), notes)
 
 
-def _make_one(spec: EnvSpec, config: EnvConfig, *, flatten: bool = False) -> gymnasium.Env[Any, Any]:
+def _make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
     """One env with the user's wrappers around it; also what a worker process of `async` runs."""
     _quiet_mujoco(spec)
     try:
@@ -262,9 +324,35 @@ def _make_one(spec: EnvSpec, config: EnvConfig, *, flatten: bool = False) -> gym
         except Exception as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
-    if flatten and not isinstance(env.observation_space, gs.Box):
-        env = FlattenObservation(env)
+    _refuse_normalizing(env, config)
     return env
+
+
+def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:
+    """Refuse the wrappers of `_REFUSED`, also inside of what a function of the user's makes."""
+    for layer in _layers(env):
+        refused = next((kind for kind in _REFUSED if isinstance(layer, kind)), None)
+        if refused:
+            where = f"env.wrappers: got {config.wrappers}" if config.wrappers else f"env.id: got {config.id!r}"
+            raise ValueError(f"{where}, with {refused.__name__}, {_REFUSED[refused]}")
+
+
+_REFUSED: dict[type, str] = {
+    gymnasium.wrappers.NormalizeReward: "by which returns would not be those of the env; write "
+    "agent.normalize_reward=true instead, where the agent has it: learning alone sees it",
+    gymnasium.wrappers.NormalizeObservation: "whose statistics begin anew in every evaluation; write "
+    "agent.normalize_obs=true instead, where the agent has it: the policy carries them",
+    gymnasium.wrappers.ClipReward: "by which returns would not be those of the env; write env.clip_reward=true "
+    "instead: learning alone sees rewards clipped to [-1, 1]",
+}
+"""Wrappers that change what a person sees, and why and what to write instead."""
+
+
+def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    """The wrappers around an env, outermost first."""
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env
 
 
 def _wrapper(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import re
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def find_spec(config: EnvConfig) -> EnvSpec:
-    """The registered env that `config.id` names; imports the package in front of a colon.
+    """The registered env that `config.id` names, with `config.max_episode_steps`; imports the package before a colon.
 
     Raises:
         ValueError: no such env or game, or its package cannot be imported; one line.
@@ -34,7 +35,7 @@ def find_spec(config: EnvConfig) -> EnvSpec:
             warnings.simplefilter("ignore")  # Gymnasium warns of versions; the id is the user's choice
             if module:
                 importlib.import_module(module)
-            return gymnasium.spec(name)
+            spec = gymnasium.spec(name)
     except ImportError as error:
         raise ValueError(
             f"env.id: got {config.id!r}, whose package cannot be imported ({error}); install it, or start where it lies"
@@ -43,6 +44,8 @@ def find_spec(config: EnvConfig) -> EnvSpec:
         near = difflib.get_close_matches(name, list(gymnasium.registry), n=1, cutoff=0.6)
         hint = f"did you mean env.id={near[0]}?" if near else "write a Gymnasium id or my_pkg:MyEnv-v0"
         raise ValueError(f"env.id: got {config.id!r}, which is not registered; {hint}") from None
+    limit = config.max_episode_steps
+    return spec if limit is None else dataclasses.replace(spec, max_episode_steps=limit)
 
 
 def is_atari(spec: EnvSpec) -> bool:

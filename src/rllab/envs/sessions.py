@@ -9,9 +9,16 @@ from gymnasium.vector import VectorEnv
 from rllab.envs.state import get_state, set_state
 from rllab.envs.workers import SubEnvError
 
+HUGE = 1e12
+"""Rewards beyond this are learned from as this: squares of returns must fit into 32 bits. What is reported is raw."""
+
 
 class EnvError(Exception):
     """An env failed, or gave what no agent can learn from. Its text is one line."""
+
+
+class DivergedError(Exception):
+    """Training of a session has diverged. Its text names the session and the quantity."""
 
 
 class Finished(NamedTuple):
@@ -49,15 +56,18 @@ class SessionEnvs:
         except Exception as error:
             raise self._failure(error) from error
         self.obs = self._by_session(obs)
-        self._refuse_nan(self.obs, "observation")
+        self._refuse(self.obs, "observation")
         return self.obs
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
         """Act ``[S, N, ...]``: next obs, reward, terminated, truncated, ``[S, N, ...]``, and the episodes it ended.
 
         Raises:
-            EnvError: a sub-env raised an error, its process died or hangs, or it gave nan.
+            EnvError: a sub-env raised an error, its process died or hangs, or it gave nan or infinity.
+            DivergedError: an action is nan or infinite; no env has seen it.
         """
+        if (where := _not_finite(action)) is not None:
+            raise DivergedError(f"session {self.first_session + where[0]}: its action is {action[where]}")
         num_rows = self.shape[0] * self.shape[1]
         flat_action = action.reshape(num_rows, *action.shape[2:])
         try:
@@ -72,26 +82,24 @@ class SessionEnvs:
         self.obs = self._by_session(obs)
         shape = self.shape
         reward = reward.reshape(shape)
-        self._refuse_nan(self.obs, "observation", action)
-        self._refuse_nan(reward, "reward", action)
+        self._refuse(self.obs, "observation")
+        flat = reward.ravel()
+        if not flat.dot(flat) <= HUGE:  # hardly ever, and then not always by a huge one
+            self._refuse(reward, "reward")
+            reward = reward.clip(-HUGE, HUGE)
         return self.obs, reward, terminated.reshape(shape), truncated.reshape(shape), finished
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
-        if obs.dtype != np.uint8:
-            obs = obs.astype(np.float32, copy=False)
+        if obs.dtype not in (np.uint8, np.float32):
+            with np.errstate(over="ignore"):  # infinity is refused, in words
+                obs = obs.astype(np.float32)
         return obs.reshape(*self.shape, *obs.shape[1:])
 
-    def _refuse_nan(self, array: np.ndarray, what: str, action: np.ndarray | None = None) -> None:
-        """Of an array ``[S, N, ...]`` that came after an action."""
-        if array.dtype == np.uint8:
-            return
-        flat = array.ravel()
-        if not math.isnan(flat.dot(flat)):  # the quickest look at all numbers
-            return
-        for session, env in np.argwhere(np.isnan(array))[:1, :2]:
-            acted = action is not None and np.isnan(action[session, env]).any()
-            why = ", after an action that was nan: training diverged" if acted else ""
-            raise EnvError(f"session {self.first_session + session}, sub-env {env}: nan as {what}{why}")
+    def _refuse(self, array: np.ndarray, what: str) -> None:
+        """Refuse nan and infinity in an array ``[S, N, ...]``."""
+        if (where := _not_finite(array)) is not None:
+            session, env = where[:2]
+            raise EnvError(f"session {self.first_session + session}, sub-env {env}: {array[where]} as {what}")
 
     def _failure(self, error: Exception) -> EnvError:
         where = ""
@@ -113,3 +121,14 @@ class SessionEnvs:
 
     def close(self) -> None:
         self.vector.close()
+
+
+def _not_finite(array: np.ndarray) -> tuple[int, ...] | None:
+    """Where the first number is that is nan or infinite."""
+    if array.dtype.kind != "f":
+        return None
+    flat = array.ravel()
+    if math.isfinite(flat.dot(flat)):  # the quickest look at all numbers
+        return None
+    places = np.argwhere(~np.isfinite(array))
+    return tuple(places[0].tolist()) if len(places) else None

@@ -15,8 +15,11 @@ from gymnasium import Env, Wrapper
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
+from rllab.envs.actions import ActionMap
+
 _CONSTANTS = (
     gs.Space,
+    ActionMap,
     EnvSpec,
     enum.Enum,
     type,

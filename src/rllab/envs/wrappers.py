@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import gymnasium.spaces as gs
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
-from gymnasium.vector.utils import batch_space
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
@@ -71,26 +69,3 @@ class ClipReward(VectorWrapper):
     def step(self, actions: Any) -> Step:
         obs, reward, terminated, truncated, info = self.env.step(actions)
         return obs, reward.clip(-1.0, 1.0), terminated, truncated, info
-
-
-class RescaleAction(VectorWrapper):
-    """Lets an agent act in [-1, 1] where the env has a bounded box; what lies outside is clipped."""
-
-    def __init__(self, env: VectorEnv) -> None:
-        super().__init__(env)
-        box = env.single_action_space
-        assert isinstance(box, gs.Box)
-        self.centre = (box.high + box.low) / 2
-        self.half_range = (box.high - box.low) / 2
-        self.low, self.high = box.low, box.high
-        self.single_action_space = gs.Box(-1.0, 1.0, box.shape, np.float32)
-        self.action_space = batch_space(self.single_action_space, env.num_envs)
-
-    def step(self, actions: Any) -> Step:
-        inside = actions.clip(-1.0, 1.0)
-        return self.env.step((self.centre + self.half_range * inside).clip(self.low, self.high))
-
-
-def is_bounded_box(space: gs.Space[Any]) -> bool:
-    """Whether actions of this space can be rescaled to [-1, 1]."""
-    return isinstance(space, gs.Box) and np.issubdtype(space.dtype, np.floating) and bool(space.is_bounded("both"))

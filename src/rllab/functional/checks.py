@@ -1,5 +1,6 @@
 """Range checks of config fields: one line that names the field, what it got and what to write instead."""
 
+import math
 from typing import Any
 
 
@@ -14,6 +15,31 @@ def require(condition: bool, field: str, got: object, *, write: str) -> None:
     """
     if not condition:
         raise ValueError(f"{field}: got {got!r}; write {write}")
+
+
+class UnfitError(ValueError):
+    """An agent cannot act in such a space, or see in it. A clause to be read after its name."""
+
+
+def check_rollout_budget(num_steps: int, *, num_envs: int, max_frame: int) -> None:
+    """Raise the one-line ``ValueError`` for a budget of frames that ends before the first rollout does."""
+    what = f"one rollout is agent.num_steps={num_steps} * env.num_envs={num_envs}"
+    _check_budget(num_steps * num_envs, what, num_envs=num_envs, max_frame=max_frame)
+
+
+def check_replay_budget(learning_starts: int, train_freq: int, *, num_envs: int, max_frame: int) -> None:
+    """Raise the one-line ``ValueError`` for a budget of frames that ends before the first gradient step."""
+    num_steps = max(1, math.ceil(learning_starts / (train_freq * num_envs))) * train_freq
+    what = f"agent.learning_starts={learning_starts}, agent.train_freq={train_freq} * env.num_envs={num_envs}"
+    _check_budget(num_steps * num_envs, what, num_envs=num_envs, max_frame=max_frame)
+
+
+def _check_budget(needed: int, what: str, *, num_envs: int, max_frame: int) -> None:
+    if math.ceil(max_frame / num_envs) * num_envs < needed:
+        raise ValueError(
+            f"env.max_frame: got {max_frame}, in which nothing would be learned ({what}); write at least {needed}, or "
+            "less of the others"
+        )
 
 
 def check_off_policy(config: Any) -> None:

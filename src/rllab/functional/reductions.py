@@ -15,10 +15,14 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_standardize(x: Tensor, mask: Tensor, eps: float = 1e-8) -> Tensor:
-    """Subtract the mean and divide by the (unbiased) standard deviation of the valid entries, ``[..., B]``."""
+    """Subtract the mean and divide by the (unbiased) standard deviation of the valid entries, ``[..., B]``.
+
+    A single valid entry, which has neither, stays as it is: nothing would be learned from 0.
+    """
+    count = mask.sum(-1)
     centred = x - masked_mean(x, mask).unsqueeze(-1)
-    variance = (centred.square() * mask).sum(-1) / (mask.sum(-1) - 1.0).clamp(min=1.0)
-    return centred / (variance.sqrt() + eps).unsqueeze(-1)
+    variance = (centred.square() * mask).sum(-1) / (count - 1.0).clamp(min=1.0)
+    return torch.where((count > 1).unsqueeze(-1), centred / (variance.sqrt() + eps).unsqueeze(-1), x)
 
 
 def explained_variance(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:

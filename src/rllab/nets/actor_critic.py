@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.nets.cnn import CNN
-from rllab.nets.distributions import Distribution, make_distribution
+from rllab.nets.distributions import Distribution
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
 from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
@@ -104,14 +104,8 @@ class ActorCritic(nn.Module):
         return policy
 
 
-def check_actor_critic(
-    agent: str, obs_space: gs.Space[Any], action_space: gs.Space[Any], *, network: str, normalize_obs: bool
-) -> None:
-    """Raise a one-line ``ValueError`` if `agent` cannot have such an `ActorCritic`; cheaper than to make it."""
-    try:
-        make_distribution(action_space, num_sessions=1)
-    except ValueError as error:
-        raise ValueError(f"agent: got {agent!r}, which cannot act here: {error}") from None
+def check_actor_critic(obs_space: gs.Space[Any], *, network: str, normalize_obs: bool) -> None:
+    """Raise a one-line ``ValueError`` if there is no such `ActorCritic`; cheaper than to make it."""
     check_network(network, obs_space)
     if normalize_obs and choose_network(network, obs_space).startswith("cnn"):
         raise ValueError(

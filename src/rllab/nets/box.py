@@ -1,4 +1,4 @@
-"""Actions in a bounded box. Envs rescale theirs, so that an agent acts in [-1, 1]."""
+"""What agents without a network for images or for infinite actions ask of spaces."""
 
 from typing import Any
 
@@ -6,28 +6,26 @@ import gymnasium.spaces as gs
 import numpy as np
 from torch import Tensor
 
+from rllab.functional.checks import UnfitError
 from rllab.functional.streams import Streams
 
 
-def is_bounded_box(space: gs.Space[Any]) -> bool:
-    """Whether actions are one list of real numbers between bounds."""
-    is_list = isinstance(space, gs.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
-    return is_list and bool(np.isfinite(space.low).all() and np.isfinite(space.high).all())  # type: ignore[attr-defined]
+def check_bounded_box(space: gs.Space[Any]) -> None:
+    """Raise `UnfitError` for actions that are not scaled to [-1, 1]: such an agent squashes its own."""
+    if not (isinstance(space, gs.Box) and space.is_bounded("both")):
+        raise UnfitError("needs actions with two usable bounds")
 
 
-def check_bounded_box(agent: str, space: gs.Space[Any]) -> None:
-    """Raise the one-line ``ValueError`` where this agent cannot act."""
-    if not is_bounded_box(space):
-        raise ValueError(
-            f"agent: got {agent!r}, which cannot act here: {space} is no bounded 1-D Box; write agent=ppo, or "
-            "agent=sac if it is Discrete"
-        )
+def check_vector_obs(space: gs.Space[Any]) -> None:
+    """Raise `UnfitError` for images."""
+    if has_pixels(space):
+        raise UnfitError(f"has no network for images {space.shape}")
 
 
-def check_vector_obs(agent: str, space: gs.Space[Any]) -> None:
-    """Raise the one-line ``ValueError`` where this agent would see images, for which it has no network."""
-    if len(space.shape or ()) > 2:
-        raise ValueError(f"agent: got {agent!r}, which has no network for images {space.shape}; write agent=ppo")
+def has_pixels(space: gs.Space[Any]) -> bool:
+    """Whether observations look like images or stacks of them: bytes with a height and a width, or three axes."""
+    num_axes = len(space.shape or ())
+    return num_axes > 2 or (num_axes == 2 and space.dtype == np.uint8)
 
 
 def uniform_actions(streams: Streams, num_envs: int, num_actions: int) -> Tensor:

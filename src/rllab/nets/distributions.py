@@ -25,10 +25,9 @@ Array = Any
 class Categorical(nn.Module):
     """One choice of `num_actions`: logits ``[S, B, num_actions]``, actions ``[S, B]`` int64."""
 
-    def __init__(self, num_actions: int, start: int = 0) -> None:
+    def __init__(self, num_actions: int) -> None:
         super().__init__()
         self.num_outputs = num_actions
-        self.start = start
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Gumbel noise ``[steps, S, num_envs, num_actions]``: logits + noise is largest at a sample."""
@@ -37,7 +36,7 @@ class Categorical(nn.Module):
 
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
-        return logits.argmax(-1) + self.start
+        return logits.argmax(-1)
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the action and entropy, each ``[S, B]``."""
@@ -46,7 +45,7 @@ class Categorical(nn.Module):
 
     def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """`log_prob_entropy`, and the pullback of both gradients to the logits."""
-        index = (action - self.start).unsqueeze(1)
+        index = action.unsqueeze(1)
         log_probs = logits.mT.contiguous().log_softmax(1)  # [S, num_actions, B]: few actions reduce faster this way
         probs = log_probs.exp()
         entropy = -(probs * log_probs).sum(1)
@@ -63,12 +62,12 @@ class Categorical(nn.Module):
 class MultiCategorical(nn.Module):
     """Several choices at once (MultiDiscrete): concatenated logits, actions ``[S, B, len(nvec)]`` int64."""
 
-    def __init__(self, nvec: list[int], start: list[int]) -> None:
+    def __init__(self, nvec: list[int]) -> None:
         super().__init__()
         self.num_outputs = sum(nvec)
         ends = list(accumulate(nvec))
         self.slices = [slice(end - n, end) for n, end in zip(nvec, ends, strict=True)]
-        self.choices = [Categorical(n, first) for n, first in zip(nvec, start, strict=True)]
+        self.choices = [Categorical(n) for n in nvec]
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Gumbel noise ``[steps, S, num_envs, sum(nvec)]``."""
@@ -200,17 +199,17 @@ Distribution = Categorical | MultiCategorical | Bernoulli | DiagGaussian
 def make_distribution(
     space: gs.Space[object], *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0
 ) -> Distribution:
-    """The distribution over an action space.
+    """The distribution over an agent's action space, see `rllab.envs.actions`.
 
     Raises:
-        ValueError: no distribution acts in such a space.
+        ValueError: it is none of those.
     """
     if isinstance(space, gs.Discrete):
-        return Categorical(int(space.n), int(space.start))
-    if isinstance(space, gs.MultiDiscrete) and space.nvec.ndim == 1:
-        return MultiCategorical([int(n) for n in space.nvec], [int(x) for x in space.start])
-    if isinstance(space, gs.MultiBinary) and len(space.shape) == 1:
+        return Categorical(int(space.n))
+    if isinstance(space, gs.MultiDiscrete):
+        return MultiCategorical(space.nvec.tolist())
+    if isinstance(space, gs.MultiBinary):
         return Bernoulli(space.shape[0])
-    if isinstance(space, gs.Box) and len(space.shape) == 1:
+    if isinstance(space, gs.Box):
         return DiagGaussian(space.shape[0], num_sessions=num_sessions, log_std_init=log_std_init, noise_beta=noise_beta)
-    raise ValueError(f"no policy head for {space}; heads exist for Discrete, MultiDiscrete, MultiBinary and 1-D Box")
+    raise ValueError(f"no policy head for {space}; heads exist for Discrete, MultiDiscrete, MultiBinary and Box")

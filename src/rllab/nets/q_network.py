@@ -91,13 +91,12 @@ def aggregate(outputs: Tensor) -> Tensor:
 class GreedyQPolicy(nn.Module):
     """One session's best action: observations ``[B, *obs_shape]`` to actions ``[B]``."""
 
-    def __init__(self, net: QNetwork, session: int, start: int) -> None:
+    def __init__(self, net: QNetwork, session: int) -> None:
         super().__init__()
         self.net = copy.deepcopy(net)
         for tensor in (*self.net.parameters(), *self.net.buffers()):
             tensor.data = tensor.data[session : session + 1].clone()
-        self.start = start
 
     @torch.no_grad()
     def forward(self, obs: Tensor) -> Tensor:
-        return self.net(obs.unsqueeze(0)).mean(-1).argmax(-1).squeeze(0) + self.start  # type: ignore[no-any-return]
+        return self.net(obs.unsqueeze(0)).mean(-1).argmax(-1).squeeze(0)  # type: ignore[no-any-return]

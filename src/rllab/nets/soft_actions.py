@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
-from rllab.nets.box import is_bounded_box, uniform_actions
+from rllab.nets.box import check_bounded_box, uniform_actions
 from rllab.nets.critics import InputVJP
 from rllab.nets.distributions import Categorical
 from rllab.nets.vjp import Pullback
@@ -78,11 +78,10 @@ class DiscreteActions:
 
     num_inputs = 0
 
-    def __init__(self, num_actions: int, start: int) -> None:
+    def __init__(self, num_actions: int) -> None:
         self.num_outputs = self.num_values = num_actions
-        self.start = start
         self.target_entropy = 0.5 * math.log(num_actions)
-        self.distribution = Categorical(num_actions, start)
+        self.distribution = Categorical(num_actions)
 
     def random(self, streams: Streams, num_envs: int) -> Tensor:
         return self.mode(streams.uniform(1, num_envs, self.num_outputs)[0])
@@ -94,7 +93,7 @@ class DiscreteActions:
         return self.mode(outputs + noise)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        return outputs.argmax(-1) + self.start
+        return outputs.argmax(-1)
 
     def critic_input(self, obs: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002 - a critic values all of them
         return obs
@@ -107,7 +106,7 @@ class DiscreteActions:
         return (log_prob.exp() * (values.amin(1) - ent_coef.unsqueeze(-1) * log_prob)).sum(-1)
 
     def taken(self, values: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
-        index = (action - self.start)[:, None, :, None].expand(*values.shape[:-1], 1)
+        index = action[:, None, :, None].expand(*values.shape[:-1], 1)
         q = values.gather(-1, index).squeeze(-1)
         return q, lambda grad: torch.zeros_like(values).scatter_(-1, index, grad.unsqueeze(-1))
 
@@ -123,13 +122,9 @@ class DiscreteActions:
         return loss, -(probs * log_prob).sum(-1), grad
 
 
-def make_actions(agent: str, space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:
-    """Raises the one-line ``ValueError`` where this agent cannot act."""
+def make_actions(space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:
+    """Raises `UnfitError` for a box without bounds."""
     if isinstance(space, gs.Discrete):
-        return DiscreteActions(int(space.n), int(space.start))
-    if is_bounded_box(space):
-        return ContinuousActions(math.prod(space.shape or ()))
-    raise ValueError(
-        f"agent: got {agent!r}, which cannot act here: {space} is neither Discrete nor a bounded 1-D Box; "
-        "write agent=ppo"
-    )
+        return DiscreteActions(int(space.n))
+    check_bounded_box(space)
+    return ContinuousActions(math.prod(space.shape or ()))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rllab.nets.box import has_pixels
 from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
 from rllab.nets.mlp import MLP, Activation
 from rllab.nets.stacked import Stacked
@@ -53,6 +54,12 @@ def make_torso(
 
 def check_network(network: str, obs_space: gs.Space[Any]) -> None:
     """Raise a one-line ``ValueError`` if there is no such torso for such observations; cheaper than to make it."""
+    if network == "auto" and has_pixels(obs_space) and not is_image(obs_space):
+        raise ValueError(
+            f"agent.network: got 'auto' for observations {_shape(obs_space)} of {obs_space.dtype}, which look like "
+            "images, but images are uint8 with three axes; write agent.network=mlp, which flattens them, "
+            "agent.network=my_pkg.nets:MyTorso, or a wrapper that gives such images into env.wrappers"
+        )
     network, shape = choose_network(network, obs_space), _shape(obs_space)
     if network == "mlp":
         return

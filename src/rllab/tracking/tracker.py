@@ -64,6 +64,8 @@ class Tracker:
     def metrics(self, metrics: Metrics) -> None:
         """Take in the metrics of one update, each ``[S]``, or one number for all sessions."""
         if metrics:
+            if list(metrics) != self._names:  # a policy that learns later adds some: its interval begins here
+                self._names, self._metrics, self._stacked = list(metrics), [], []
             self._metrics.append(metrics)
             if len(self._metrics) == _PENDING:
                 self._stack()
@@ -71,7 +73,6 @@ class Tracker:
     def _stack(self) -> None:
         """Put the metrics of the latest updates into one tensor."""
         if self._metrics:
-            self._names = list(self._metrics[0])
             device = next((x.device for x in self._metrics[0].values() if isinstance(x, Tensor)), None)
             columns = [self._column([m[name] for m in self._metrics], device) for name in self._names]
             self._stacked.append(torch.stack(columns, 1))

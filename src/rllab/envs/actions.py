@@ -1,0 +1,154 @@
+"""What an agent chooses and what its env is told: every action space in one of four plain forms.
+
+An agent acts in ``Discrete(n)``, ``MultiDiscrete([n, ...])``, ``MultiBinary(n)`` or a one-dimensional float ``Box``:
+choices count from 0, and what has two bounds is scaled to [-1, 1]. `ActionMap` leads from there to the env's own space.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import gymnasium.spaces as gs
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
+
+MAX_CHOICES = 1000
+"""Integers that an element of a `Box` may take to be a choice among them."""
+USABLE_BOUND = 1e8
+"""Bounds beyond this are bounds in name only (3.4e38 and the like): no agent could make use of such a range."""
+Array = Any
+"""A numpy array or a tensor; the result is of the same kind."""
+
+
+@dataclass(frozen=True)
+class ActionMap:
+    """From an agent's actions ``[B, *agent_space.shape]`` to its env's, ``[B, *env_space.shape]``.
+
+    ``offset + scale * action``, with `inner` bounds on the action and `outer` ones on the result, element by element in
+    flat order. The elements of a box with two usable bounds are scaled from [-1, 1]; others are clipped only.
+    """
+
+    env_space: gs.Space[Any]
+    agent_space: gs.Space[Any]
+    offset: np.ndarray
+    scale: np.ndarray
+    inner: tuple[np.ndarray, np.ndarray]
+    outer: tuple[np.ndarray, np.ndarray]
+    note: str | None = None
+    """What a person should know of it."""
+
+    @cached_property
+    def is_identity(self) -> bool:
+        """Whether the env takes the agent's actions as they are."""
+        return self.env_space == self.agent_space and not isinstance(self.env_space, gs.Box)
+
+    @cached_property
+    def is_continuous(self) -> bool:
+        return isinstance(self.agent_space, gs.Box)
+
+    def to_env(self, action: np.ndarray) -> np.ndarray:
+        """Actions of the env's shape and dtype, each inside its space unless it is nan."""
+        flat: np.ndarray = action.reshape(len(action), *self.offset.shape)
+        if self.is_continuous:
+            flat = scaled(flat, *self.inner, self.offset, self.scale, *self.outer)
+        else:
+            flat = flat + self.offset
+        assert self.env_space.shape is not None
+        flat = flat.astype(self.env_space.dtype, copy=False)
+        return flat.reshape(len(action), *self.env_space.shape)
+
+
+def scaled(
+    action: Array, inner_low: Array, inner_high: Array, offset: Array, scale: Array, low: Array, high: Array
+) -> Array:
+    """A box's actions from those of an agent, ``[B, n]``; for numpy and for torch, which exports it."""
+    return (offset + scale * action.clip(inner_low, inner_high)).clip(low, high)
+
+
+def action_map(space: gs.Space[Any]) -> ActionMap:
+    """How an agent acts in an env's action space.
+
+    Raises:
+        ValueError: no agent can; a clause that says why, to be read after the space.
+    """
+    if isinstance(space, gs.Discrete):
+        return _choices(space, [int(space.n)], np.array(space.start), gs.Discrete(int(space.n)))
+    if isinstance(space, gs.MultiDiscrete):
+        return _choices(space, space.nvec.ravel().tolist(), space.start.ravel())
+    if isinstance(space, gs.MultiBinary):
+        size = math.prod(space.shape)
+        return _choices(space, [2] * size, np.zeros(size, np.int64), gs.MultiBinary(size))
+    if isinstance(space, gs.Box):
+        return _real_box(space) if np.issubdtype(space.dtype, np.floating) else _integer_box(space)
+    raise ValueError("has parts; rllab acts in Discrete, MultiDiscrete, MultiBinary and Box")
+
+
+def _choices(
+    space: gs.Space[Any],
+    sizes: list[int],
+    start: np.ndarray,
+    agent_space: gs.Space[Any] | None = None,
+    note: str | None = None,
+) -> ActionMap:
+    """One choice among each of `sizes`, which the env counts from `start`."""
+    if agent_space is None:
+        agent_space = gs.Discrete(sizes[0]) if len(sizes) == 1 else gs.MultiDiscrete(sizes)
+    nothing = np.zeros(0)
+    return ActionMap(space, agent_space, start.astype(np.int64), nothing, (nothing,) * 2, (nothing,) * 2, note)
+
+
+def _integer_box(space: gs.Box[Any]) -> ActionMap:
+    lows, highs = (
+        bound.astype(object).ravel() for bound in (space.low, space.high)
+    )  # Python's integers do not overflow
+    sizes = [int(high) - int(low) + 1 for low, high in zip(lows, highs, strict=True)]
+    if max(sizes, default=1) > MAX_CHOICES:
+        raise ValueError(
+            f"has {max(sizes):,} integers in an element, more than the {MAX_CHOICES:,} that can be a choice; "
+            "write a wrapper that offers fewer, or real numbers, into env.wrappers"
+        )
+    note = f"actions {space} are choices: one of {', '.join(map(str, sorted(set(sizes))))} for each element"
+    return _choices(space, sizes, lows.astype(np.int64), note=note)
+
+
+def _real_box(space: gs.Box[Any]) -> ActionMap:
+    dtype = np.promote_types(space.dtype, np.float32)
+    low, high = space.low.astype(dtype).ravel(), space.high.astype(dtype).ravel()
+    bounded_below, bounded_above = low >= -USABLE_BOUND, high <= USABLE_BOUND
+    usable = bounded_below & bounded_above
+    offset, scale = np.zeros_like(low), np.ones_like(low)
+    offset[usable] = (high[usable] + low[usable]) / 2
+    scale[usable] = (high[usable] - low[usable]) / 2
+    infinite = np.full_like(low, np.inf)
+    agent_low = np.where(usable, -1.0, np.where(bounded_below, low, -np.inf)).astype(np.float32)
+    agent_high = np.where(usable, 1.0, np.where(bounded_above, high, np.inf)).astype(np.float32)
+    note = None
+    if not usable.all():
+        some = "actions" if not usable.any() else f"elements {np.flatnonzero(~usable).tolist()} of the actions"
+        note = f"{some} have no two usable bounds: they are clipped to their space, not rescaled"
+    return ActionMap(
+        space,
+        gs.Box(agent_low, agent_high),
+        offset,
+        scale,
+        (np.where(usable, -1, -infinite).astype(dtype), np.where(usable, 1, infinite).astype(dtype)),
+        (low, high),
+        note,
+    )
+
+
+class AgentActions(VectorWrapper):
+    """Lets an agent act in its plain space; what reaches the env lies in the env's own."""
+
+    def __init__(self, env: VectorEnv, actions: ActionMap) -> None:
+        super().__init__(env)
+        self.actions = actions
+        self.single_action_space = actions.agent_space
+        self.action_space = batch_space(actions.agent_space, env.num_envs)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        return self.env.step(self.actions.to_env(actions))

@@ -1,0 +1,138 @@
+"""One sub-env, the same under `sync` and `async`: what leaves it is what its spaces say, or one line says why not."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import gymnasium.spaces as gs
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIVE = "obs, reward, terminated, truncated, info"
+
+
+class SubEnvOutputError(Exception):
+    """An env gave something that Gymnasium's interface or its own space does not allow. One line."""
+
+
+class SubEnv(gymnasium.Wrapper):
+    """The outermost wrapper of an env: flat observations of its space's dtype, a float as reward, no infos but `kept`.
+
+    `reset` with a seed seeds the generators that are global in a process as well (numpy's, Python's, torch's): an env
+    that draws from them repeats itself, and where sub-envs have processes of their own they differ.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], kept: tuple[str, ...] = ()) -> None:
+        """`kept`: names in the infos that somebody asks for. Others may change their type and shape as they like."""
+        super().__init__(env)
+        self.kept = kept
+        self.raw_space = env.observation_space
+        flat = self.raw_space if isinstance(self.raw_space, gs.Box) else gs.flatten_space(self.raw_space)
+        assert isinstance(flat, gs.Box)
+        self.observation_space = self.flat_space = flat
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        if seed is not None:
+            seed_globals(seed)
+        returned = self.env.reset(seed=seed, options=options)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise SubEnvOutputError(f"reset gave {_described(returned)}; Gymnasium's gives two values: obs, info")
+        obs, info = returned
+        return self._flat(obs), self._infos(info)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        returned = self.env.step(action)
+        if not isinstance(returned, tuple) or len(returned) != 5:
+            raise SubEnvOutputError(f"step gave {_described(returned)}; Gymnasium's gives five values: {_FIVE}")
+        obs, reward, terminated, truncated, info = returned
+        try:
+            numbers = float(reward), bool(terminated), bool(truncated)
+        except (TypeError, ValueError):
+            ends = f"{_described(terminated)} as terminated, {_described(truncated)} as truncated"
+            raise SubEnvOutputError(f"{_described(reward)} as reward, {ends}: no number and two truth values") from None
+        return self._flat(obs), *numbers, self._infos(info)
+
+    def _flat(self, obs: Any) -> np.ndarray:
+        """The observation as the vector env stores it."""
+        space = self.flat_space
+        if type(obs) is np.ndarray and obs.dtype == space.dtype and obs.shape == space.shape:
+            return obs
+        obs = fitted(obs, self.raw_space)
+        if self.raw_space is not space:
+            obs = gs.flatten(self.raw_space, obs)
+        return np.asarray(obs, space.dtype)
+
+    def _infos(self, info: Any) -> dict[str, Any]:
+        return {name: info[name] for name in self.kept} if self.kept else {}
+
+
+def fitted(obs: Any, space: gs.Space[Any], name: str = "observation") -> Any:
+    """An observation in the dtype of its space; a cast must not change it, but for the precision of real numbers.
+
+    Raises:
+        SubEnvOutputError: it is not of this space, bounds apart.
+    """
+    if isinstance(space, gs.Dict):
+        if not isinstance(obs, dict) or not space.spaces.keys() <= obs.keys():
+            raise SubEnvOutputError(f"{_described(obs)} as {name}, whose space has the keys {', '.join(space.spaces)}")
+        return {key: fitted(obs[key], each, f"{name}[{key!r}]") for key, each in space.spaces.items()}
+    if isinstance(space, gs.Tuple):
+        if not isinstance(obs, (tuple, list)) or len(obs) != len(space.spaces):
+            raise SubEnvOutputError(f"{_described(obs)} as {name}, whose space has {len(space.spaces)} parts")
+        pairs = enumerate(zip(obs, space.spaces, strict=True))
+        return tuple(fitted(part, each, f"{name}[{index}]") for index, (part, each) in pairs)
+    if isinstance(space, gs.Box):
+        return _fitted_box(obs, space, name)
+    if not space.contains(obs):
+        raise SubEnvOutputError(f"{_described(obs)} as {name}, which is not in {space}")
+    return obs
+
+
+def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
+    try:
+        array = np.asarray(obs)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused elsewhere, for all backends
+            cast = array.astype(space.dtype)
+    except (TypeError, ValueError):
+        raise SubEnvOutputError(f"{_described(obs)} as {name}, which is no array of numbers") from None
+    if array.shape != space.shape:
+        raise SubEnvOutputError(f"{name} of shape {array.shape}, whose space has {space.shape}")
+    exact = np.issubdtype(space.dtype, np.floating) and array.dtype.kind in "fiub"
+    if not exact and not np.array_equal(cast, array):
+        raise SubEnvOutputError(
+            f"{_described(obs)} as {name}, which does not fit {space.dtype}, the dtype of its space"
+        )
+    return cast
+
+
+def _described(value: Any) -> str:
+    """A value in a few words."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def seed_globals(seed: int) -> None:
+    """Seed the generators that are global in this process."""
+    np.random.seed(seed)  # noqa: NPY002 - the one that envs use which draw from the global generator
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def kept_globals() -> Iterator[None]:
+    """What happens inside leaves the process's global generators as they were."""
+    states = np.random.get_state(), random.getstate(), torch.random.get_rng_state()  # noqa: NPY002 - as above
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002 - as above
+        random.setstate(states[1])
+        torch.random.set_rng_state(states[2])
