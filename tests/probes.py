@@ -133,6 +133,14 @@ class Torso(nn.Module):
         return self.layers(obs)
 
 
+class HalfFrozen(Torso):
+    """The first of its layers stays as it is."""
+
+    def __init__(self, obs_space):
+        super().__init__(obs_space)
+        self.layers[0].requires_grad_(False)
+
+
 for name, space in {
     "multi_discrete": gs.MultiDiscrete([2, 3], start=[0, 5]),
     "multi_binary": gs.MultiBinary(3),
