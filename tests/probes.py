@@ -96,6 +96,24 @@ class Truncated(Probe):
         return obs, reward, False, self.time >= 3, info
 
 
+class Scripted(Probe):
+    """Episodes of 1, 2 and 3 steps in turn; a life is lost at each step. `plain`: its state can be saved."""
+
+    def __init__(self, *, plain=True):
+        self.number = 0
+        self.handle = None if plain else object()
+
+    def reset(self, *, seed=None, options=None):
+        self.length = 1 + self.number % 3
+        self.number += 1
+        obs, info = super().reset(seed=seed, options=options)
+        return obs, info | {"lives": 5}
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        return obs, reward, terminated, truncated, info | {"lives": 5 - self.time}
+
+
 class BrightSide(Probe):
     """An image, half of it bright: the action must name the half."""
 
@@ -156,6 +174,7 @@ for cls in (
     TwoStepCredit,
     SecondActionPays,
     Truncated,
+    Scripted,
     BrightSide,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)

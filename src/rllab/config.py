@@ -172,7 +172,7 @@ class EnvConfig:
     num_envs: int = 8
     """Sub-envs of each session. A trial steps max_session times as many."""
     max_frame: Frames = 100_000
-    """Budget: env steps of each session, summed over its sub-envs."""
+    """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
     game: str | None = None
     """Atari game, Breakout or space_invaders; the atari presets make `id` of it."""
     backend: Backend = "auto"

@@ -114,6 +114,14 @@ def final_return(session: Session) -> Metric:
     return Undefined("the last log checkpoint has no finite rollout/ep_rew_mean (no episode finished?)")
 
 
+def env_steps(session: Session) -> Metric:
+    """Frames at the last log checkpoint, less the rows that only reset a sub-env."""
+    steps = session.train.get("rollout/env_steps", np.zeros(0))
+    if steps.size and np.isfinite(steps[-1]):
+        return int(steps[-1])
+    return Undefined("train.csv has no rollout/env_steps: there was no log checkpoint, or an older version wrote it")
+
+
 def final_score(session: Session) -> Metric:
     """Score of the last evaluation."""
     scores = session.scores()[1]
