@@ -129,6 +129,25 @@ class BrightSide(Probe):
         return float(action == (self.coin > 0))
 
 
+class Undrawn(Probe):
+    """It says that it can be drawn, but has no constructor that would take a render mode."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - as Gymnasium has it
+
+
+class UndrawnByKeyword(Undrawn):
+    def __init__(self, *, length=1):
+        self.length = length
+
+
+class UndrawnHere(Undrawn):
+    """It would need a screen."""
+
+    def __init__(self, render_mode=None):
+        if render_mode is not None:
+            raise OSError("no\nscreen")
+
+
 class AnySpace(Probe):
     length = 10
 
@@ -175,6 +194,9 @@ for cls in (
     SecondActionPays,
     Truncated,
     Scripted,
+    Undrawn,
+    UndrawnByKeyword,
+    UndrawnHere,
     BrightSide,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)
