@@ -140,6 +140,11 @@ class UndrawnByKeyword(Undrawn):
         self.length = length
 
 
+class UndrawnSilently(Undrawn):
+    def __init__(self, **ignored):
+        pass
+
+
 class UndrawnHere(Undrawn):
     """It would need a screen."""
 
@@ -196,6 +201,7 @@ for cls in (
     Scripted,
     Undrawn,
     UndrawnByKeyword,
+    UndrawnSilently,
     UndrawnHere,
     BrightSide,
 ):

@@ -72,6 +72,7 @@ def test_an_env_without_pictures(cases):
     [
         ("Undrawn", "its constructor takes no render_mode"),
         ("UndrawnByKeyword", "its constructor takes no render_mode"),
+        ("UndrawnSilently", "its constructor ignores render_mode"),
         ("UndrawnHere", "no screen"),
     ],
 )

@@ -98,9 +98,13 @@ def _make(player: Player) -> SessionEnvs:
     if "rgb_array" not in player.info.render_modes:
         raise ConfigError(f"env.id: {config.id} cannot be drawn: it has no render mode rgb_array")
     try:
-        return envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")
+        games = envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")
     except (ValueError, TypeError) as error:
         raise ConfigError(_why_not(config, error)) from error
+    if games.vector.render_mode is None:
+        games.close()
+        raise ConfigError(f"env.id: {config.id} cannot be drawn: its constructor ignores render_mode")
+    return games
 
 
 def _why_not(config: EnvConfig, error: Exception) -> str:
