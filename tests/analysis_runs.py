@@ -14,9 +14,9 @@ CONFIG = {
     "env": {"id": "CartPole-v1", "max_frame": 400, "reward_threshold": 30.0, "random_return": 10.0},
     "agent": {"name": "ppo"},
 }
-TRAIN_HEADER = "frame,elapsed_s,rollout/ep_rew_mean,rollout/ep_len_mean,train/num_updates"
+TRAIN_HEADER = "frame,elapsed_s,rollout/ep_rew_mean,rollout/ep_len_mean,train/num_updates,rollout/env_steps"
 EVAL_HEADER = "frame,elapsed_s,eval/mean_reward,eval/mean_ep_length"
-TRAIN = ("100,1.0,,,0", "200,2.0,20.0,20.0,4", "300,3.0,40.0,40.0,8", "400,4.0,35.0,35.0,10")
+TRAIN = ("100,1.0,,,0,100", "200,2.0,20.0,20.0,4,199", "300,3.0,40.0,40.0,8,297", "400,4.0,35.0,35.0,10,395")
 EVALS = {
     0: ("100,1.0,20.0,20.0", "200,2.0,30.0,30.0", "400,4.0,20.0,20.0"),
     1: ("100,1.0,30.0,30.0", "200,2.0,50.0,50.0", "400,4.0,60.0,60.0"),

@@ -35,6 +35,26 @@ class TupleAction(MyEnv):
 class Graphs(MyEnv):
     observation_space = spaces.Graph(spaces.Box(-1, 1, (2,)), None)
 """,
+    "my_pkg/nets.py": """
+from torch import nn
+
+class Wide(nn.Sequential):
+    def __init__(self, obs_space):
+        super().__init__(nn.Linear(10, 8))
+
+class Recurrent(nn.Module):
+    def __init__(self, obs_space):
+        super().__init__()
+        self.layer = nn.LSTM(obs_space.shape[0], 8)
+    def forward(self, obs):
+        return self.layer(obs)
+
+class Branch(nn.Sequential):
+    def __init__(self, obs_space):
+        super().__init__(nn.Linear(obs_space.shape[0], 8))
+    def forward(self, obs):
+        return super().forward(obs if obs.sum() > 0 else -obs)
+""",
     "my_pkg/my_module.py": """
 from dataclasses import dataclass
 from rllab.algorithms.random import Random

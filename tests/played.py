@@ -15,7 +15,7 @@ CASES = {
     "ppo, multi-discrete": [*PPO, "env.id=probes:multi_discrete-v0"],
     "ppo, multi-binary": [*PPO, "env.id=probes:multi_binary-v0"],
     "ppo, images": ["agent=ppo", *ROLLOUT, "agent.share_network=true", IMAGES],
-    "ppo, own network": [*PPO, "agent.network=probes:Torso", NUMBERS],
+    "ppo, own network": [*PPO, "agent.network=probes:HalfFrozen", NUMBERS],
     "ppo, flattened": [*PPO, "env.id=FrozenLake-v1", "env.max_frame=600"],
     "a2c": ["agent=a2c", "agent.num_steps=5", BOX],
     "reinforce": ["agent=reinforce", "agent.num_steps=20", NUMBERS],

@@ -96,6 +96,24 @@ class Truncated(Probe):
         return obs, reward, False, self.time >= 3, info
 
 
+class Scripted(Probe):
+    """Episodes of 1, 2 and 3 steps in turn; a life is lost at each step. `plain`: its state can be saved."""
+
+    def __init__(self, *, plain=True):
+        self.number = 0
+        self.handle = None if plain else object()
+
+    def reset(self, *, seed=None, options=None):
+        self.length = 1 + self.number % 3
+        self.number += 1
+        obs, info = super().reset(seed=seed, options=options)
+        return obs, info | {"lives": 5}
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        return obs, reward, terminated, truncated, info | {"lives": 5 - self.time}
+
+
 class BrightSide(Probe):
     """An image, half of it bright: the action must name the half."""
 
@@ -109,6 +127,30 @@ class BrightSide(Probe):
 
     def reward(self, action):
         return float(action == (self.coin > 0))
+
+
+class Undrawn(Probe):
+    """It says that it can be drawn, but has no constructor that would take a render mode."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - as Gymnasium has it
+
+
+class UndrawnByKeyword(Undrawn):
+    def __init__(self, *, length=1):
+        self.length = length
+
+
+class UndrawnSilently(Undrawn):
+    def __init__(self, **ignored):
+        pass
+
+
+class UndrawnHere(Undrawn):
+    """It would need a screen."""
+
+    def __init__(self, render_mode=None):
+        if render_mode is not None:
+            raise OSError("no\nscreen")
 
 
 class AnySpace(Probe):
@@ -133,6 +175,14 @@ class Torso(nn.Module):
         return self.layers(obs)
 
 
+class HalfFrozen(Torso):
+    """The first of its layers stays as it is."""
+
+    def __init__(self, obs_space):
+        super().__init__(obs_space)
+        self.layers[0].requires_grad_(False)
+
+
 for name, space in {
     "multi_discrete": gs.MultiDiscrete([2, 3], start=[0, 5]),
     "multi_binary": gs.MultiBinary(3),
@@ -148,6 +198,11 @@ for cls in (
     TwoStepCredit,
     SecondActionPays,
     Truncated,
+    Scripted,
+    Undrawn,
+    UndrawnByKeyword,
+    UndrawnSilently,
+    UndrawnHere,
     BrightSide,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)

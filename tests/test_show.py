@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rllab import player, show
+from rllab import envs, player, show
 from rllab.config import ConfigError
 
 
@@ -65,6 +65,26 @@ def test_without_a_display_it_says_what_to_type(cartpole, monkeypatch):
 def test_an_env_without_pictures(cases):
     with pytest.raises(ConfigError, match="probes:RewardByObs-v0 cannot be drawn: it has no render mode rgb_array"):
         list(show.in_window(player.load(cases("ppo")), 0, num_episodes=1, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Undrawn", "its constructor takes no render_mode"),
+        ("UndrawnByKeyword", "its constructor takes no render_mode"),
+        ("UndrawnSilently", "its constructor ignores render_mode"),
+        ("UndrawnHere", "no screen"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["sync", "async"])
+def test_an_env_that_cannot_be_made_to_be_drawn(cases, tmp_path, name, why, backend):
+    loaded = player.load(cases("ppo"))
+    config = dataclasses.replace(loaded.config.env, id=f"probes:{name}-v0", backend=backend)
+    config = dataclasses.replace(loaded.config, env=config)
+    loaded = dataclasses.replace(loaded, config=config, info=envs.inspect(config.env))
+    with pytest.raises(ConfigError) as caught:
+        list(show.on_film(loaded, 0, tmp_path / "film.mp4", num_episodes=1, seed=0))
+    assert str(caught.value) == f"env.id: probes:{name}-v0 cannot be drawn: {why}"
 
 
 def test_envpool_is_drawn_by_gymnasium(cartpole):

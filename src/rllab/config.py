@@ -172,7 +172,7 @@ class EnvConfig:
     num_envs: int = 8
     """Sub-envs of each session. A trial steps max_session times as many."""
     max_frame: Frames = 100_000
-    """Budget: env steps of each session, summed over its sub-envs."""
+    """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
     max_episode_steps: int | None = None
     """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
     game: str | None = None

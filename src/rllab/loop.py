@@ -11,7 +11,11 @@ from rllab.tracking.tracker import Tracker
 
 
 class Clock:
-    """Frames of one session: vector steps times its sub-envs. The only clock; every x axis is `frame`."""
+    """Frames of one session: vector steps times its sub-envs. The only clock; every x axis is `frame`.
+
+    Rows that only reset a sub-env count too, so that all sessions and sub-envs have one clock; how many steps were
+    real is `rollout/env_steps`.
+    """
 
     def __init__(self, num_envs: int, max_frame: int) -> None:
         self.num_envs = num_envs
@@ -78,6 +82,7 @@ def train(
         next_obs, reward, terminated, truncated, finished = envs.step(action)
         stepped = now()
         buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
+        tracker.ending = finished
         if finished is not None:
             tracker.episodes(finished, clock.frame)
         obs = next_obs

@@ -96,6 +96,7 @@ class Sessions:
         self.envs.reset(self._env_seeds(self.clock.frame))
         if state["envs"]["envs"] is None:
             self.buffer.restart()
+            self.tracker.restart()
             notes.append(f"the state of {self.cfg.env.id} was not saved: its episodes begin anew")
         else:
             self.envs.load_state_dict(state["envs"])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from gymnasium.vector import VectorEnv
 
+    from rllab.config import EnvConfig
     from rllab.envs import SessionEnvs
     from rllab.envs.wrappers import Step
     from rllab.player import Player
@@ -100,9 +101,23 @@ def _make(player: Player) -> SessionEnvs:
     if "rgb_array" not in player.info.render_modes:
         raise ConfigError(f"env.id: {config.id} cannot be drawn: it has no render mode rgb_array")
     try:
-        return envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")
-    except ValueError as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        games = envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")
+    except (ValueError, TypeError) as error:
+        raise ConfigError(_why_not(config, error)) from error
+    if games.vector.render_mode is None:
+        games.close()
+        raise ConfigError(f"env.id: {config.id} cannot be drawn: its constructor ignores render_mode")
+    return games
+
+
+def _why_not(config: EnvConfig, error: Exception) -> str:
+    """One line for an env that was made for training, and cannot be made with a render mode as well."""
+    cause = error if isinstance(error, TypeError) else error.__cause__
+    if cause is None or "render_mode" in config.kwargs:
+        return " ".join(str(error).split())
+    takes_none = isinstance(cause, TypeError)
+    why = "its constructor takes no render_mode" if takes_none else " ".join(str(cause).split())
+    return f"env.id: {config.id} cannot be drawn: {why}"
 
 
 def _play(player: Player, session: int, games: SessionEnvs, *, num_episodes: int, seed: int) -> Iterator[Episode]:

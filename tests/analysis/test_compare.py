@@ -98,7 +98,7 @@ def test_scores_and_times_of_a_group(make):
 
 def test_sessions_that_never_got_there_count_as_the_slowest(make):
     run = make("a")
-    write_table(run.path / "session_1" / "train.csv", TRAIN_HEADER, ("100,1.0,5.0,5.0,0",))
+    write_table(run.path / "session_1" / "train.csv", TRAIN_HEADER, ("100,1.0,5.0,5.0,0,100",))
     (group,) = group_runs([read_run(run.path)])
     row = describe(group, None)
     assert (row["reached"], row["frames_to_threshold"]) == (1, None)

@@ -46,7 +46,9 @@ def test_a_finished_run_from_its_summary(run):
 
 def test_a_long_table_is_read_from_its_end(run):
     table = run / "session_0" / "train.csv"
-    table.write_text(table.read_text() + "".join(f"{frame},5.0,30.0,30.0,11\n" for frame in range(500, 90_000, 100)))
+    table.write_text(
+        table.read_text() + "".join(f"{frame},5.0,30.0,30.0,11,{frame}\n" for frame in range(500, 90_000, 100))
+    )
     assert look(run).frames == 89_900
 
 

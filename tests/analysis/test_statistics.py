@@ -104,6 +104,39 @@ def test_a_denominator_that_is_not_positive():
     assert "not positive" in reason(statistics.consistency([curve, curve]))
 
 
+# Strengths -9, 10, 10: the sum of all is 11 of 29, that of all but the last 1 of 29, below a tenth.
+def test_a_denominator_that_is_next_to_nothing():
+    metrics = statistics.session_metrics(session([1, 20, 20]), random_return=10.0)
+    assert reason(metrics["stability"]) == (
+        "the denominator, a sum of strengths, is below 0.1 of the sum of their absolute values: too near to zero to "
+        "divide by"
+    )
+    # -9/100 and 10/200 and 10/400, over 11
+    assert metrics["sample_efficiency"] == pytest.approx(-0.015 / 11)
+    # strengths -10, 10, 1: 1 of 21, of which all but the last are 0
+    metrics = statistics.session_metrics(session([0, 20, 11]), random_return=10.0)
+    for name in ("sample_efficiency", "training_efficiency"):
+        assert reason(metrics[name]).startswith("the denominator, a sum of strengths, is below 0.1")
+
+
+# All but the last sum to 6 - 4 = 2, a tenth of 6 + 4 + 10.
+@pytest.mark.parametrize(("last", "defined"), [(10, True), (10.5, False)])
+def test_a_tenth_is_enough_and_the_last_strength_counts(last, defined):
+    stability = statistics.stability(array(6, -4, last))
+    assert isinstance(stability, Undefined) is not defined
+    if defined:
+        assert stability == 1 - 10 / 2
+
+
+# Means 1, 1 of strengths 20 and -18: the sum is 2, of absolute values (20 + 18) / 2 * 2 = 38.
+def test_sessions_that_cancel_each_other_have_no_consistency():
+    up, down = (array(1, 2), array(20, 20)), (array(1, 2), array(-18, -18))
+    assert reason(statistics.consistency([up, down])).startswith("the denominator, a sum of strengths, is below 0.1")
+    # 20 and -16: 4 of 36; deviations 36 / sqrt(2) each
+    down = (array(1, 2), array(-16, -16))
+    assert statistics.consistency([up, down]) == pytest.approx(1 - 2 * (72 / np.sqrt(2)) / 4)
+
+
 def test_no_updates():
     for updates in (None, (0, 0, 0, 0)):
         metrics = statistics.session_metrics(session([20, 30, 20], updates=updates), random_return=10.0)

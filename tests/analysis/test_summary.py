@@ -41,7 +41,7 @@ def test_the_contents_of_trial_json(make_run):
     session = trial["sessions"][1]
     assert session["session"] == 1
     assert (session["final_return"], session["final_eval"], session["max_return"]) == (35, 60, 40)
-    assert (session["solved_frame"], session["elapsed_s"]) == (300, 4)
+    assert (session["solved_frame"], session["elapsed_s"], session["env_steps"]) == (300, 4, 395)
     assert session["stability"] == 1
     assert set(session["reasons"]) == {"greedy_best", "greedy_last"}
 

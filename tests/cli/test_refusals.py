@@ -115,6 +115,20 @@ REFUSED = {
     "agent.name=my_pkg.envs:MyEnv": (
         "agent.name: got 'my_pkg.envs:MyEnv', which has no dataclass Config; write it as PPO does"
     ),
+    "agent.network=my_pkg.nets:Wide": (
+        "agent.network: got 'my_pkg.nets:Wide', which cannot take 2 observations (4,): RuntimeError: mat1 and mat2 "
+        "shapes cannot be multiplied (2x4 and 10x8); write one that maps (B, 4) to (B, n)"
+    ),
+    "agent=qrdqn agent.network=my_pkg.nets:Recurrent": (
+        "agent.network: got 'my_pkg.nets:Recurrent', which gives a tuple for 2 observations; write one that gives "
+        "(2, n)"
+    ),
+    "-m agent.network=mlp,my_pkg.nets:Branch": (
+        "agent.network: got 'my_pkg.nets:Branch', which cannot be evaluated and differentiated at once for several "
+        "sessions, by torch.vmap: RuntimeError: vmap: It looks like *; write it without recurrent layers, lazy ones "
+        "and branches on data"
+    ),
+    "agent.network=my_pkg.nets:Nobody": "agent.network: got 'my_pkg.nets:Nobody' (*); write auto, mlp, *",
     "agent.lr=cosine:1:0": f"agent.lr: got 'cosine:1:0'; {SCHEDULE}",
     "agent.lr=linear:1e-3": f"agent.lr: got 'linear:1e-3'; {SCHEDULE}",
     "agent.lr=linear:1e-3:-1": (
@@ -161,6 +175,7 @@ REFUSED = {
 IN_A_PROCESS = [
     "meta.max_sesion=2",
     "env.id=my_pkg:DictAction-v0",
+    "-m agent.network=mlp,my_pkg.nets:Branch",
     "-m agent.lr=1e-3,fast",
 ]
 """Those that are run as a process too, whose whole stderr is that one line: no warnings beside it."""

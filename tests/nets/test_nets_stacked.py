@@ -18,6 +18,18 @@ class Torso(nn.Module):
         return self.body(x) + self.offset
 
 
+class HalfFrozen(Torso):
+    def __init__(self):
+        super().__init__()
+        self.body[0].requires_grad_(False)
+
+
+class Frozen(Torso):
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+
+
 def separate(generators):
     modules = []
     for generator in generators:
@@ -100,3 +112,45 @@ def test_state_dict_round_trip(make_generators):
     assert not torch.equal(first(x), second(x))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first(x), second(x))
+
+
+def test_frozen_parameters_are_buffers(make_generators):
+    stacked, plain = (Stacked(make, make_generators(3)) for make in (HalfFrozen, Torso))
+    assert {name for name, _ in stacked.named_parameters()} == {"body__2__weight", "body__2__bias"}
+    assert {name for name, _ in stacked.named_buffers()} == {"body__0__weight", "body__0__bias", "offset"}
+    x = torch.randn(3, 5, 4)
+    assert torch.equal(stacked(x), plain(x))
+    plain.load_state_dict(stacked.state_dict())  # what was saved before it was frozen, and the other way round
+
+
+@torch.no_grad()
+def test_the_gradient_of_what_is_not_frozen_is_the_same(make_generators):
+    stacked, plain = (Stacked(make, make_generators(2)) for make in (HalfFrozen, Torso))
+    x, grad = torch.randn(2, 5, 4), torch.randn(2, 5, 3)
+    for module in (stacked, plain):
+        FlatParameters(module)
+        module.vjp(x, input_grad=False)[1](grad)
+    for name, parameter in stacked.named_parameters():
+        torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad)
+
+
+@torch.no_grad()
+def test_a_module_that_is_wholly_frozen_passes_on_the_gradient_of_its_input(make_generators):
+    stacked, plain = (Stacked(make, make_generators(2)) for make in (Frozen, Torso))
+    FlatParameters(plain)
+    x, grad = torch.randn(2, 5, 4), torch.randn(2, 5, 3)
+    (y, pullback), (expected, expected_pullback) = (m.vjp(x, input_grad=True) for m in (stacked, plain))
+    assert torch.equal(y, expected)
+    torch.testing.assert_close(pullback(grad), expected_pullback(grad))
+    y, pullback = stacked.vjp(x, input_grad=False)
+    assert torch.equal(y, expected)
+    assert pullback(grad).numel() == 0
+
+
+@torch.no_grad()
+def test_alone_it_is_the_users_module_frozen_as_before(make_generators):
+    stacked = Stacked(HalfFrozen, make_generators(1))
+    alone = stacked.alone()
+    x = torch.randn(1, 5, 4)
+    torch.testing.assert_close(alone(x), stacked(x))
+    assert [p.requires_grad for p in alone.parameters()] == [False, False, True, True]

@@ -149,3 +149,26 @@ def test_state_round_trip(tmp_path, clock):
         assert {name: a[name] for name in names} == {name: b[name] for name in names}
     assert rows[1][0]["train/value_loss"] == 4.0  # (3 + 5) / 2
     assert rows[1][0]["time/fps"] == 10.0  # 10 frames of 2 sessions in 2 s, the pause left out
+
+
+def test_env_steps_are_frames_less_the_rows_that_only_reset(tmp_path):
+    tracker = Tracker(2)  # of 4 sub-envs
+
+    def steps(ended, frame):
+        """After the step that began at this frame."""
+        tracker.ending = ended
+        if ended is not None:
+            tracker.episodes(ended, frame)
+        return [row["rollout/env_steps"] for row in tracker.rows(frame + 4)]
+
+    assert steps(None, 0) == [4, 4]
+    assert steps(finished((0, 1.0, 2), (0, 1.0, 2), (1, 1.0, 2)), 4) == [8, 8]
+    assert steps(finished((1, 1.0, 3)), 8) == [10, 11]
+    checkpoint.write(tmp_path / "state", tracker.state_dict())
+    assert steps(None, 12) == [14, 14]
+    for anew, expected in ((False, [14, 14]), (True, [14, 15])):
+        tracker = Tracker(2)
+        tracker.load_state_dict(checkpoint.read(tmp_path / "state"))
+        if anew:
+            tracker.restart()
+        assert steps(None, 12) == expected

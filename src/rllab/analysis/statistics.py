@@ -1,7 +1,7 @@
 """The seven metrics of SLM Lab, and aggregates over sessions with bootstrap intervals.
 
 The seven follow the code (not the docstrings, which differ) of `slm_lab/experiment/analysis.py` in
-https://github.com/kengz/SLM-Lab; what divides by zero or a negative sum there is `Undefined` here.
+https://github.com/kengz/SLM-Lab; what divides by zero, next to nothing or a negative sum there is `Undefined` here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ NO_RANDOM_RETURN = Undefined(
 )
 NO_EVALUATION = Undefined("there is no evaluation row with a finite eval/mean_reward")
 NOT_POSITIVE = Undefined("the denominator, a sum of strengths, is not positive: no better than random")
+SMALLEST_DENOMINATOR = 0.1
+"""Part of the sum of absolute strengths that a sum of strengths must come to. Where strengths of both signs nearly
+cancel, a ratio to their sum says nothing: it was -80,000 where the agent had been about as good as random."""
+NEAR_ZERO = Undefined(
+    f"the denominator, a sum of strengths, is below {SMALLEST_DENOMINATOR:g} of the sum of their absolute values: too "
+    "near to zero to divide by"
+)
 
 
 def session_metrics(session: Session, random_return: float | None) -> dict[str, Metric]:
@@ -70,18 +77,19 @@ def efficiency(strengths: Array, t: Array) -> Metric:
 
     `t` counts frames or optimiser steps. As in SLM Lab, `t_i = 0` drops out of the numerator only.
     """
-    total, started = strengths.sum(), t > 0
+    started = t > 0
     if not started.any():
         return Undefined("no optimiser update had been counted (train/num_updates) at any evaluation")
-    return float((strengths[started] / t[started]).sum() / total) if total > 0 else NOT_POSITIVE
+    return _ratio((strengths[started] / t[started]).sum(), strengths.sum(), strengths)
 
 
 def stability(strengths: Array) -> Metric:
     """`1 - |sum of drops between neighbours / sum of all strengths but the last|` of `[K]`."""
     if strengths.size < 2:
         return Undefined("stability compares neighbouring evaluations and there are fewer than two")
-    total, drops = strengths[:-1].sum(), np.minimum(np.diff(strengths), 0.0).sum()
-    return float(1 - abs(drops / total)) if total > 0 else NOT_POSITIVE
+    fall = -np.minimum(np.diff(strengths), 0.0).sum()
+    ratio = _ratio(fall, strengths[:-1].sum(), strengths)
+    return ratio if isinstance(ratio, Undefined) else 1 - ratio
 
 
 def consistency(curves: list[Curve]) -> Metric:
@@ -95,8 +103,15 @@ def consistency(curves: list[Curve]) -> Metric:
     if common.size == 0:
         return Undefined("no evaluation frame is common to all sessions")
     aligned = np.stack([values[np.searchsorted(frames, common)] for frames, values in curves])  # [S, K]
-    total, spread = aligned.mean(axis=0).sum(), aligned.std(axis=0, ddof=1).sum()
-    return float(1 - 2 * spread / total) if total > 0 else NOT_POSITIVE
+    ratio = _ratio(aligned.std(axis=0, ddof=1).sum(), aligned.mean(axis=0).sum(), aligned / len(aligned))
+    return ratio if isinstance(ratio, Undefined) else 1 - 2 * ratio
+
+
+def _ratio(numerator: float, denominator: float, strengths: Array) -> Metric:
+    """To a sum of strengths, if that is large enough beside all of them, of any sign."""
+    if denominator <= 0:
+        return NOT_POSITIVE
+    return float(numerator / denominator) if denominator >= SMALLEST_DENOMINATOR * abs(strengths).sum() else NEAR_ZERO
 
 
 def updates_at(session: Session, frames: Array) -> Array:
@@ -112,6 +127,14 @@ def final_return(session: Session) -> Metric:
     if returns.size and np.isfinite(returns[-1]):
         return float(returns[-1])
     return Undefined("the last log checkpoint has no finite rollout/ep_rew_mean (no episode finished?)")
+
+
+def env_steps(session: Session) -> Metric:
+    """Frames at the last log checkpoint, less the rows that only reset a sub-env."""
+    steps = session.train.get("rollout/env_steps", np.zeros(0))
+    if steps.size and np.isfinite(steps[-1]):
+        return int(steps[-1])
+    return Undefined("train.csv has no rollout/env_steps: there was no log checkpoint, or an older version wrote it")
 
 
 def final_score(session: Session) -> Metric:

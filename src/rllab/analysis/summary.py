@@ -86,6 +86,7 @@ def _session_summary(
         "final_eval": statistics.final_score(session),
         **{f"greedy_{name}": _greedy(scores, session) for name, scores in greedy.items()},
         "max_return": statistics.max_return(session),
+        "env_steps": statistics.env_steps(session),
         "solved_frame": statistics.solved_frame(session, threshold),
         "elapsed_s": float(session.train["elapsed_s"].max(initial=0.0)),
         **statistics.session_metrics(session, random_return),

@@ -59,6 +59,7 @@ _MERGES: dict[str, Callable[[list[float]], float]] = {
     "elapsed_s": max,
     "time/fps": sum,
     "rollout/num_episodes": sum,
+    "rollout/env_steps": sum,
     "train/num_updates": sum,
     "eval/min_reward": min,
     "eval/max_reward": max,

@@ -16,6 +16,9 @@ class Stacked(nn.Module):
     Parameters and buffers are stacked on a leading session axis, and the module is mapped over it, so it is written
     for one session, ``[B, ...] -> [B, ...]``, and knows nothing of the axis. Each copy is built by `make` with torch's
     global generator seeded from that session's stream.
+
+    What the user has frozen by ``requires_grad_(False)`` is a buffer here: no optimiser sees it, and it travels with
+    the rest.
     """
 
     def __init__(self, make: Callable[[], nn.Module], generators: list[torch.Generator]) -> None:
@@ -28,10 +31,12 @@ class Stacked(nn.Module):
         parameters, buffers = stack_module_state(copies)
         self._skeleton = [copy.deepcopy(copies[0]).to("meta")]  # in a list: its parameters are not ours
         self._names = list(parameters), list(buffers)
-        for name, tensor in parameters.items():
-            self.register_parameter(name.replace(".", "__"), nn.Parameter(tensor.detach()))
-        for name, tensor in buffers.items():
-            self.register_buffer(name.replace(".", "__"), tensor)
+        for name, tensor in (parameters | buffers).items():
+            attribute = name.replace(".", "__")
+            if tensor.requires_grad:
+                self.register_parameter(attribute, nn.Parameter(tensor.detach()))
+            else:
+                self.register_buffer(attribute, tensor)
 
     def forward(self, x: Tensor) -> Tensor:
         parameters, buffers = ({n: getattr(self, n.replace(".", "__")) for n in names} for names in self._names)

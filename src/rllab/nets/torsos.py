@@ -1,6 +1,5 @@
 """Torsos by name: from observations ``[S, B, *obs_shape]`` to features ``[S, B, n]``."""
 
-import importlib
 import math
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 from rllab.nets.box import has_pixels
 from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
 from rllab.nets.mlp import MLP, Activation
-from rllab.nets.stacked import Stacked
+from rllab.nets.user_torso import make_user_torso, try_user_torso
 
 
 def is_image(obs_space: gs.Space[Any]) -> bool:
@@ -64,7 +63,7 @@ def check_network(network: str, obs_space: gs.Space[Any]) -> None:
     if network == "mlp":
         return
     if network not in LAYOUTS:
-        make_user_torso(network, obs_space, [torch.Generator()])
+        try_user_torso(network, obs_space)
     elif len(shape) != 3:
         raise ValueError(f"agent.network: got {network!r} for observations {shape}, no images; write agent.network=mlp")
     elif min(output_shapes(shape, LAYOUTS[network])[-1]) < 1:
@@ -80,30 +79,6 @@ def num_activations(network: str, obs_space: gs.Space[Any], *, hidden: list[int]
         layers = [math.prod(s) for s in output_shapes(shape, LAYOUTS[network])]
         return math.prod(shape) + sum(layers) + LAYOUTS[network].num_features
     return math.prod(shape) + (sum(hidden) if network == "mlp" else 0)
-
-
-def make_user_torso(network: str, obs_space: gs.Space[Any], generators: list[torch.Generator]) -> tuple[nn.Module, int]:
-    """A user's module, ``package.module:Class``, built with the observation space; and how many features it gives.
-
-    Raises:
-        ValueError: it cannot be imported, or does not map ``[B, *obs_shape]`` to ``[B, features]``.
-    """
-    module_name, _, class_name = network.partition(":")
-    try:
-        make = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"agent.network: got {network!r} ({error}); write auto, mlp, {', '.join(LAYOUTS)} or package.module:Class"
-        ) from None
-    torso = Stacked(lambda: make(obs_space), generators)
-    with torch.no_grad():
-        features = torso(torch.zeros(len(generators), 2, *_shape(obs_space)))
-    if features.dim() != 3:
-        shape = tuple(features.shape[1:])
-        raise ValueError(
-            f"agent.network: got {network!r}, which gives {shape} for 2 observations; write one that gives (2, n)"
-        )
-    return torso, int(features.shape[-1])
 
 
 def _shape(obs_space: gs.Space[Any]) -> tuple[int, ...]:

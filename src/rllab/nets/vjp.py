@@ -33,6 +33,8 @@ def autograd_vjp(module: nn.Module, x: Tensor, *, input_grad: bool) -> tuple[Ten
 
     def pullback(grad: Tensor) -> Tensor:
         inputs = [*parameters, x] if input_grad else parameters
+        if not inputs:  # all of it is frozen
+            return grad.new_empty(0)
         grads = torch.autograd.grad(y, inputs, grad, materialize_grads=True)
         for parameter, value in zip(parameters, grads, strict=False):
             assert parameter.grad is not None

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +33,9 @@ class Tracker:
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # at which frames
         self.num_episodes = [0] * num_sessions
+        self.ending: Finished | None = None  # of the latest step: their sub-envs only reset in the next one
+        self.num_unreset = [0] * num_sessions  # episodes that were followed by no such row
+        self.num_ended_before = [0] * num_sessions  # in the latest step before a resume
         self.num_updates = 0
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
@@ -60,6 +64,21 @@ class Tracker:
             self.lengths[session].append(length)
             self.ended[session].append(frame)
             self.num_episodes[session] += 1
+
+    def restart(self) -> None:
+        """All episodes begin anew where a resumed run goes on: no row resets after those that had just ended."""
+        self.num_unreset = [a + b for a, b in zip(self.num_unreset, self.num_ended_before, strict=True)]
+
+    def num_resets(self) -> list[int]:
+        """Rows so far that only reset a sub-env: each episode is followed by one, in the next step."""
+        counts = zip(self.num_episodes, self.num_ending(), self.num_unreset, strict=True)
+        return [episodes - ending - unreset for episodes, ending, unreset in counts]
+
+    def num_ending(self) -> list[int]:
+        """Episodes of each session that ended in the latest step."""
+        if self.ending is None:
+            return [0] * self.num_sessions
+        return np.bincount(self.ending.session, minlength=self.num_sessions).tolist()  # type: ignore[no-any-return]
 
     def metrics(self, metrics: Metrics) -> None:
         """Take in the metrics of one update, each ``[S]``, or one number for all sessions."""
@@ -101,6 +120,7 @@ class Tracker:
         rate = (taken - self._mark[0]) * self.num_sessions / max(elapsed - self._mark[1], 1e-9)
         self._mark = (taken, elapsed)
         total = max(sum(self.seconds.values()), 1e-9)
+        num_resets = self.num_resets()
         shared = {"time/fps": rate} | {f"time/{name}_share": s / total for name, s in self.seconds.items()}
         trained = self._fetch()
         rows = []
@@ -111,6 +131,7 @@ class Tracker:
                 "rollout/ep_rew_mean": mean_return,
                 "rollout/ep_len_mean": _mean(self.lengths[session]),
                 "rollout/num_episodes": self.num_episodes[session],
+                "rollout/env_steps": taken - num_resets[session],
             }
             rows.append(row | {name: values[session] for name, values in trained.items()} | shared)
         return rows
@@ -135,6 +156,8 @@ class Tracker:
             "lengths": [list(n) for n in self.lengths],
             "ended": [list(n) for n in self.ended],
             "num_episodes": self.num_episodes,
+            "num_ending": self.num_ending(),
+            "num_unreset": self.num_unreset,
             "elapsed": self.elapsed,
             "names": self._names,
             "stacked": self._stacked,
@@ -147,6 +170,8 @@ class Tracker:
             self.lengths[session].extend(state["lengths"][session])
             self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
+        self.num_unreset = state.get("num_unreset", self.num_unreset)  # older runs have neither
+        self.num_ended_before = state.get("num_ending", self.num_ended_before)
         self.elapsed_before = state["elapsed"]
         self._names = state["names"]
         self._stacked = state["stacked"]
