@@ -10,11 +10,10 @@ import numpy as np
 from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import EnvConfig
+from rllab.envs import MAX_STEPS
 from rllab.envs.sub_env import kept_globals
 from rllab.functional.streams import Purpose, Seed, session_seeds
 
-MAX_STEPS = 10_000
-"""Steps after which an evaluation cuts an episode of an env that has no time limit: it may never end."""
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations ``[S, N, ...]`` to actions ``[S, N, ...]``."""
 Watch = Callable[[int, int], None]

@@ -17,7 +17,6 @@ from gymnasium.wrappers.vector import RecordVideo
 
 from rllab import envs
 from rllab.config import ConfigError
-from rllab.evaluate import MAX_STEPS
 from rllab.functional.streams import session_seeds
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _make(player: Player) -> SessionEnvs:
     if config.backend == "envpool":  # it cannot draw, and Gymnasium's or ALE's is the same task
         config = dataclasses.replace(config, backend="ale" if "ALE/" in config.id else "sync")
     if not envs.has_time_limit(config):
-        config = dataclasses.replace(config, max_episode_steps=MAX_STEPS)
+        config = dataclasses.replace(config, max_episode_steps=envs.MAX_STEPS)
     if "rgb_array" not in player.info.render_modes:
         raise ConfigError(f"env.id: {config.id} cannot be drawn: it has no render mode rgb_array")
     try:

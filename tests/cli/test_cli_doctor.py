@@ -36,7 +36,7 @@ def test_an_agent_that_cannot_act_there(rllab):
 
 def test_an_env_of_ones_own(rllab, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
-    code, out, _ = rllab("doctor", "--config-dir", "my_conf", "env=mine", "agent=ppo")
+    code, out, _ = rllab("doctor", "--config-dir", "my_conf", "env=mine", "agent=ppo", "agent.num_steps=16")
     assert (code, out.count("wrong")) == (0, 0)
     assert "ppo on my_pkg:MyEnv-v0" in out
     assert "the env knows no chance" in out

@@ -36,7 +36,7 @@ class Coins(gymnasium.Env):
         return np.full(2, coin + (self.kind == "outside"), np.float32)
 
 
-gymnasium.register("Coins-v0", Coins)
+gymnasium.register("Coins-v0", Coins, max_episode_steps=10_000)
 
 
 def checked(kind="", **options):
@@ -49,7 +49,7 @@ def checked(kind="", **options):
 def test_nothing_is_wrong_with_a_good_env():
     found = checked()
     assert {name: level for name, (level, _) in found.items()} == dict.fromkeys(
-        ("spaces", "steps", "seeding", "autoreset", "episodes"), "ok"
+        ("spaces", "actions", "steps", "seeding", "autoreset", "episodes"), "ok"
     )
     assert found["spaces"][1] == "observations Box(2,) float32, actions Discrete(2)"
     assert found["steps"][1].startswith("205 at random")  # the first end is in step 5, then 200 more
@@ -60,7 +60,7 @@ def test_nothing_is_wrong_with_a_good_env():
 @pytest.mark.parametrize(
     ("kind", "name", "level", "text"),
     [
-        ("global", "seeding", "wrong", "use self.np_random only"),
+        ("global", "seeding", "note", "draws from a global generator"),
         ("constant", "seeding", "note", "the env knows no chance"),
         ("nan", "steps", "wrong", "session 0, sub-env 0: nan as reward"),
         ("outside", "spaces", "note", "of the observations lie outside of their space"),

@@ -52,7 +52,7 @@ def make_case(kind):
             return d.log_prob(action.double()), d.entropy()
 
         return Bernoulli(3), normal(3), integers(0, 2, 3), reference
-    ours = DiagGaussian(3, num_sessions=S).double()
+    ours = DiagGaussian([0.0] * 3, num_sessions=S).double()
     with torch.no_grad():
         ours.log_std.copy_(torch.tensor([[[-1.0, 0.0, 0.5]], [[0.3, -0.2, 1.0]]]))
 
@@ -144,7 +144,7 @@ def test_bernoulli_samples_have_the_right_frequencies():
 
 
 def test_gaussian_samples_have_the_right_mean_and_deviation():
-    ours = DiagGaussian(2, num_sessions=2)
+    ours = DiagGaussian([0.0] * 2, num_sessions=2)
     with torch.no_grad():
         ours.log_std.copy_(torch.tensor([[[-1.0, 0.0]], [[1.0, 0.5]]]))
     mean = torch.tensor([[[3.0, -1.0]], [[0.0, 10.0]]])
@@ -169,7 +169,7 @@ def test_modes_by_hand_for_arrays_and_tensors():
         (Categorical(3), [[[0.1, 3.0, 2.0]]], [[1]]),
         (MultiCategorical([2, 3]), [[[1.0, 0.0, 0.0, 0.0, 4.0]]], [[[0, 2]]]),
         (Bernoulli(3), [[[-0.1, 0.1, 7.0]]], [[[0, 1, 1]]]),
-        (DiagGaussian(2, num_sessions=1), [[[0.5, -2.0]]], [[[0.5, -2.0]]]),
+        (DiagGaussian([0.0] * 2, num_sessions=1), [[[0.5, -2.0]]], [[[0.5, -2.0]]]),
     ]
     for ours, outputs, expected in cases:
         assert torch.as_tensor(ours.mode(torch.tensor(outputs))).tolist() == expected
@@ -217,7 +217,7 @@ def test_coloured_noise_has_power_one_over_f_to_the_beta(beta):
 
 def test_coloured_noise_persists_only_if_asked_for():
     def lag_one(beta):
-        ours = DiagGaussian(1, num_sessions=1, noise_beta=beta)
+        ours = DiagGaussian([0.0] * 1, num_sessions=1, noise_beta=beta)
         noise = ours.noise(Streams(0, 1, "action"), 256, 500)[:, 0, :, 0]
         return float((noise[1:] * noise[:-1]).mean())
 

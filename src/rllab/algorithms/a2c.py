@@ -63,8 +63,9 @@ class A2CConfig:
     """Activation of mlp; other networks have their own."""
     share_network: bool = False
     """One torso for policy and value, or one for each."""
-    log_std_init: float = 0.0
-    """Initial log standard deviation of continuous actions."""
+    log_std_init: float | None = None
+    """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
+    they have no scale."""
     normalize_obs: bool = False
     """Standardise observations by their running mean and variance."""
     normalize_reward: bool = False

@@ -70,8 +70,9 @@ class PPOConfig:
     """Activation of mlp; other networks have their own."""
     share_network: bool = False
     """One torso for policy and value, or one for each."""
-    log_std_init: float = 0.0
-    """Initial log standard deviation of continuous actions."""
+    log_std_init: float | None = None
+    """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
+    they have no scale."""
     noise_beta: float = 0.0
     """Colour of the exploration noise of continuous actions: 0 is independent, 1 pink, 2 a random walk."""
     normalize_obs: bool = False

@@ -61,8 +61,9 @@ class REINFORCEConfig:
     """Widths of the hidden layers of mlp; other networks have their own."""
     activation: Literal["tanh", "relu", "elu"] = "tanh"
     """Activation of mlp; other networks have their own."""
-    log_std_init: float = 0.0
-    """Initial log standard deviation of continuous actions."""
+    log_std_init: float | None = None
+    """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
+    they have no scale."""
     normalize_obs: bool = False
     """Standardise observations by their running mean and variance."""
 

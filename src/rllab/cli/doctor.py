@@ -31,13 +31,14 @@ def run(chosen: argparse.Namespace) -> None:
     from rllab.installation import installation  # noqa: PLC0415 - torch, which TAB and --help need not
 
     cfg = _load(chosen.overrides, chosen.config_dir)
-    facts, findings = installation(), _examine(cfg)
+    facts, (findings, able) = installation(), _examine(cfg)
     wrong = any(finding.level == "wrong" for finding in findings)
     if chosen.json:
-        print_json(facts | {"env": cfg.env.id, "agent": cfg.agent.name, "checks": [vars(f) for f in findings]})
+        checks = [vars(finding) for finding in findings]
+        print_json(facts | {"env": cfg.env.id, "agent": cfg.agent.name, "checks": checks, "agents": able})
     else:
         title = f"\n{cfg.agent.name} on {cfg.env.id}"
-        lines = [*_machine(facts), title, *map(_line, findings), _verdict(findings)]
+        lines = [*_machine(facts), title, *map(_line, findings), _verdict(findings, able)]
         sys.stdout.write("\n".join(lines) + "\n")
     if wrong:
         sys.exit(1)
@@ -63,17 +64,26 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
         fail(config.explain(error), code=2)
 
 
-def _examine(cfg: RunConfig) -> list[Finding]:
-    from rllab import trial  # noqa: PLC0415 - as above
+def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
+    """What is found of the agent and of the env, and the agents that can learn in it."""
+    from rllab import algorithms, envs, trial  # noqa: PLC0415 - as above
     from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
 
+    findings, able = [], []
     try:
-        cfg, _info = trial.check(cfg)
-        fits = Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {cfg.env.backend}")
-        return [fits, *check_env(cfg.env)]
+        info = envs.inspect(cfg.env)
+        sizes = {"num_sessions": cfg.meta.max_session, "num_envs": cfg.env.num_envs, "max_frame": cfg.env.max_frame}
+        able = algorithms.fitting(info.obs_space, info.action_space, **sizes)
+        cfg, _ = trial.check(cfg)
+        findings.append(Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {cfg.env.backend}"))
     except (ConfigError, ValueError) as error:
-        return [Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error))]
+        findings.append(Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error)))
+    if able or findings[0].level == "ok":  # there is an env
+        found = list(check_env(cfg.env))
+        findings += found
+        able = [] if any(finding.level == "wrong" for finding in found) else able
+    return findings, able
 
 
 def _machine(facts: dict[str, Any]) -> list[str]:
@@ -96,6 +106,7 @@ def _line(finding: Finding) -> str:
     return f"  {finding.level:<6}{finding.name:<11}{finding.text}"
 
 
-def _verdict(findings: list[Finding]) -> str:
+def _verdict(findings: list[Finding], able: list[str]) -> str:
     wrong = sorted({finding.name for finding in findings if finding.level == "wrong"})
-    return f"\nverdict: wrong: {', '.join(wrong)}" if wrong else "\nverdict: fine"
+    agents = f"agents that fit: {', '.join(able) or 'none'}"
+    return f"\n{agents}\nverdict: {'wrong: ' + ', '.join(wrong) if wrong else 'fine'}"

@@ -11,18 +11,23 @@ import gymnasium.spaces as gs
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from rllab.envs.make import inspect, make
+from rllab.envs.make import MAX_STEPS, has_time_limit, inspect, make
 from rllab.envs.sessions import EnvError, Finished, SessionEnvs
+from rllab.envs.sub_env import global_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rllab.config import EnvConfig
+    from rllab.envs.actions import ActionMap
 
 _SHAPE = (2, 2)
 """Sessions, and sub-envs of each."""
 _STEPS, _AFTERWARDS = 3000, 200
 """Vector steps at most, altogether and after the first end of an episode."""
+_NUM_ACTIONS = 200
+_LARGE = 100.0
+"""Size of observations from which on a network learns badly."""
 _SECONDS = 10.0
 """The walk ends at the latest then, whether an episode has ended or not."""
 
@@ -44,6 +49,7 @@ class Walk(NamedTuple):
     done: np.ndarray  # [T, S, N]
     finished: list[tuple[int, Finished]]
     seconds: float
+    drew_globally: bool
 
 
 def check_env(config: EnvConfig) -> Iterator[Finding]:
@@ -57,9 +63,10 @@ def check_env(config: EnvConfig) -> Iterator[Finding]:
     yield Finding("spaces", "ok", f"observations {_text(info.obs_space)}, actions {_text(info.action_space)}")
     for note in info.notes:
         yield Finding("spaces", "note", note)
+    yield _check_actions(info.actions)
     envs = make(config, num_sessions=_SHAPE[0], num_envs=_SHAPE[1])
     try:
-        yield from _check_walks(envs)
+        yield from _check_walks(envs, limited=has_time_limit(config))
     except EnvError as error:
         yield Finding("steps", "wrong", str(error))
     finally:
@@ -70,7 +77,20 @@ def _text(space: gs.Space[Any]) -> str:
     return f"Box{space.shape} {space.dtype}" if isinstance(space, gs.Box) else str(space)
 
 
-def _check_walks(envs: SessionEnvs) -> Iterator[Finding]:
+def _check_actions(actions: ActionMap) -> Finding:
+    """What agents say, also where they explore far beyond the middle, against the env's own space."""
+    space = batch_space(actions.agent_space, _NUM_ACTIONS)
+    space.seed(0)
+    chosen = np.asarray(space.sample())
+    if actions.is_continuous:
+        chosen = (3.0 * np.random.default_rng(0).normal(size=chosen.shape)).astype(np.float32)
+    outside = sum(not actions.env_space.contains(each) for each in actions.to_env(chosen))
+    if outside:
+        return Finding("actions", "wrong", f"{outside} of {_NUM_ACTIONS} lie outside of {actions.env_space}")
+    return Finding("actions", "ok", f"{_NUM_ACTIONS} that an agent may choose arrive inside of {actions.env_space}")
+
+
+def _check_walks(envs: SessionEnvs, *, limited: bool) -> Iterator[Finding]:
     seeds = list(range(_SHAPE[0] * _SHAPE[1]))
     walk = _walk(envs, seeds)
     steps = len(walk.reward)
@@ -79,8 +99,19 @@ def _check_walks(envs: SessionEnvs) -> Iterator[Finding]:
     yield Finding("steps", "ok", f"{steps:,} at random, {rate:,.0f} frames per second with {sub_envs} sub-envs")
     if outside := _outside(envs.obs_space, walk.obs):
         yield Finding("spaces", "note", f"{outside:.1%} of the observations lie outside of their space")
+    if envs.obs_space.dtype != np.uint8 and (size := float(np.abs(walk.obs).max())) > _LARGE:
+        text = (
+            f"observations are as large as {size:,.4g}: networks want numbers near 1; agent.normalize_obs=true scales"
+        )
+        yield Finding("scale", "note", text)
     yield _check_seeds(walk, _walk(envs, seeds), _walk(envs, [seed + 1000 for seed in seeds]))
+    if walk.drew_globally:
+        text = "draws from a global generator, so that sessions in one process depend on each other: use self.np_random"
+        yield Finding("seeding", "note", text)
     yield _check_autoreset(walk)
+    if not limited:
+        text = f"evaluations cut episodes at {MAX_STEPS:,} steps, for the env has none; env.max_episode_steps sets one"
+        yield Finding("limit", "note", text)
     yield _check_statistics(walk)
 
 
@@ -90,6 +121,7 @@ def _walk(envs: SessionEnvs, seeds: list[int]) -> Walk:
     actions.seed(0)
     obs, rewards, dones = [envs.reset(seeds).copy()], list[np.ndarray](), list[np.ndarray]()
     finished: list[tuple[int, Finished]] = []
+    generators = global_state()
     started, left = time.monotonic(), _STEPS
     while left and (len(rewards) < 2 or time.monotonic() - started < _SECONDS):
         action = np.asarray(actions.sample())
@@ -102,7 +134,8 @@ def _walk(envs: SessionEnvs, seeds: list[int]) -> Walk:
             if not finished:
                 left = min(left, _AFTERWARDS)
             finished.append((len(rewards) - 1, ended))
-    return Walk(np.stack(obs), np.stack(rewards), np.stack(dones), finished, time.monotonic() - started)
+    drew = global_state() != generators
+    return Walk(np.stack(obs), np.stack(rewards), np.stack(dones), finished, time.monotonic() - started, drew)
 
 
 def _check_seeds(walk: Walk, again: Walk, other: Walk) -> Finding:

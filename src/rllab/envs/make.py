@@ -127,6 +127,10 @@ def _images(space: gs.Space[Any], name: str = "obs") -> Iterator[tuple[str, tupl
         yield name, space.shape
 
 
+MAX_STEPS = 10_000
+"""Steps after which an evaluation cuts an episode of an env that has no time limit: it may never end."""
+
+
 def has_time_limit(config: EnvConfig) -> bool:
     """Whether every episode is cut at some step; an env that cuts by itself may not say so."""
     spec = find_spec(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,12 @@ def seed_globals(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002 - the one that envs use which draw from the global generator
     random.seed(seed)
     torch.manual_seed(seed)
+
+
+def global_state() -> bytes:
+    """The state of the generators that are global in this process, to be compared."""
+    states = np.random.get_state(), random.getstate(), torch.random.get_rng_state().tolist()  # noqa: NPY002 - as above
+    return pickle.dumps(states)
 
 
 @contextmanager

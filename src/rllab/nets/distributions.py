@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 import gymnasium.spaces as gs
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -136,11 +137,12 @@ class DiagGaussian(nn.Module):
     while exploration becomes persistent (Hollenstein et al. 2024, "Colored Noise in PPO").
     """
 
-    def __init__(self, n: int, *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0) -> None:
+    def __init__(self, log_std_init: list[float], *, num_sessions: int, noise_beta: float = 0.0) -> None:
+        """`log_std_init`: of each of the n actions."""
         super().__init__()
-        self.num_outputs = n
+        self.num_outputs = len(log_std_init)
         self.noise_beta = noise_beta
-        self.log_std = nn.Parameter(torch.full((num_sessions, 1, n), log_std_init))
+        self.log_std = nn.Parameter(torch.tensor(log_std_init).repeat(num_sessions, 1, 1))
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Normal noise ``[steps, S, num_envs, n]`` of the present standard deviation, coloured along the first axis."""
@@ -193,11 +195,17 @@ def colour(white: Tensor, beta: float) -> Tensor:
     return coloured
 
 
+def initial_log_std(space: gs.Box[Any]) -> list[float]:
+    """A standard deviation of 0.5 where actions are scaled to [-1, 1] (Andrychowicz et al. 2021), elsewhere 1."""
+    scaled = np.isfinite(space.low) & np.isfinite(space.high)
+    return np.where(scaled, -0.7, 0.0).tolist()  # type: ignore[no-any-return]
+
+
 Distribution = Categorical | MultiCategorical | Bernoulli | DiagGaussian
 
 
 def make_distribution(
-    space: gs.Space[object], *, num_sessions: int, log_std_init: float = 0.0, noise_beta: float = 0.0
+    space: gs.Space[object], *, num_sessions: int, log_std_init: float | None = None, noise_beta: float = 0.0
 ) -> Distribution:
     """The distribution over an agent's action space, see `rllab.envs.actions`.
 
@@ -211,5 +219,6 @@ def make_distribution(
     if isinstance(space, gs.MultiBinary):
         return Bernoulli(space.shape[0])
     if isinstance(space, gs.Box):
-        return DiagGaussian(space.shape[0], num_sessions=num_sessions, log_std_init=log_std_init, noise_beta=noise_beta)
+        each = initial_log_std(space) if log_std_init is None else [log_std_init] * space.shape[0]
+        return DiagGaussian(each, num_sessions=num_sessions, noise_beta=noise_beta)
     raise ValueError(f"no policy head for {space}; heads exist for Discrete, MultiDiscrete, MultiBinary and Box")
