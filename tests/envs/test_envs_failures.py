@@ -68,7 +68,7 @@ def package(tmp_path, monkeypatch):
         ("observation", "sync", "session 1, sub-env 2: nan as observation"),
         ("observation", "async", "session 1, sub-env 2: nan as observation"),
         ("reward", "sync", "session 1, sub-env 2: nan as reward"),
-        ("raise", "sync", "RuntimeError: no way"),
+        ("raise", "sync", "session 1, sub-env 2: RuntimeError: no way"),
         ("raise", "async", "session 1, sub-env 2: RuntimeError: no way"),
         ("kill", "async", "session 1, sub-env 2: its process ended with exit code -9"),
         ("hang", "async", "session 1, sub-env 2: no answer within env.timeout=0.5 seconds"),
@@ -114,7 +114,10 @@ def test_the_run_is_saved_and_goes_on_once_it_is_mended(package, kind, backend, 
 
 
 def test_an_env_that_cannot_begin(package, load_config):
-    with pytest.raises(ConfigError, match=r"^env\.id: \S* failed at frame 0, RuntimeError: no ground \(the traceback"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^env\.id: \S* failed at frame 0, session 0, sub-env 0: RuntimeError: no ground \(the traceback",
+    ):
         trial.run(load_config("env=gymnasium", f"env.id={package}", "+env.kwargs.kind=reset", "meta=quick_dev"))
 
 

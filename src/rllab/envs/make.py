@@ -8,6 +8,7 @@ import importlib
 import re
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
@@ -192,7 +193,7 @@ def _vectorise(
             raise _unknown_argument(spec, config, error) from error
     config = dataclasses.replace(config, kwargs=kwargs)
     kept = ("lives",) if config.life_loss_terminal else ()
-    makers = [lambda: SubEnv(_make_one(spec, config), kept)] * rows
+    makers = [partial(_make_row, spec, config, row, kept) for row in range(rows)]
     return AsyncEnvs(makers, timeout=config.timeout) if backend == "async" else SyncVectorEnv(makers)
 
 
@@ -300,6 +301,10 @@ def _look_inside(spec: EnvSpec, config: EnvConfig, backend: str) -> _Look:
         ]
     env.close()
     return _Look(*spaces, tuple(env.metadata.get("render_modes", ())), notes)
+
+
+def _make_row(spec: EnvSpec, config: EnvConfig, row: int, kept: tuple[str, ...]) -> SubEnv:
+    return SubEnv(_make_one(spec, config), row, kept)
 
 
 def _make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:

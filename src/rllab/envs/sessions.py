@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
-from rllab.envs.workers import SubEnvError
+from rllab.envs.sub_env import SubEnvError
 
 HUGE = 1e12
 """Rewards beyond this are learned from as this: squares of returns must fit into 32 bits. What is reported is raw."""

@@ -15,11 +15,29 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIVE = "obs, reward, terminated, truncated, info"
+_STEP = ("obs", "reward", "terminated", "truncated", "info")
 
 
-class SubEnvOutputError(Exception):
+class SubEnvError(Exception):
+    """One sub-env failed: its row in the vector env, and why."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(row, reason)
+        self.row = row
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class OutputError(Exception):
     """An env gave something that Gymnasium's interface or its own space does not allow. One line."""
+
+
+def reason_of(error: Exception) -> str:
+    """One line for what a sub-env raised."""
+    named = isinstance(error, (SubEnvError, OutputError))
+    return " ".join((str(error) if named else f"{type(error).__name__}: {error}").split())
 
 
 class SubEnv(gymnasium.Wrapper):
@@ -29,10 +47,16 @@ class SubEnv(gymnasium.Wrapper):
     that draws from them repeats itself, and where sub-envs have processes of their own they differ.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], kept: tuple[str, ...] = ()) -> None:
-        """`kept`: names in the infos that somebody asks for. Others may change their type and shape as they like."""
+    def __init__(self, env: gymnasium.Env[Any, Any], row: int, kept: tuple[str, ...] = ()) -> None:
+        """Wrap an env.
+
+        Args:
+            env: with all other wrappers.
+            row: its number in the vector env, for errors.
+            kept: names in the infos that somebody asks for. Others may change their type and shape as they like.
+        """
         super().__init__(env)
-        self.kept = kept
+        self.row, self.kept = row, kept
         self.raw_space = env.observation_space
         flat = self.raw_space if isinstance(self.raw_space, gs.Box) else gs.flatten_space(self.raw_space)
         assert isinstance(flat, gs.Box)
@@ -41,25 +65,32 @@ class SubEnv(gymnasium.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode.
+
+        Raises:
+            SubEnvError: the env raised an error, or what it gave is not of its interface or its space.
+        """
         if seed is not None:
             seed_globals(seed)
-        returned = self.env.reset(seed=seed, options=options)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            raise SubEnvOutputError(f"reset gave {_described(returned)}; Gymnasium's gives two values: obs, info")
-        obs, info = returned
-        return self._flat(obs), self._infos(info)
+        try:
+            returned = self.env.reset(seed=seed, options=options)
+            obs, info = _parts(returned, "reset", ("obs", "info"))
+            return self._flat(obs), self._infos(info)
+        except Exception as error:
+            raise SubEnvError(self.row, reason_of(error)) from error
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        returned = self.env.step(action)
-        if not isinstance(returned, tuple) or len(returned) != 5:
-            raise SubEnvOutputError(f"step gave {_described(returned)}; Gymnasium's gives five values: {_FIVE}")
-        obs, reward, terminated, truncated, info = returned
+        """Act.
+
+        Raises:
+            SubEnvError: as for `reset`.
+        """
         try:
-            numbers = float(reward), bool(terminated), bool(truncated)
-        except (TypeError, ValueError):
-            ends = f"{_described(terminated)} as terminated, {_described(truncated)} as truncated"
-            raise SubEnvOutputError(f"{_described(reward)} as reward, {ends}: no number and two truth values") from None
-        return self._flat(obs), *numbers, self._infos(info)
+            returned = self.env.step(action)
+            obs, reward, terminated, truncated, info = _parts(returned, "step", _STEP)
+            return self._flat(obs), *_numbers(reward, terminated, truncated), self._infos(info)
+        except Exception as error:
+            raise SubEnvError(self.row, reason_of(error)) from error
 
     def _flat(self, obs: Any) -> np.ndarray:
         """The observation as the vector env stores it."""
@@ -75,25 +106,40 @@ class SubEnv(gymnasium.Wrapper):
         return {name: info[name] for name in self.kept} if self.kept else {}
 
 
+def _parts(returned: Any, method: str, names: tuple[str, ...]) -> tuple[Any, ...]:
+    if not isinstance(returned, tuple) or len(returned) != len(names):
+        wanted = f"{len(names)} values: {', '.join(names)}"
+        raise OutputError(f"{method} gave {_described(returned)}; Gymnasium's gives {wanted}")
+    return returned
+
+
+def _numbers(reward: Any, terminated: Any, truncated: Any) -> tuple[float, bool, bool]:
+    try:
+        return float(reward), bool(terminated), bool(truncated)
+    except (TypeError, ValueError):
+        ends = f"{_described(terminated)} as terminated, {_described(truncated)} as truncated"
+        raise OutputError(f"{_described(reward)} as reward, {ends}: no number and two truth values") from None
+
+
 def fitted(obs: Any, space: gs.Space[Any], name: str = "observation") -> Any:
     """An observation in the dtype of its space; a cast must not change it, but for the precision of real numbers.
 
     Raises:
-        SubEnvOutputError: it is not of this space, bounds apart.
+        OutputError: it is not of this space, bounds apart.
     """
     if isinstance(space, gs.Dict):
         if not isinstance(obs, dict) or not space.spaces.keys() <= obs.keys():
-            raise SubEnvOutputError(f"{_described(obs)} as {name}, whose space has the keys {', '.join(space.spaces)}")
+            raise OutputError(f"{_described(obs)} as {name}, whose space has the keys {', '.join(space.spaces)}")
         return {key: fitted(obs[key], each, f"{name}[{key!r}]") for key, each in space.spaces.items()}
     if isinstance(space, gs.Tuple):
         if not isinstance(obs, (tuple, list)) or len(obs) != len(space.spaces):
-            raise SubEnvOutputError(f"{_described(obs)} as {name}, whose space has {len(space.spaces)} parts")
+            raise OutputError(f"{_described(obs)} as {name}, whose space has {len(space.spaces)} parts")
         pairs = enumerate(zip(obs, space.spaces, strict=True))
         return tuple(fitted(part, each, f"{name}[{index}]") for index, (part, each) in pairs)
     if isinstance(space, gs.Box):
         return _fitted_box(obs, space, name)
     if not space.contains(obs):
-        raise SubEnvOutputError(f"{_described(obs)} as {name}, which is not in {space}")
+        raise OutputError(f"{_described(obs)} as {name}, which is not in {space}")
     return obs
 
 
@@ -103,14 +149,12 @@ def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused elsewhere, for all backends
             cast = array.astype(space.dtype)
     except (TypeError, ValueError):
-        raise SubEnvOutputError(f"{_described(obs)} as {name}, which is no array of numbers") from None
+        raise OutputError(f"{_described(obs)} as {name}, which is no array of numbers") from None
     if array.shape != space.shape:
-        raise SubEnvOutputError(f"{name} of shape {array.shape}, whose space has {space.shape}")
+        raise OutputError(f"{_described(obs)} as {name}, of shape {array.shape}, whose space has {space.shape}")
     exact = np.issubdtype(space.dtype, np.floating) and array.dtype.kind in "fiub"
     if not exact and not np.array_equal(cast, array):
-        raise SubEnvOutputError(
-            f"{_described(obs)} as {name}, which does not fit {space.dtype}, the dtype of its space"
-        )
+        raise OutputError(f"{_described(obs)} as {name}, which does not fit {space.dtype}, the dtype of its space")
     return cast
 
 

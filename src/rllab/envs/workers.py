@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv, _async_worker
 
+from rllab.envs.sub_env import SubEnvError, reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import gymnasium
-
-
-class SubEnvError(Exception):
-    """One sub-env failed: its row in the vector env, and why."""
-
-    def __init__(self, row: int, reason: str) -> None:
-        super().__init__(reason)
-        self.row = row
 
 
 class AsyncEnvs(AsyncVectorEnv):
@@ -49,9 +43,9 @@ class AsyncEnvs(AsyncVectorEnv):
 
     def _raise_if_errors(self, successes: Iterable[bool]) -> None:
         if not all(successes):
-            row, kind, value, trace = self.error_queue.get()
+            row, _, error, trace = self.error_queue.get()
             self._end()
-            raise SubEnvError(row, f"{kind.__name__}: {value}") from RuntimeError(trace)
+            raise SubEnvError(row, reason_of(error)) from RuntimeError(trace)
 
     def _failure(self) -> SubEnvError:
         """Who did not answer, and why."""
