@@ -150,3 +150,14 @@ class OneHuge(Field):
 gymnasium.register("Inf-v0", Field, max_episode_steps=20, kwargs={"misdeed": "inf"})
 gymnasium.register("InfBox-v0", InfBox, max_episode_steps=20)
 gymnasium.register("OneHuge-v0", OneHuge, max_episode_steps=20)
+
+
+class Never(Field):
+    """No episode ever ends; each step pays 1."""
+
+    def step(self, action):
+        self.time += 1
+        return np.array([min(self.time / 100, 1.0), 1.0], np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("Never-v0", Never)

@@ -1,5 +1,6 @@
 """`meta.final_eval`: greedy scores of `best` and `last` at the end of training, which it must not touch."""
 
+import csv
 import json
 import signal
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from rllab import checkpoint, player, trial
+from rllab.config import ConfigError
+from rllab.envs import EnvError
 from rllab.evaluate import Evaluator
 
 SMALL = ["meta.max_session=2", "env.max_frame=1200", "meta.log_frequency=200", "meta.eval_frequency=600"]
@@ -105,6 +108,89 @@ def test_a_resumed_run_ends_with_it(load_config, tmp_path, stop_at):
     trial.run(load_config(*SMALL, "meta.final_eval=3", run_dir="whole"))
     for name in ("greedy_best", "greedy_last"):
         assert summary(tmp_path / "run")[name] == summary(tmp_path / "whole")[name]
+
+
+NEVER_ENDS = [
+    "env=gymnasium",
+    "env.id=field:Never-v0",
+    "env.max_frame=1200",
+    "agent.num_steps=32",
+    "meta.max_session=2",
+]
+
+
+def test_episodes_that_never_end_are_cut_and_the_scores_say_so(load_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rllab.evaluate.MAX_STEPS", 50)
+    trial.run(load_config(*NEVER_ENDS, "meta.final_eval=3", "meta.rigorous_eval=2", "meta.eval_frequency=600"))
+    note = "episodes were cut at 50 steps, for the env has no time limit; env.max_episode_steps sets another"
+    assert f"final evaluation of `last`: 6 of 6 {note}" in capsys.readouterr().out
+    result = summary(tmp_path / "run")
+    assert result["reasons"]["greedy_last.cut"] == f"6 of 6 {note}"
+    assert result["greedy_last"]["mean"]["value"] == 50.0  # a reward of 1 for each step
+    rows = list(csv.DictReader((tmp_path / "run" / "session_0" / "eval.csv").open()))
+    assert [row["eval/num_cut"] for row in rows] == ["2", "2"]
+
+
+def test_with_a_time_limit_nothing_is_said(load_config, tmp_path):
+    limited = "env.max_episode_steps=40"
+    trial.run(load_config(*NEVER_ENDS, limited, "meta.final_eval=3", "meta.rigorous_eval=2", "meta.eval_frequency=600"))
+    result = summary(tmp_path / "run")
+    assert result["greedy_last"]["mean"]["value"] == 40.0
+    assert "greedy_last.cut" not in result["reasons"]
+    assert "num_cut" not in (tmp_path / "run" / "session_0" / "eval.csv").read_text()
+
+
+def test_an_env_that_fails_in_it_leaves_the_run_complete(load_config, tmp_path, monkeypatch):
+    def failing(evaluator, act, key, watch):
+        raise EnvError("session 0, sub-env 1: inf as reward")
+
+    monkeypatch.setattr(Evaluator, "run", failing)
+    with pytest.raises(
+        ConfigError, match=r"^env\.id: CartPole-v1 failed in the final evaluation, session 0, sub-env 1: inf"
+    ):
+        trial.run(load_config(*SMALL, "meta.final_eval=3"))
+    result = summary(tmp_path / "run")
+    assert result["final_return"]["mean"]["value"] > 0
+    assert result["reasons"]["greedy_last"].startswith("the env failed in the final evaluation")
+
+
+def test_an_evaluation_that_was_interrupted_is_made_up_for(load_config, tmp_path, monkeypatch):
+    words = ["env=cartpole", "env.max_frame=1200", "meta.log_frequency=200", "meta.eval_frequency=400"]
+    words += ["meta.rigorous_eval=2", "meta.max_session=2", "agent.num_steps=16"]
+    with monkeypatch.context() as patch:
+        stop_in_the_second_evaluation(patch)
+        with pytest.raises(SystemExit):
+            trial.run(load_config(*words))
+    assert len(timeless(tmp_path / "run" / "session_0" / "eval.csv")) == 1
+    trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))
+    trial.run(load_config(*words, run_dir="whole"))
+    for session in range(2):
+        for name in ("train", "eval"):
+            one, two = (timeless(tmp_path / run / f"session_{session}" / f"{name}.csv") for run in ("run", "whole"))
+            assert one == two
+
+
+def stop_in_the_second_evaluation(monkeypatch):
+    """Ctrl-C in its first step."""
+    run, evaluations = Evaluator.run, []
+
+    def interrupted(evaluator, act, key, watch):
+        evaluations.append(key)
+
+        def press(ended, steps):
+            if len(evaluations) == 2 and steps == 1:
+                signal.raise_signal(signal.SIGINT)
+            watch(ended, steps)
+
+        return run(evaluator, act, key, press)
+
+    monkeypatch.setattr(Evaluator, "run", interrupted)
+
+
+def timeless(path):
+    """The rows of a CSV file without what a clock says."""
+    rows = csv.DictReader(path.open())
+    return [{name: x for name, x in row.items() if not name.startswith(("time/", "elapsed_s"))} for row in rows]
 
 
 class Pruning:

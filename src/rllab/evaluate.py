@@ -100,6 +100,8 @@ class Evaluator:
     def run(self, act: Act, key: int, watch: Watch | None = None) -> Evaluation:
         """Play the episodes; nan where `stop` was called before they had ended.
 
+        In an env without a time limit, where the first episode of every sub-env had to be cut, no more are played.
+
         Args:
             act: the policies.
             key: tells the seeds of one evaluation from those of another.
@@ -130,6 +132,9 @@ class Evaluator:
                 num_ended += int(counts.sum())
             if watch:
                 watch(num_ended, num_steps)
+            if not self.limited and num_steps == MAX_STEPS and (lengths[:, :num_envs] == MAX_STEPS).all():
+                returns, lengths = returns[:, :num_envs], lengths[:, :num_envs]  # more would tell the same
+                break
         return Evaluation(returns, lengths, (lengths >= MAX_STEPS) & (not self.limited))
 
     def stop(self) -> None:

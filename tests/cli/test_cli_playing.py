@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from rllab import trial
+
 
 @pytest.fixture
 def run(cases, tmp_path, capsys):
@@ -27,6 +29,19 @@ def test_eval_prints_and_keeps_the_scores(rllab, run):
     assert rows[0][4] == f"{greedy['sessions'][0]['mean']['value']:.1f}"
     assert rows[2][0] == "all"
     assert rows[2][1] == f"{greedy['over_sessions']['mean']['value']:.1f}"
+
+
+def test_eval_says_which_episodes_it_cut(rllab, load_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("rllab.evaluate.MAX_STEPS", 50)
+    words = ["env=gymnasium", "env.id=field:Never-v0", "env.max_frame=512", "agent.num_steps=32", "meta.max_session=2"]
+    trial.run(load_config(*words))
+    code, out, _ = rllab("eval", tmp_path / "run", "--episodes", 2, "--checkpoint", "last")
+    assert code == 0
+    assert (
+        "4 of 4 episodes were cut at 50 steps, for the env has no time limit; env.max_episode_steps sets another" in out
+    )
+    evaluation = json.loads((tmp_path / "run" / "eval.json").read_text())["last"]["greedy"]
+    assert [session["num_cut"] for session in evaluation["sessions"]] == [2, 2]
 
 
 def test_eval_keeps_each_checkpoint_and_way_of_acting(rllab, run):
