@@ -8,6 +8,7 @@ import gymnasium.spaces as gs
 
 from rllab.analysis.shelf import read_json
 from rllab.envs.registry import find_spec, is_atari
+from rllab.text import score_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,13 +136,15 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _scores(player: Player, session: int, which: Which) -> str:
-    lines = [f"- Best score while it trained: {player.scores[session]:,.1f}."]
+    lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
     evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
     if evaluation:
         mean = evaluation["sessions"][session]["mean"]
-        interval = "" if mean["low"] is None else f", 95 % interval {mean['low']:,.1f} to {mean['high']:,.1f}"
+        interval = (
+            "" if mean["low"] is None else f", 95 % interval {score_text(mean['low'])} to {score_text(mean['high'])}"
+        )
         count = evaluation["num_episodes"]
-        lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {mean['value']:,.1f}{interval}.")
+        lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
     else:
         lines.append("- `rllab eval` had not been run.")
     if (threshold := player.info.reward_threshold) is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rllab.cli.arguments import add_run
 from rllab.cli.output import fail
 from rllab.cli.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.text import score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +54,7 @@ def run(chosen: argparse.Namespace) -> None:
         path = Path(chosen.video or player.path / "videos" / f"{chosen.checkpoint}_{acting}_session_{session}.mp4")
         episodes = show.on_film(player, session, path, **games) if film else show.in_window(player, session, **games)
         for number, (value, length) in enumerate(episodes, start=1):
-            _say(f"episode {number}: return {value:,.1f}, {length:,} steps")
+            _say(f"episode {number}: return {score_text(value)}, {length:,} steps")
     if film:
         _say(f"film: {path}")
 

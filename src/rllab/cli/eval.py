@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.cli.arguments import add_json, add_run
 from rllab.cli.output import print_json
 from rllab.cli.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.text import score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -108,7 +109,7 @@ def _print(results: list[dict[str, Any]]) -> None:
     for result in results:
         where = (result["run"], result["policy"])
         for session in result["sessions"]:
-            extremes = (_number(session[name]) for name in ("min", "max", "mean_length"))
+            extremes = (score_text(session[name]) for name in ("min", "max", "mean_length"))
             table.add_row(*where, str(session["session"]), f"{session['frame']:,}", *_estimates(session), *extremes)
             where = ("", "")
         if len(result["sessions"]) > 1:
@@ -130,9 +131,5 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 def _estimates(each: dict[str, Any]) -> list[str]:
     mean = each["mean"]
-    interval = "-" if mean["low"] is None else f"{_number(mean['low'])} to {_number(mean['high'])}"
-    return [_number(mean["value"]), interval, *(_number(each[name]["value"]) for name in ("median", "iqm"))]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.1f}"
+    interval = "-" if mean["low"] is None else f"{score_text(mean['low'])} to {score_text(mean['high'])}"
+    return [score_text(mean["value"]), interval, *(score_text(each[name]["value"]) for name in ("median", "iqm"))]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.cli.arguments import add_json, add_run
 from rllab.cli.output import fail, print_json, print_table
+from rllab.text import score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +58,7 @@ def _cells(entry: Entry) -> list[str]:
         entry.agent or "-",
         entry.env or "-",
         *numbers,
-        "-" if entry.score is None else f"{entry.score:,.1f}",
+        score_text(entry.score),
         state,
         age(entry.started),
     ]

@@ -1,6 +1,7 @@
 """The vector env as the training loop sees it: rows cut into sessions, ``[S, N, ...]``."""
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +10,13 @@ from gymnasium.vector import VectorEnv
 from rllab.envs.state import get_state, set_state
 from rllab.envs.sub_env import SubEnvError
 
+# how it is known that numbers are large, see `_not_finite`
+warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
+
 HUGE = 1e12
 """Rewards beyond this are learned from as this: squares of returns must fit into 32 bits. What is reported is raw."""
+TOO_LARGE = 1e100
+"""Rewards beyond this cannot be averaged and squared in 64 bits either: an env that gives one has failed."""
 
 
 class EnvError(Exception):
@@ -85,8 +91,7 @@ class SessionEnvs:
         self._refuse(self.obs, "observation")
         flat = reward.ravel()
         if not flat.dot(flat) <= HUGE:  # hardly ever, and then not always by a huge one
-            self._refuse(reward, "reward")
-            reward = reward.clip(-HUGE, HUGE)
+            reward = self._learnable(reward)
         return self.obs, reward, terminated.reshape(shape), truncated.reshape(shape), finished
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
@@ -100,6 +105,14 @@ class SessionEnvs:
         if (where := _not_finite(array)) is not None:
             session, env = where[:2]
             raise EnvError(f"session {self.first_session + session}, sub-env {env}: {array[where]} as {what}")
+
+    def _learnable(self, reward: np.ndarray) -> np.ndarray:
+        """Refuse rewards ``[S, N]`` that are no finite numbers of a sensible size, and cut large ones."""
+        for session, env in np.argwhere(~(abs(reward) <= TOO_LARGE)):
+            value = reward[session, env]
+            why = ", too large to be averaged" if np.isfinite(value) else ""
+            raise EnvError(f"session {self.first_session + session}, sub-env {env}: {value} as reward{why}")
+        return reward.clip(-HUGE, HUGE)
 
     def _failure(self, error: Exception) -> EnvError:
         where = ""

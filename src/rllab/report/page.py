@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rllab.analysis import shelf
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
-from rllab.text import setting_text
+from rllab.text import score_text, setting_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def number(x: float | None) -> str:
     """`1,234.5`; small ones with three digits, and a dash for what does not exist."""
     if x is None or not math.isfinite(x):
         return "\N{EN DASH}"
-    text = f"{x:.3g}" if 0 < abs(x) < 1 else f"{x:,.1f}"
+    text = f"{x:.3g}" if 0 < abs(x) < 1 else score_text(x)
     return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rllab.search.trials import ENDED, best_row, short_name
-from rllab.text import setting_text
+from rllab.text import score_text, setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,9 +203,7 @@ def _one_line(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:.3g}" if 0 < abs(value) < 1 else f"{value:,.1f}"
+    return f"{value:.3g}" if 0 < abs(value) < 1 else score_text(value)
 
 
 def _duration(seconds: float) -> str:

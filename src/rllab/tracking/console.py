@@ -9,6 +9,7 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
 
+from rllab.text import score_text
 from rllab.tracking.tracker import Row
 
 _TABLE_PERIOD = 0.25
@@ -49,7 +50,7 @@ class Console:
 
     def _line(self, rows: Sequence[Row]) -> str:
         row = rows[0]
-        returns = " ".join(_number(r["rollout/ep_rew_mean"]) for r in rows)
+        returns = " ".join(score_text(r["rollout/ep_rew_mean"]) for r in rows)
         return (
             f"frame {row['frame']:,}/{self.max_frame:,}  return {returns}  "
             f"{row['time/fps']:,.0f} fps  eta {_duration(self._eta(row, len(rows)))}  {_shares(row)}"
@@ -71,10 +72,10 @@ class Console:
             table.add_row(
                 name,
                 f"{r['frame']:,}",
-                _number(r["rollout/ep_rew_mean"]),
-                _number(r["rollout/ep_len_mean"]),
+                score_text(r["rollout/ep_rew_mean"]),
+                score_text(r["rollout/ep_len_mean"]),
                 f"{r['rollout/num_episodes']:,}",
-                _number(score),
+                score_text(score),
             )
         return table
 
@@ -88,11 +89,13 @@ class Console:
     ) -> None:
         """The end of a run: returns per session and over sessions, when it was solved, and what to do next."""
         for session in trial["sessions"]:
-            text = f"{_number(session['final_return']):>9}"
+            text = f"{score_text(session['final_return']):>9}"
             if evaluated:
-                text += f"   evaluation {_number(session['final_eval'])}"
+                text += f"   evaluation {score_text(session['final_eval'])}"
             if session["greedy_last"] is not None:
-                text += f"   greedy: best {_number(session['greedy_best'])}, last {_number(session['greedy_last'])}"
+                text += (
+                    f"   greedy: best {score_text(session['greedy_best'])}, last {score_text(session['greedy_last'])}"
+                )
             if session["solved_frame"] is not None:
                 text += f"   solved ({threshold:g}) at frame {session['solved_frame']:,}"
             elif threshold is not None:
@@ -107,14 +110,10 @@ class Console:
                 mean = trial[name]["mean"]
                 interval = ""
                 if mean["low"] is not None:
-                    interval = f"   (95 % interval {_number(mean['low'])} to {_number(mean['high'])})"
-                self.message(f"{label:<15}{_number(mean['value']):>9}{interval}")
+                    interval = f"   (95 % interval {score_text(mean['low'])} to {score_text(mean['high'])})"
+                self.message(f"{label:<15}{score_text(mean['value']):>9}{interval}")
         for label, text in closing.items():
             self.message(f"{label:<15}{text}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:,.1f}"
 
 
 def _duration(seconds: float) -> str:
