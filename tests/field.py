@@ -59,7 +59,8 @@ REWARDS = {
     "inf reward": -np.inf,
     "no reward": None,
     "two rewards": np.ones(2),
-    "huge reward": 1e300,
+    "huge reward": 1e90,
+    "vast reward": 1e300,
 }
 INFOS = {
     "info shape": lambda: {"hits": np.zeros(np.random.default_rng().integers(1, 4))},
