@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import re
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import gymnasium.spaces as gs
-import gymnasium.wrappers
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
-from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rllab.envs import atari, envpool
 from rllab.envs.actions import ActionMap, AgentActions, action_map
 from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
-from rllab.envs.sub_env import SubEnv
+from rllab.envs.single import full_id, layers, make_one, make_row, unknown_argument
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
 from rllab.process import num_cpus
@@ -37,7 +32,6 @@ _SEEDED_PER_ROW = {
     "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": "rllab.envs.cartpole:SeededCartPoleVectorEnv"
 }
 """Vectorised envs of Gymnasium, and ours with a reset generator per sub-env: sessions stay independent."""
-_EXTRAS = ("box2d", "mujoco")
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
         obs_space = flat
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
     return EnvInfo(
-        id=_full_id(spec, config),
+        id=full_id(spec, config),
         backend=backend,
         obs_space=obs_space,
         action_space=actions.agent_space,
@@ -190,10 +184,10 @@ def _vectorise(
         try:
             return gymnasium.make_vec(spec, rows, vectorization_mode="vector_entry_point", **kwargs)
         except TypeError as error:
-            raise _unknown_argument(spec, config, error) from error
+            raise unknown_argument(spec, config, error) from error
     config = dataclasses.replace(config, kwargs=kwargs)
     kept = ("lives",) if config.life_loss_terminal else ()
-    makers = [partial(_make_row, spec, config, row, kept) for row in range(rows)]
+    makers = [partial(make_row, spec, config, row, kept) for row in range(rows)]
     return AsyncEnvs(makers, timeout=config.timeout) if backend == "async" else SyncVectorEnv(makers)
 
 
@@ -287,121 +281,17 @@ def _look_inside(spec: EnvSpec, config: EnvConfig, backend: str) -> _Look:
         try:
             env = atari.AtariEnvs(spec, 1, num_threads=1, **config.kwargs)
         except TypeError as error:
-            raise _unknown_argument(spec, config, error) from None
+            raise unknown_argument(spec, config, error) from None
         spaces = env.single_observation_space, env.single_action_space
     else:
         if backend == "envpool":  # its arguments are not Gymnasium's
             config = dataclasses.replace(config, kwargs={})
-        env = _make_one(spec, config)
+        env = make_one(spec, config)
         spaces = env.observation_space, env.action_space
         notes = [
             f"returns are sums of what {type(layer).__name__} makes of the rewards"
-            for layer in _layers(env)
+            for layer in layers(env)
             if isinstance(layer, gymnasium.RewardWrapper)
         ]
     env.close()
     return _Look(*spaces, tuple(env.metadata.get("render_modes", ())), notes)
-
-
-def _make_row(spec: EnvSpec, config: EnvConfig, row: int, kept: tuple[str, ...]) -> SubEnv:
-    return SubEnv(_make_one(spec, config), row, kept)
-
-
-def _make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
-    """One env with the user's wrappers around it; also what a worker process of `async` runs."""
-    _quiet_mujoco(spec)
-    try:
-        env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
-    except (DependencyNotInstalled, ImportError) as error:
-        reason = " ".join(str(error).split())
-        extra = next((extra for extra in _EXTRAS if extra in f"{spec.entry_point} {reason}".lower()), None)
-        if isinstance(error, ImportError) and spec.id != newest(spec):
-            hint = f"which is deprecated; write env.id={newest(spec)}"
-        elif extra:
-            hint = f"which is in the extra {extra}; type pip install 'rllab[{extra}]'"
-        else:
-            hint = f"which needs more packages: {reason}"
-        raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
-    except Exception as error:
-        if not config.kwargs:
-            raise
-        raise _unknown_argument(spec, config, error) from error
-    for name in config.wrappers:
-        wrapper = _wrapper(name)
-        try:
-            env = wrapper(env)
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
-    _refuse_normalizing(env, config)
-    return env
-
-
-def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:
-    """Refuse the wrappers of `_REFUSED`, also inside of what a function of the user's makes."""
-    for layer in _layers(env):
-        refused = next((kind for kind in _REFUSED if isinstance(layer, kind)), None)
-        if refused:
-            where = f"env.wrappers: got {config.wrappers}" if config.wrappers else f"env.id: got {config.id!r}"
-            raise ValueError(f"{where}, with {refused.__name__}, {_REFUSED[refused]}")
-
-
-_REFUSED: dict[type, str] = {
-    gymnasium.wrappers.NormalizeReward: "by which returns would not be those of the env; write "
-    "agent.normalize_reward=true instead, where the agent has it: learning alone sees it",
-    gymnasium.wrappers.NormalizeObservation: "whose statistics begin anew in every evaluation; write "
-    "agent.normalize_obs=true instead, where the agent has it: the policy carries them",
-    gymnasium.wrappers.ClipReward: "by which returns would not be those of the env; write env.clip_reward=true "
-    "instead: learning alone sees rewards clipped to [-1, 1]",
-}
-"""Wrappers that change what a person sees, and why and what to write instead."""
-
-
-def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """The wrappers around an env, outermost first."""
-    while isinstance(env, gymnasium.Wrapper):
-        yield env
-        env = env.env
-
-
-def _wrapper(name: str) -> Any:
-    """The callable that a dotted name means."""
-    module, _, attribute = name.replace(":", ".").rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"env.wrappers: got {name!r}, which cannot be imported ({error}); "
-            "write e.g. [gymnasium.wrappers.TimeAwareObservation]"
-        ) from None
-
-
-def _unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split())
-    if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
-        name = unknown[1]
-        of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")
-        hint = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale" * of_gymnasium
-        got = config.kwargs.get(name)
-        return ValueError(f"env.kwargs.{name}: got {got!r}, but {_full_id(spec, config)} takes no such argument{hint}")
-    return ValueError(f"env.kwargs: got {config.kwargs!r}, which {_full_id(spec, config)} refuses: {reason}")
-
-
-def _full_id(spec: EnvSpec, config: EnvConfig) -> str:
-    return spec.id if is_atari(spec) else config.id  # the latter may name a package
-
-
-def _quiet_mujoco(spec: EnvSpec) -> None:
-    """MuJoCo prints and logs a line for every sub-env whose model file it finds old-fashioned; real warnings stay."""
-    if "mujoco" not in str(spec.entry_point):
-        return
-    try:
-        import mujoco  # noqa: PLC0415 - an extra
-    except ImportError:
-        return  # making the env says so
-    mujoco.set_mju_user_warning(_on_mujoco_warning)
-
-
-def _on_mujoco_warning(text: str) -> None:
-    if "deprecated" not in text:
-        warnings.warn(f"MuJoCo: {text}", stacklevel=2)

@@ -1,0 +1,135 @@
+"""One env as Gymnasium makes it, with the user's wrappers around it; what goes wrong on the way becomes one line."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import gymnasium.wrappers
+from gymnasium.error import DependencyNotInstalled
+
+from rllab.envs.registry import is_atari, newest
+from rllab.envs.sub_env import SubEnv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gymnasium.envs.registration import EnvSpec
+
+    from rllab.config import EnvConfig
+
+_EXTRAS = ("box2d", "mujoco")
+
+
+def make_row(spec: EnvSpec, config: EnvConfig, row: int, kept: tuple[str, ...]) -> SubEnv:
+    """The env of one row of a vector env; also what a process of `async` runs."""
+    return SubEnv(make_one(spec, config), row, kept)
+
+
+def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
+    """One env with the user's wrappers around it.
+
+    Raises:
+        ValueError: it cannot be made, or not with these arguments or wrappers; one line.
+    """
+    _quiet_mujoco(spec)
+    try:
+        env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
+    except (DependencyNotInstalled, ImportError) as error:
+        reason = " ".join(str(error).split())
+        extra = next((extra for extra in _EXTRAS if extra in f"{spec.entry_point} {reason}".lower()), None)
+        if isinstance(error, ImportError) and spec.id != newest(spec):
+            hint = f"which is deprecated; write env.id={newest(spec)}"
+        elif extra:
+            hint = f"which is in the extra {extra}; type pip install 'rllab[{extra}]'"
+        else:
+            hint = f"which needs more packages: {reason}"
+        raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
+    except Exception as error:
+        if not config.kwargs:
+            raise
+        raise unknown_argument(spec, config, error) from error
+    for name in config.wrappers:
+        wrapper = _wrapper(name)
+        try:
+            env = wrapper(env)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
+    _refuse_normalizing(env, config)
+    return env
+
+
+def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:
+    """Refuse the wrappers of `_REFUSED`, also inside of what a function of the user's makes."""
+    for layer in layers(env):
+        refused = next((kind for kind in _REFUSED if isinstance(layer, kind)), None)
+        if refused:
+            where = f"env.wrappers: got {config.wrappers}" if config.wrappers else f"env.id: got {config.id!r}"
+            raise ValueError(f"{where}, with {refused.__name__}, {_REFUSED[refused]}")
+
+
+_REFUSED: dict[type, str] = {
+    gymnasium.wrappers.NormalizeReward: "by which returns would not be those of the env; write "
+    "agent.normalize_reward=true instead, where the agent has it: learning alone sees it",
+    gymnasium.wrappers.NormalizeObservation: "whose statistics begin anew in every evaluation; write "
+    "agent.normalize_obs=true instead, where the agent has it: the policy carries them",
+    gymnasium.wrappers.ClipReward: "by which returns would not be those of the env; write env.clip_reward=true "
+    "instead: learning alone sees rewards clipped to [-1, 1]",
+}
+"""Wrappers that change what a person sees, and why and what to write instead."""
+
+
+def layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    """The wrappers around an env, outermost first."""
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env
+
+
+def _wrapper(name: str) -> Any:
+    """The callable that a dotted name means."""
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"env.wrappers: got {name!r}, which cannot be imported ({error}); "
+            "write e.g. [gymnasium.wrappers.TimeAwareObservation]"
+        ) from None
+
+
+def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
+    """The one line for a constructor that refuses `config.kwargs`."""
+    reason = " ".join(str(error).split())
+    if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
+        name = unknown[1]
+        of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")
+        hint = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale" * of_gymnasium
+        got = config.kwargs.get(name)
+        return ValueError(f"env.kwargs.{name}: got {got!r}, but {full_id(spec, config)} takes no such argument{hint}")
+    return ValueError(f"env.kwargs: got {config.kwargs!r}, which {full_id(spec, config)} refuses: {reason}")
+
+
+def full_id(spec: EnvSpec, config: EnvConfig) -> str:
+    """The id that names this env again: that of the config may name a package, and a game in another spelling."""
+    return spec.id if is_atari(spec) else config.id
+
+
+def _quiet_mujoco(spec: EnvSpec) -> None:
+    """MuJoCo prints and logs a line for every sub-env whose model file it finds old-fashioned; real warnings stay."""
+    if "mujoco" not in str(spec.entry_point):
+        return
+    try:
+        import mujoco  # noqa: PLC0415 - an extra
+    except ImportError:
+        return  # making the env says so
+    mujoco.set_mju_user_warning(_on_mujoco_warning)
+
+
+def _on_mujoco_warning(text: str) -> None:
+    if "deprecated" not in text:
+        warnings.warn(f"MuJoCo: {text}", stacklevel=2)
