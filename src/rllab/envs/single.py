@@ -49,9 +49,10 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
             hint = f"which needs more packages: {reason}"
         raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
     except Exception as error:
-        if not config.kwargs:
-            raise
-        raise unknown_argument(spec, config, error) from error
+        if config.kwargs:
+            raise unknown_argument(spec, config, error) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
     for name in config.wrappers:
         wrapper = _wrapper(name)
         try:
