@@ -125,6 +125,8 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
         raise ConfigError(_explain(str(error), path, which)) from None
     except KeyError as error:
         raise ConfigError(_explain(f"has no {error}", path, which)) from None
+    except ValueError as error:  # of a network of the user's own that has changed since
+        raise ConfigError(f"{path / 'config.yaml'}: {' '.join(str(error).split())}") from error
     return Player(path, cfg, info, agent, frames, best.get("score", [-math.inf] * num_policies), explore)
 
 

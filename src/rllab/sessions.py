@@ -53,6 +53,7 @@ class Sessions:
             self.evaluator = Evaluator(
                 cfg.env, sessions=range(num_sessions), num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
+            self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = False

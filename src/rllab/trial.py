@@ -225,11 +225,15 @@ class Trial:
         """Leave `last` and `best` as they were before training diverged; returns the line that says what happened."""
         self.console.close()
         self.note_error(error)
-        agent, saved = self.cfg.agent, checkpoint.read(self.directory / LAST, "frame")
+        agent = self.cfg.agent
         lower = f"lower agent.lr={agent.lr}" if hasattr(agent, "lr") else "lower the learning rate"
+        try:
+            saved = f"is that of frame {checkpoint.read(self.directory / LAST, 'frame'):,}"
+        except checkpoint.CheckpointError:
+            saved = "was not saved before"
         return (
             f"agent: {agent.name} diverged before frame {self.crew.frame:,}, {error}; {lower}, or the scale of "
-            f"rewards. `last` is that of frame {saved:,}, in {self.directory}"
+            f"rewards. `last` {saved}, in {self.directory}"
         )
 
     def give_up(self, error: envs.EnvError) -> str:
