@@ -247,7 +247,7 @@ class TD3:
         self.num_acted = state["num_acted"]
         self.frame = state["frame"]
         self.num_updates = state["num_updates"]
-        self.actor_metrics = {name: x.to(self.device) for name, x in state["actor_metrics"].items()}
+        self.actor_metrics = {name: x.to(self.device) for name, x in state.get("actor_metrics", {}).items()}
 
 
 def smoothed(action: Tensor, noise: Tensor, noise_clip: float) -> Tensor:
