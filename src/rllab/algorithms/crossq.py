@@ -177,7 +177,6 @@ class CrossQ:
             return self.actions.sample(outputs, noise).cpu().numpy(), {}
         return self.actions.mode(outputs).cpu().numpy(), {}
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
@@ -206,25 +205,25 @@ class CrossQ:
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         """Present and next actions go through the critics as one batch, so that both are normalised alike."""
         obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
-        next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
-        both, pullback = self.critics.vjp(torch.cat([self.actions.critic_input(obs, action), next_x], 1))
+        with torch.no_grad():
+            next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
+        both = self.critics(torch.cat([self.actions.critic_input(obs, action), next_x], 1), training=True)
         values, next_values = both.chunk(2, 2)  # [S, C, B, ...]
-        next_value = self.actions.soft_value(next_values, next_log_prob, ent_coef)
+        next_value = self.actions.soft_value(next_values.detach(), next_log_prob, ent_coef)
         target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
-        q, taken_pullback = self.actions.taken(values, action)  # [S, C, B]
-        error = q - target.unsqueeze(1)
-        grad = taken_pullback(error / error.shape[2])  # of half the squared error, for each critic
-        pullback(torch.cat([grad, torch.zeros_like(grad)], 2))  # none into what is bootstrapped
+        q = self.actions.taken(values, action)  # [S, C, B]
+        loss = 0.5 * (q - target.unsqueeze(1)).square().mean(2)  # of each critic
+        self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)
-        return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
+        return {"train/critic_loss": loss.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
-        outputs, pullback = self.actor.vjp(obs, training=True)
-        loss, entropy, grad = self.actions.actor_loss(outputs, noise, self.critics, obs, ent_coef)
-        pullback(grad)
+        outputs = self.actor(obs, training=True)
+        loss, entropy = self.actions.actor_loss(outputs, noise, self.critics, obs, ent_coef)
+        self.actor_flat.backward(loss.mean(1))
         self.actor_optimizer.step(lr)
         self.temperature.step(entropy, lr)
-        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": entropy.mean(1)}
+        self.actor_metrics = {"train/actor_loss": loss.detach().mean(1), "train/entropy": entropy.detach().mean(1)}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, self.actions.mode)

@@ -210,7 +210,6 @@ class DQN:
             return math.inf
         return self.schedules[self.exploring](self.frame / self.max_frame)
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         since, self.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
@@ -235,23 +234,23 @@ class DQN:
         config = self.config
         rows = buffer.draw(config.batch_size, self.batch_streams)
         batch = buffer.gather(rows, gamma=config.gamma, n_step=config.n_step)
-        next_q = self.target(batch["next_obs"]).squeeze(-1)
-        choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else None
-        target = td_target(batch["reward"], batch["discount"], next_q, choosing_q)
-        q, pullback = self.net.vjp(batch["obs"])
-        action = batch["action"].view(*target.shape, 1, 1)
-        chosen_q = q.gather(2, action)
-        td_error = chosen_q.flatten(1) - target
-        loss, gradient = TD_LOSSES[config.loss](td_error)
+        with torch.no_grad():
+            next_q = self.target(batch["next_obs"]).squeeze(-1)
+            choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else None
+            target = td_target(batch["reward"], batch["discount"], next_q, choosing_q)
+        q = self.net(batch["obs"]).squeeze(-1)  # [S, B, A]
+        q = q.gather(2, batch["action"].unsqueeze(2)).squeeze(2)
+        td_error = q - target
+        loss = TD_LOSSES[config.loss](td_error)
         if isinstance(buffer, PrioritizedReplayBuffer):
-            weight = buffer.weights(rows, beta)
-            loss, gradient = loss * weight, gradient * weight
-            buffer.update_priorities(rows, td_error)
-        pullback(torch.zeros_like(q).scatter_(2, action, gradient.view(action.shape) / config.batch_size))
+            loss = loss * buffer.weights(rows, beta)
+            buffer.update_priorities(rows, td_error.detach())
+        loss = loss.mean(1)
+        self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(config.max_grad_norm)
         self.optimizer.step(lr)
         self.num_updates += 1
-        return {"train/loss": loss.mean(1), "train/q_value": chosen_q.mean((1, 2, 3)), "train/grad_norm": grad_norm}
+        return {"train/loss": loss.detach(), "train/q_value": q.detach().mean(1), "train/grad_norm": grad_norm}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyQPolicy(self.net, session)

@@ -192,7 +192,6 @@ class PPO:
         """
         return self.actor.act(obs, explore=explore)
 
-    @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
@@ -202,24 +201,22 @@ class PPO:
         grad_norm = torch.zeros(self.num_sessions, device=self.device)
         for epoch in range(self.config.num_epochs):
             for minibatch in self._minibatches(batch):
-                outputs, value, net_pullback = self.net.vjp(minibatch["obs"])
-                log_prob, entropy, pullback = self.distribution.vjp(outputs, minibatch["action"])
+                outputs, value = self.net(minibatch["obs"])
+                log_prob, entropy = self.distribution.log_prob_entropy(outputs, minibatch["action"])
                 log_ratio = log_prob - minibatch["log_prob"]
+                loss, metrics = ppo_loss(minibatch, log_ratio, entropy, value, **coefs)
                 if self.config.target_kl is not None:
-                    near = (kl_estimate(log_ratio, minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
+                    near = (kl_estimate(log_ratio.detach(), minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
                     active = [a and b for a, b in zip(active, near, strict=True)]
                     if not any(active):
                         break
-                grad_log_prob, grad_value, grad_entropy = loss_gradients(minibatch, log_ratio, value, **coefs)
-                net_pullback(pullback(grad_log_prob, grad_entropy), grad_value)
+                self.flat.backward(loss)
                 grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
                 self.optimizer.step(lr, active)
                 self.num_updates = [n + a for n, a in zip(self.num_updates, active, strict=True)]
-                if epoch == self.config.num_epochs - 1:  # metrics cost as much as the loss: the last epoch tells most
-                    metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
+                if epoch == self.config.num_epochs - 1:  # the last epoch tells most
                     collected.append(metrics | {"train/grad_norm": grad_norm})
         if not collected:  # every session stopped before: by what it saw last
-            metrics = loss_metrics(minibatch, log_ratio, value, entropy, **coefs)
             collected.append(metrics | {"train/grad_norm": grad_norm})
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs, batch["valid"])
@@ -234,6 +231,7 @@ class PPO:
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }
 
+    @torch.no_grad()
     def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
         """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
         rollout = buffer.tensors(self.device)
@@ -266,13 +264,13 @@ class PPO:
         """Outputs of the policy for every row, and values, also of the last row's successor."""
         num_rows = self.rollout_steps * self.num_envs
         if self.actor.gives_value:
-            _, last_value, _ = self.net.vjp(x[:, num_rows:])
+            _, last_value = self.net(x[:, num_rows:])
             return by_session(rollout["outputs"]), torch.cat([by_session(rollout["value"]), last_value], dim=1)
         if x.dtype != torch.uint8:
-            return self.net.vjp(x)[:2]
+            return self.net(x)  # type: ignore[no-any-return]
         # by minibatches, or the activations of the whole rollout would be there at once
         size = num_rows // self.config.num_minibatches
-        parts = [self.net.vjp(part)[:2] for part in torch.split(x, size, dim=1)]
+        parts = [self.net(part) for part in torch.split(x, size, dim=1)]
         outputs, value = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return outputs, value
 
@@ -338,9 +336,45 @@ def needed_memory(
     return rollout + 4 * num_rows * (copies * math.prod(obs_space.shape or ()) + activations)
 
 
-def policy_loss(log_ratio: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
-    """Clipped surrogate, negated: ``[S, B]`` each."""
+def ppo_loss(
+    minibatch: Tensors,
+    log_ratio: Tensor,
+    entropy: Tensor,
+    value: Tensor,
+    *,
+    clip_coef: float,
+    ent_coef: float,
+    vf_coef: float,
+    vf_clip_coef: float | None = None,
+) -> tuple[Tensor, Tensors]:
+    """``policy_loss + vf_coef * value_loss - ent_coef * entropy`` of each session, ``[S]``, and what a person watches.
+
+    Args:
+        minibatch: ``[S, B]`` each: advantage, returns, and the value before the update; weight sums to 1 over the rows
+            of a session that are learned from.
+        log_ratio: ``[S, B]``, of the actions' probabilities, now and before the update.
+        entropy: ``[S, B]``.
+        value: ``[S, B]``, now.
+        clip_coef: how far the ratio may move before its gradient is cut.
+        ent_coef: weight of the entropy bonus.
+        vf_coef: weight of the value loss.
+        vf_clip_coef: how far a value may move before its gradient is cut.
+    """
     ratio = log_ratio.exp()
+    per_row = {
+        "policy_loss": policy_loss(ratio, minibatch["advantage"], clip_coef),
+        "value_loss": value_loss(value, minibatch["returns"], minibatch["value"], vf_clip_coef),
+        "entropy": entropy,
+        "clip_fraction": ((ratio.detach() - 1.0).abs() > clip_coef).float(),
+        "approx_kl": ratio.detach() - 1.0 - log_ratio.detach(),
+    }
+    means = (torch.stack(list(per_row.values())) * minibatch["weight"]).sum(-1)
+    loss = means[0] + vf_coef * means[1] - ent_coef * means[2]
+    return loss, {f"train/{name}": mean for name, mean in zip(per_row, means.detach(), strict=True)}
+
+
+def policy_loss(ratio: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
+    """Clipped surrogate, negated: ``[S, B]`` each."""
     return -torch.minimum(advantage * ratio, advantage * ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef))
 
 
@@ -353,55 +387,6 @@ def value_loss(value: Tensor, returns: Tensor, old_value: Tensor, vf_clip_coef: 
     return 0.5 * error
 
 
-def loss_gradients(
-    minibatch: Tensors,
-    log_ratio: Tensor,
-    value: Tensor,
-    *,
-    clip_coef: float,
-    ent_coef: float,
-    vf_coef: float,
-    vf_clip_coef: float | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the loss with respect to log-probabilities, values and entropies, ``[S, B]`` each.
-
-    The loss is the sum over rows of ``weight * (policy_loss + vf_coef * value_loss - ent_coef * entropy)``. Its
-    gradient is written out, because autograd would spend more on these few steps than on a small network.
-    """
-    weight, advantage = minibatch["weight"], minibatch["advantage"]
-    ratio = log_ratio.exp()
-    surrogate = advantage * ratio
-    unclipped = surrogate <= advantage * ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef)
-    error = value - minibatch["returns"]
-    if vf_clip_coef is not None:
-        move = value - minibatch["value"]
-        clipped_error = minibatch["value"] + move.clamp(-vf_clip_coef, vf_clip_coef) - minibatch["returns"]
-        error = error * ((error.square() >= clipped_error.square()) | (move.abs() <= vf_clip_coef))
-    return surrogate * unclipped * -weight, error * weight * vf_coef, weight * -ent_coef
-
-
 def kl_estimate(log_ratio: Tensor, valid: Tensor) -> Tensor:
     """KL divergence from the old policy, ``[S]``: the low-variance estimator k3 of Schulman 2020."""
     return masked_mean(log_ratio.exp() - 1.0 - log_ratio, valid)
-
-
-def loss_metrics(
-    minibatch: Tensors,
-    log_ratio: Tensor,
-    value: Tensor,
-    entropy: Tensor,
-    *,
-    clip_coef: float,
-    vf_clip_coef: float | None = None,
-    **_: float,
-) -> dict[str, Tensor]:
-    """What a person watches, ``[S]`` each."""
-    per_row = {
-        "policy_loss": policy_loss(log_ratio, minibatch["advantage"], clip_coef),
-        "value_loss": value_loss(value, minibatch["returns"], minibatch["value"], vf_clip_coef),
-        "entropy": entropy,
-        "clip_fraction": ((log_ratio.exp() - 1.0).abs() > clip_coef).float(),
-        "approx_kl": log_ratio.exp() - 1.0 - log_ratio,
-    }
-    means = (torch.stack(list(per_row.values())) * minibatch["weight"]).sum(-1)
-    return {f"train/{name}": mean for name, mean in zip(per_row, means, strict=True)}

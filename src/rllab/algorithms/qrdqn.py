@@ -190,7 +190,6 @@ class QRDQN:
             return math.inf
         return self.schedules[self.exploring](self.frame / self.max_frame)
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         since, self.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
@@ -213,16 +212,17 @@ class QRDQN:
     def _gradient_step(self, buffer: ReplayBuffer, lr: float) -> dict[str, Tensor]:
         config = self.config
         batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
-        target = quantile_target(batch["reward"], batch["discount"], self.target(batch["next_obs"]))
-        quantiles, pullback = self.net.vjp(batch["obs"])
+        with torch.no_grad():
+            target = quantile_target(batch["reward"], batch["discount"], self.target(batch["next_obs"]))
         action = batch["action"].view(*target.shape[:2], 1, 1).expand(-1, -1, 1, config.num_quantiles)
-        chosen = quantiles.gather(2, action)
-        loss, gradient = quantile_huber(chosen.squeeze(2), target)
-        pullback(torch.zeros_like(quantiles).scatter_(2, action, gradient.unsqueeze(2) / config.batch_size))
+        quantiles = self.net(batch["obs"]).gather(2, action).squeeze(2)  # [S, B, Z]
+        loss = quantile_huber(quantiles, target).mean(1)
+        self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(config.max_grad_norm)
         self.optimizer.step(lr)
         self.num_updates += 1
-        return {"train/loss": loss.mean(1), "train/q_value": chosen.mean((1, 2, 3)), "train/grad_norm": grad_norm}
+        q_value = quantiles.detach().mean((1, 2))
+        return {"train/loss": loss.detach(), "train/q_value": q_value, "train/grad_norm": grad_norm}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyQPolicy(self.net, session)

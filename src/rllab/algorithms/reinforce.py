@@ -19,6 +19,7 @@ from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import check_rollout_budget, require
+from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
@@ -28,7 +29,6 @@ from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_criti
 from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
 from rllab.nets.flat import FlatParameters
-from rllab.nets.policy_gradient import write_gradients
 from rllab.nets.torsos import num_activations
 
 
@@ -141,23 +141,25 @@ class REINFORCE:
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         return self.actor.act(obs, explore=explore)
 
-    @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
-        outputs, value, net_pullback = self.net.vjp(self.net.normalize(raw_obs))
+        outputs, value = self.net(self.net.normalize(raw_obs))
         if not self.config.baseline:
             value, coefs["vf_coef"] = torch.zeros_like(value), 0.0
-        advantage, learned = self._advantage(rollout, value)  # [S, T * N]
+        advantage, learned = self._advantage(rollout, value.detach())  # [S, T * N]
         num_rows = advantage.shape[1]
-        error = -advantage  # the returns are advantage + value
+        returns = advantage + value.detach()[:, :num_rows]
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, learned)
         weight = learned / learned.sum(-1, keepdim=True).clamp(min=1.0)
         action = by_session(rollout["action"])
-        metrics = write_gradients(self.distribution, outputs, net_pullback, action, weight, advantage, error, **coefs)
+        # the last rows, the successors of the last step, lend their values only
+        log_prob, entropy = self.distribution.log_prob_entropy(outputs[:, :num_rows], action)
+        loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value[:, :num_rows] - returns, weight, **coefs)
+        self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         active = learned.any(-1).tolist()  # Adam's momentum must not move a session in which no episode has ended
         if any(active):
@@ -166,11 +168,11 @@ class REINFORCE:
         if self.net.obs_norm is not None:  # after learning, and only with what is new
             new = slice(num_rows // 2, num_rows)
             self.net.obs_norm.update(raw_obs[:, new], by_session(rollout["valid"])[:, new].float())
-        value = value[:, :num_rows]
+        value = value.detach()[:, :num_rows]
         return {
             **metrics,
             "train/grad_norm": grad_norm,
-            "train/explained_variance": explained_variance(value, value - error, learned),
+            "train/explained_variance": explained_variance(value, returns, learned),
             "train/lr": lr,
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }

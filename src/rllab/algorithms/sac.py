@@ -169,7 +169,6 @@ class SAC:
             return self.actions.sample(outputs, noise).cpu().numpy(), {}
         return self.actions.mode(outputs).cpu().numpy(), {}
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
@@ -198,23 +197,22 @@ class SAC:
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
-        next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
-        next_value = self.actions.soft_value(self.target_critics(next_x), next_log_prob, ent_coef)
-        target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
-        values, pullback = self.critics.vjp(self.actions.critic_input(obs, action))
-        q, taken_pullback = self.actions.taken(values, action)  # [S, C, B]
-        error = q - target.unsqueeze(1)
-        pullback(taken_pullback(error / error.shape[2]))  # of half the squared error, for each critic
+        with torch.no_grad():
+            next_x, next_log_prob = self.actions.propose(next_obs, self.actor(next_obs), noise)
+            next_value = self.actions.soft_value(self.target_critics(next_x), next_log_prob, ent_coef)
+            target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
+        q = self.actions.taken(self.critics(self.actions.critic_input(obs, action)), action)  # [S, C, B]
+        loss = 0.5 * (q - target.unsqueeze(1)).square().mean(2)  # of each critic
+        self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)
-        return {"train/critic_loss": 0.5 * error.square().mean((1, 2)), "train/q_value": q.mean((1, 2))}
+        return {"train/critic_loss": loss.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> None:
-        outputs, pullback = self.actor.vjp(obs, input_grad=False)
-        loss, entropy, grad = self.actions.actor_loss(outputs, noise, self.critics, obs, ent_coef)
-        pullback(grad)
+        loss, entropy = self.actions.actor_loss(self.actor(obs), noise, self.critics, obs, ent_coef)
+        self.actor_flat.backward(loss.mean(1))
         self.actor_optimizer.step(lr)
         self.temperature.step(entropy, lr)
-        self.actor_metrics = {"train/actor_loss": loss.mean(1), "train/entropy": entropy.mean(1)}
+        self.actor_metrics = {"train/actor_loss": loss.detach().mean(1), "train/entropy": entropy.detach().mean(1)}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, self.actions.mode)

@@ -153,7 +153,6 @@ class SARSA:
         with torch.no_grad():
             return self.net(torch.from_numpy(obs).to(self.device)).squeeze(-1).cpu().numpy()  # type: ignore[no-any-return]
 
-    @torch.no_grad()
     def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
         """One gradient step on the rollout.
 
@@ -164,24 +163,22 @@ class SARSA:
         self.frame = frame
         self.next_action = self._choose(buffer.arrays["obs"][-1])
         next_action = torch.cat([rollout["action"][1:], torch.from_numpy(self.next_action).to(self.device)[None]])
-        q, pullback = self.net.vjp(rollout["obs"].transpose(0, 1).flatten(1, 2))  # [S, (T + 1) * N, A, 1]
+        q = self.net(rollout["obs"].transpose(0, 1).flatten(1, 2))  # [S, (T + 1) * N, A, 1]
         by_step = q.view(self.num_sessions, -1, self.num_envs, q.shape[2]).transpose(0, 1)  # [T + 1, S, N, A]
         action = rollout["action"].unsqueeze(-1)
-        next_q = by_step[1:].gather(-1, next_action.unsqueeze(-1)).squeeze(-1)
+        next_q = by_step.detach()[1:].gather(-1, next_action.unsqueeze(-1)).squeeze(-1)
         chosen_q = by_step[:-1].gather(-1, action).squeeze(-1)
         target = sarsa_target(rollout["reward"], rollout["terminated"], next_q, gamma=self.config.gamma)
         weight = rollout["valid"] / rollout["valid"].sum((0, 2)).clamp(min=1).view(1, -1, 1)
-        loss, gradient = TD_LOSSES[self.config.loss](chosen_q - target)
-        grad_q = torch.zeros_like(by_step)
-        grad_q[:-1].scatter_(-1, action, (gradient * weight).unsqueeze(-1))
-        pullback(grad_q.transpose(0, 1).reshape(q.shape))
+        loss = (TD_LOSSES[self.config.loss](chosen_q - target) * weight).sum((0, 2))
+        self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         lr = self.schedules["lr"](frame / self.max_frame)
         self.optimizer.step(lr)
         self.num_updates += 1
         return {
-            "train/loss": (loss * weight).sum((0, 2)),
-            "train/q_value": (chosen_q * weight).sum((0, 2)),
+            "train/loss": loss.detach(),
+            "train/q_value": (chosen_q.detach() * weight).sum((0, 2)),
             "train/grad_norm": grad_norm,
             "train/lr": lr,
             "train/num_updates": self.num_updates,

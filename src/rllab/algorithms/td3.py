@@ -168,7 +168,6 @@ class TD3:
             action = action + std * self.action_streams.normal(1, self.num_envs, self.num_actions)[0]
         return action.clamp(-1.0, 1.0).cpu().numpy(), {}
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         self.frame = frame
@@ -196,27 +195,23 @@ class TD3:
     def _critic_step(self, minibatch: Tensors, policy_noise: float, lr: float) -> dict[str, Tensor]:
         next_obs, action = minibatch["next_obs"], minibatch["action"]
         noise = policy_noise * self.action_streams.normal(1, *action.shape[1:])[0]
-        next_action = smoothed(torch.tanh(self.target_actor(next_obs)), noise, self.config.noise_clip)
-        next_q = self.target_critics(torch.cat([next_obs, next_action], -1)).squeeze(-1)  # [S, C, B]
-        target = minibatch["reward"] + minibatch["discount"] * next_q.amin(1)
-        values, pullback = self.critics.vjp(torch.cat([minibatch["obs"], action], -1))
-        error = values - target[:, None, :, None]  # [S, C, B, 1]
-        pullback(error / error.shape[2])  # of half the squared error, for each critic
+        with torch.no_grad():
+            next_action = smoothed(torch.tanh(self.target_actor(next_obs)), noise, self.config.noise_clip)
+            next_q = self.target_critics(torch.cat([next_obs, next_action], -1)).squeeze(-1)  # [S, C, B]
+            target = minibatch["reward"] + minibatch["discount"] * next_q.amin(1)
+        q = self.critics(torch.cat([minibatch["obs"], action], -1)).squeeze(-1)
+        loss = 0.5 * (q - target.unsqueeze(1)).square().mean(2)  # of each critic
+        self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)
-        return {"train/critic_loss": 0.5 * error.square().mean((1, 2, 3)), "train/q_value": values.mean((1, 2, 3))}
+        return {"train/critic_loss": loss.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, lr: float) -> None:
         """Towards what the first critic likes better."""
-        outputs, pullback = self.actor.vjp(obs, input_grad=False)
-        action = torch.tanh(outputs)
-        x = torch.cat([obs, action], -1)
-        values, critic_pullback = self.critics.input_vjp(x)
-        grad_values = torch.zeros_like(values)
-        grad_values[:, 0] = -1.0 / obs.shape[1]
-        grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]
-        pullback(grad_action * (1.0 - action.square()))
+        values = self.critics(torch.cat([obs, torch.tanh(self.actor(obs))], -1))
+        loss = -values[:, 0].mean((1, 2))
+        self.actor_flat.backward(loss)
         self.actor_optimizer.step(lr)
-        self.actor_metrics = {"train/actor_loss": -values[:, 0].mean((1, 2))}
+        self.actor_metrics = {"train/actor_loss": loss.detach()}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, torch.tanh)

@@ -172,7 +172,6 @@ class TQC:
             return tanh_gaussian.sample(outputs, noise).cpu().numpy(), {}
         return tanh_gaussian.mode(outputs).cpu().numpy(), {}
 
-    @torch.no_grad()
     def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
         config = self.config
         if buffer.num_frames < config.learning_starts:
@@ -199,34 +198,27 @@ class TQC:
 
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         next_obs = minibatch["next_obs"]
-        next_action, next_log_prob, _ = tanh_gaussian.vjp(self.actor(next_obs), noise)
-        next_quantiles = self.target_critics(torch.cat([next_obs, next_action], -1))  # [S, C, B, Q]
-        next_value = truncated(next_quantiles, self.config.num_dropped) - (ent_coef * next_log_prob).unsqueeze(-1)
-        target = minibatch["reward"].unsqueeze(-1) + minibatch["discount"].unsqueeze(-1) * next_value
-        x = torch.cat([minibatch["obs"], minibatch["action"]], -1)
-        quantiles, pullback = self.critics.vjp(x)
-        loss, grad = quantile_huber(quantiles, target.unsqueeze(1))  # [S, C, B], [S, C, B, Q]
-        pullback(grad / (grad.shape[2] * grad.shape[3]))  # a mean over the quantiles too, as in the paper's code
+        with torch.no_grad():
+            next_action, next_log_prob = tanh_gaussian.sample_log_prob(self.actor(next_obs), noise)
+            next_quantiles = self.target_critics(torch.cat([next_obs, next_action], -1))  # [S, C, B, Q]
+            next_value = truncated(next_quantiles, self.config.num_dropped) - (ent_coef * next_log_prob).unsqueeze(-1)
+            target = minibatch["reward"].unsqueeze(-1) + minibatch["discount"].unsqueeze(-1) * next_value
+        quantiles = self.critics(torch.cat([minibatch["obs"], minibatch["action"]], -1))
+        # of each critic; a mean over the quantiles too, as in the paper's code
+        loss = quantile_huber(quantiles, target.unsqueeze(1)).mean(2) / quantiles.shape[3]
+        self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)
-        return {
-            "train/critic_loss": loss.mean((1, 2)) / quantiles.shape[3],
-            "train/q_value": quantiles.mean((1, 2, 3)),
-        }
+        return {"train/critic_loss": loss.detach().mean(1), "train/q_value": quantiles.detach().mean((1, 2, 3))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         """Towards what all quantiles of all critics like better on average."""
-        outputs, pullback = self.actor.vjp(obs, input_grad=False)
-        action, log_prob, sample_pullback = tanh_gaussian.vjp(outputs, noise)
-        x = torch.cat([obs, action], -1)
-        quantiles, critic_pullback = self.critics.input_vjp(x)
-        share = 1.0 / obs.shape[1]
-        grad_quantiles = torch.full_like(quantiles, -share / (quantiles.shape[1] * quantiles.shape[3]))
-        grad_action = critic_pullback(grad_quantiles)[..., obs.shape[2] :]
-        pullback(sample_pullback(grad_action, (ent_coef * share).expand_as(log_prob)))
+        action, log_prob = tanh_gaussian.sample_log_prob(self.actor(obs), noise)
+        quantiles = self.critics(torch.cat([obs, action], -1))
+        loss = (ent_coef * log_prob - quantiles.mean((1, 3))).mean(1)
+        self.actor_flat.backward(loss)
         self.actor_optimizer.step(lr)
         self.temperature.step(-log_prob, lr)
-        loss = ent_coef * log_prob - quantiles.mean((1, 3))
-        return {"train/actor_loss": loss.mean(1), "train/entropy": -log_prob.mean(1)}
+        return {"train/actor_loss": loss.detach(), "train/entropy": -log_prob.detach().mean(1)}
 
     def policy(self, session: int) -> nn.Module:
         return GreedyNet(self.actor, session, tanh_gaussian.mode)

@@ -1,24 +1,24 @@
-"""Losses of value functions, each with its written-out gradient."""
+"""Losses of value functions."""
 
 import torch
 from torch import Tensor
 
 
-def huber(error: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the square within ±1, linear outside (Mnih et al. 2015 clip the error), and its derivative."""
-    gradient = error.clamp(-1.0, 1.0)
-    return gradient * (error - 0.5 * gradient), gradient
+def huber(error: Tensor) -> Tensor:
+    """Half the square within ±1, linear outside (Mnih et al. 2015 clip the error)."""
+    inside = error.clamp(-1.0, 1.0)
+    return inside * (error - 0.5 * inside)
 
 
-def squared(error: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the square, and its derivative."""
-    return 0.5 * error.square(), error
+def squared(error: Tensor) -> Tensor:
+    """Half the square."""
+    return 0.5 * error.square()
 
 
 TD_LOSSES = {"huber": huber, "mse": squared}
 
 
-def quantile_huber(quantiles: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def quantile_huber(quantiles: Tensor, target: Tensor) -> Tensor:
     """Quantile regression with the Huber loss, kappa = 1 (Dabney et al. 2018, eq. 10).
 
     Args:
@@ -26,14 +26,13 @@ def quantile_huber(quantiles: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target: ``[..., Z']``, samples of the distribution to learn, equally likely.
 
     Returns:
-        The loss ``[...]``, summed over quantiles and averaged over targets, and its gradient ``[..., Z]``.
+        The loss ``[...]``, summed over quantiles and averaged over targets.
     """
     num_quantiles = quantiles.shape[-1]
     midpoints = (torch.arange(num_quantiles, device=quantiles.device) + 0.5) / num_quantiles
     error = quantiles.unsqueeze(-1) - target.unsqueeze(-2)  # [..., Z, Z']
-    loss, gradient = huber(error)
     weight = (midpoints.unsqueeze(-1) - (error > 0).to(error.dtype)).abs()
-    return (weight * loss).mean(-1).sum(-1), (weight * gradient).mean(-1)
+    return (weight * huber(error)).mean(-1).sum(-1)
 
 
 def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, choosing_q: Tensor | None = None) -> Tensor:

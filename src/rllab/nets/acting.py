@@ -58,7 +58,7 @@ class Actor:
                 return distribution.mode(self.net.policy(x)).cpu().numpy(), {}
             extras: Tensors = {}
             if self.gives_value:
-                outputs, value, _ = self.net.vjp(x)
+                outputs, value = self.net(x)
                 extras = {"outputs": outputs.cpu(), "value": value.cpu()}
             else:
                 outputs = self.net.policy(x)

@@ -71,24 +71,12 @@ class ActorCritic(nn.Module):
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
         return cast("Tensor", self.actor_head(self.actor_torso(self._input(x))))
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
-        """Outputs of the policy, values ``[S, B]``, and the pullback of their gradients into the parameters."""
-        shared = self.critic_torso is self.actor_torso
-        torsos = [self.actor_torso] if shared else [self.actor_torso, self.critic_torso]
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs of the policy, and values ``[S, B]``, for normalised observations."""
         x = self._input(x)
-        features, torso_pullbacks = zip(*(t.vjp(x, input_grad=False) for t in torsos), strict=True)  # type: ignore[operator]
-        outputs, actor_pullback = self.actor_head.vjp(features[0], input_grad=True)
-        value, critic_pullback = self.critic_head.vjp(features[-1], input_grad=True)
-
-        def pullback(grad_outputs: Tensor, grad_value: Tensor) -> None:
-            actor_grad = actor_pullback(grad_outputs)
-            critic_grad = critic_pullback(grad_value.unsqueeze(-1))
-            for torso_pullback, grad in zip(
-                torso_pullbacks, [actor_grad + critic_grad] if shared else [actor_grad, critic_grad], strict=True
-            ):
-                torso_pullback(grad)
-
-        return outputs, value.squeeze(-1), pullback
+        features = self.actor_torso(x)
+        critic_features = features if self.critic_torso is self.actor_torso else self.critic_torso(x)
+        return self.actor_head(features), self.critic_head(critic_features).squeeze(-1)
 
     def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """`normalize` and `policy` for numpy on the parameters' own memory, where there are MLPs on the CPU."""

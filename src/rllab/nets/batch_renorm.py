@@ -5,8 +5,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from rllab.nets.vjp import Pullback
-
 R_MAX, D_MAX = 3.0, 5.0
 """How far batch statistics are corrected towards the running ones, as in CrossQ's code."""
 
@@ -37,14 +35,11 @@ class BatchRenorm(nn.Module):
         self.register_buffer("count", torch.zeros(num_sessions, 1, 1))
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
-        return self.vjp(x, training=training)[0]
-
-    def vjp(self, x: Tensor, *, training: bool) -> tuple[Tensor, Pullback]:
-        """Output and pullback. With `training` it writes the parameters' gradients, otherwise it leaves them alone."""
+        """By the running statistics; with `training` by those of this batch, which move the running ones."""
         running_std = (self.var + self.eps).sqrt()
         if not training:
             scale = self.weight / running_std
-            return torch.addcmul(self.bias - self.mean * scale, x, scale), lambda grad: grad * scale
+            return torch.addcmul(self.bias - self.mean * scale, x, scale)
         mean = x.mean(1, keepdim=True)
         centred = x - mean
         var = centred.square().mean(1, keepdim=True)  # torch.var_mean takes ten times as long along this axis
@@ -56,19 +51,7 @@ class BatchRenorm(nn.Module):
             self.mean.lerp_(mean, self.momentum)
             self.var.lerp_(var, self.momentum)
             self.count += 1
-        scale = self.weight * r / std
-
-        def pullback(grad: Tensor) -> Tensor:
-            # y = weight (r c / std + d) + bias, with c = x - mean(x) and std of c; r and d are constants
-            total, along = grad.sum(1, keepdim=True), (grad * centred).sum(1, keepdim=True)
-            assert self.weight.grad is not None
-            assert self.bias.grad is not None
-            self.weight.grad.copy_(r / std * along + d * total)
-            self.bias.grad.copy_(total)
-            share = scale / grad.shape[1]
-            return torch.addcmul(torch.addcmul(-share * total, grad, scale), centred, -share * along / std.square())
-
-        return torch.addcmul(self.weight * d + self.bias, centred, scale), pullback
+        return torch.addcmul(self.weight * d + self.bias, centred, self.weight * r / std)
 
 
 class RenormMLP(nn.Module):
@@ -96,34 +79,8 @@ class RenormMLP(nn.Module):
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
         """With `training`, by the statistics of this batch, which move the running ones."""
-        return self.vjp(x, training=training)[0]
-
-    def vjp(self, x: Tensor, *, training: bool) -> tuple[Tensor, Pullback]:
-        """Output and pullback.
-
-        With `training` the pullback writes the parameters' gradients and returns nothing of use; otherwise it leaves
-        them alone, and returns the gradient of the input.
-        """
-        layers = [
-            (getattr(self, f"norm_{i}"), getattr(self, f"weight_{i}"), getattr(self, f"bias_{i}"))
-            for i in range(self.num_layers)
-        ]
-        saved = []  # of each layer: what it normalised to, its own output, the pullback of its norm
-        for i, (norm, weight, bias) in enumerate(layers):
-            normalised, norm_pullback = norm.vjp(x, training=training)
-            x = torch.baddbmm(bias, normalised, weight.mT)
+        for i in range(self.num_layers):
+            norm, weight, bias = (getattr(self, f"{name}_{i}") for name in ("norm", "weight", "bias"))
+            x = torch.baddbmm(bias, norm(x, training=training), weight.mT)
             x = torch.relu_(x) if i < self.num_layers - 1 else x
-            saved.append((normalised, x, norm_pullback))
-
-        def pullback(grad: Tensor) -> Tensor:
-            for i, (normalised, y, norm_pullback) in reversed(list(enumerate(saved))):
-                _, weight, bias = layers[i]
-                if i < self.num_layers - 1:
-                    grad = torch.ops.aten.threshold_backward(grad, y, 0)
-                if training:
-                    torch.sum(grad, 1, keepdim=True, out=bias.grad)
-                    torch.bmm(grad.mT, normalised, out=weight.grad)
-                grad = norm_pullback(torch.bmm(grad, weight))
-            return grad
-
-        return x, pullback
+        return x

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from rllab.nets.mlp import MLP
-from rllab.nets.vjp import Pullback
 
 
 class Conv(NamedTuple):
@@ -69,47 +68,9 @@ class CNN(nn.Module):
         for session, images in enumerate(x):
             y = self._pixels(images)
             for conv, weight, bias in self._layers(session):
-                y = nn.functional.conv2d(y, weight, bias, conv.stride, conv.padding).relu()
+                y = nn.functional.conv2d(y, weight, bias, conv.stride, conv.padding).relu_()
             rows.append(y.flatten(1))
         return self.dense(torch.stack(rows))  # type: ignore[no-any-return]
-
-    def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
-        """Output and pullback; call without grad mode. Pixels have no gradient."""
-        assert not input_grad
-        outputs = []  # by session: the pixels, then each layer's
-        for session, images in enumerate(x):
-            stack = [self._pixels(images)]
-            for conv, weight, bias in self._layers(session):
-                stack.append(nn.functional.conv2d(stack[-1], weight, bias, conv.stride, conv.padding).relu_())
-            outputs.append(stack)
-        features, dense_pullback = self.dense.vjp(torch.stack([s[-1].flatten(1) for s in outputs]), input_grad=True)
-
-        def pullback(grad: Tensor) -> Tensor:
-            for session, grad_rows in enumerate(dense_pullback(grad)):
-                self._convolution_pullback(session, outputs[session], grad_rows)
-            return grad.new_empty(0)
-
-        return features, pullback
-
-    def _convolution_pullback(self, session: int, outputs: list[Tensor], grad: Tensor) -> None:
-        grad = grad.view(outputs[-1].shape).contiguous(memory_format=torch.channels_last)
-        for i, (conv, weight, _) in reversed(list(enumerate(self._layers(session)))):
-            grad = torch.ops.aten.threshold_backward(grad, outputs[i + 1], 0)
-            torch.sum(grad, (0, 2, 3), out=self.biases[i].grad[session])
-            grad, weight_grad, _ = torch.ops.aten.convolution_backward(
-                grad,
-                outputs[i],
-                weight,
-                None,
-                [conv.stride] * 2,
-                [conv.padding] * 2,
-                [1, 1],
-                False,  # not transposed
-                [0, 0],
-                1,
-                [i > 0, True, False],
-            )
-            self.weights[i].grad[session].copy_(weight_grad)
 
     def _layers(self, session: int) -> list[tuple[Conv, Tensor, Tensor]]:
         return [

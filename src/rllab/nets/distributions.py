@@ -6,7 +6,6 @@ is short. (`torch.distributions` costs ten times as much per call.)
 """
 
 import math
-from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -17,8 +16,6 @@ from torch import Tensor, nn
 
 from rllab.functional.streams import Streams
 
-Pullback = Callable[[Tensor, Tensor], Tensor]
-"""Gradients of log-probability and entropy, ``[S, B]`` each, to the gradient of the network's outputs."""
 Array = Any
 """A numpy array or a tensor; the result is of the same kind."""
 
@@ -41,23 +38,8 @@ class Categorical(nn.Module):
 
     def log_prob_entropy(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of the action and entropy, each ``[S, B]``."""
-        log_prob, entropy, _ = self.vjp(logits, action)
-        return log_prob, entropy
-
-    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
-        index = action.unsqueeze(1)
         log_probs = logits.mT.contiguous().log_softmax(1)  # [S, num_actions, B]: few actions reduce faster this way
-        probs = log_probs.exp()
-        entropy = -(probs * log_probs).sum(1)
-
-        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-            # d log p_a / d logit_k = [k = a] - p_k ;  d H / d logit_k = -p_k (log p_k + H)
-            grad_log_prob = grad_log_prob.unsqueeze(1)
-            inner = torch.addcmul(grad_log_prob, grad_entropy.unsqueeze(1), log_probs + entropy.unsqueeze(1))
-            return (-probs * inner).scatter_add_(1, index, grad_log_prob).mT
-
-        return log_probs.gather(1, index).squeeze(1), entropy, pullback
+        return log_probs.gather(1, action.unsqueeze(1)).squeeze(1), -(log_probs.exp() * log_probs).sum(1)
 
 
 class MultiCategorical(nn.Module):
@@ -85,16 +67,6 @@ class MultiCategorical(nn.Module):
         each = [choice.log_prob_entropy(logits[..., s], a) for choice, s, a in parts]
         return torch.stack([e[0] for e in each]).sum(0), torch.stack([e[1] for e in each]).sum(0)
 
-    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
-        parts = zip(self.choices, self.slices, action.unbind(-1), strict=True)
-        log_probs, entropies, pullbacks = zip(*(c.vjp(logits[..., s], a) for c, s, a in parts), strict=True)
-
-        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-            return torch.cat([pull(grad_log_prob, grad_entropy) for pull in pullbacks], -1)
-
-        return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0), pullback
-
 
 class Bernoulli(nn.Module):
     """Independent switches (MultiBinary): logits of "on" and actions ``[S, B, n]`` of 0 and 1, int64."""
@@ -117,16 +89,6 @@ class Bernoulli(nn.Module):
         log_on, log_off = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
         log_prob = torch.where(action > 0, log_on, log_off).sum(-1)
         return log_prob, -(logits.sigmoid() * log_on + (-logits).sigmoid() * log_off).sum(-1)
-
-    def vjp(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """`log_prob_entropy`, and the pullback of both gradients to the logits."""
-        on = logits.sigmoid()
-
-        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-            # d log p / d logit = a - p ;  d H / d logit = -logit p (1 - p)
-            return grad_log_prob.unsqueeze(-1) * (action - on) - grad_entropy.unsqueeze(-1) * logits * on * (1.0 - on)
-
-        return *self.log_prob_entropy(logits, action), pullback
 
 
 class DiagGaussian(nn.Module):
@@ -160,20 +122,6 @@ class DiagGaussian(nn.Module):
         log_prob = -0.5 * z.square().sum(-1) - scale - 0.5 * self.num_outputs * math.log(2 * math.pi)
         entropy = scale + 0.5 * self.num_outputs * (1.0 + math.log(2 * math.pi))
         return log_prob, entropy.expand_as(log_prob)
-
-    def vjp(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """`log_prob_entropy`, and the pullback of both gradients to the means and into ``log_std.grad``."""
-        inverse_std = (-self.log_std).exp()
-        z = (action - mean) * inverse_std
-
-        def pullback(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-            # d log p / d mean = z / std ;  d log p / d log_std = z^2 - 1 ;  d H / d log_std = 1
-            grad = grad_log_prob.unsqueeze(-1)
-            per_row = torch.addcmul(grad_entropy.unsqueeze(-1), grad, z.square() - 1.0)
-            torch.sum(per_row, 1, keepdim=True, out=self.log_std.grad)
-            return grad * z * inverse_std
-
-        return *self.log_prob_entropy(mean, action), pullback
 
 
 def colour(white: Tensor, beta: float) -> Tensor:

@@ -15,7 +15,7 @@ class FlatParameters:
     """What workers that share a policy keep to themselves."""
 
     def __init__(self, module: nn.Module) -> None:
-        parameters = list(module.parameters())
+        self.parameters = parameters = list(module.parameters())
         num_sessions = parameters[0].shape[0]
         sizes = [p[0].numel() for p in parameters]
         self.data = torch.cat([p.detach().reshape(num_sessions, -1) for p in parameters], dim=1)
@@ -25,6 +25,11 @@ class FlatParameters:
             parameter.data = data.view(parameter.shape)
             parameter.grad = grad.view(parameter.shape)
         self.master = self.data
+
+    def backward(self, loss: Tensor) -> None:
+        """Write the gradient of each session's loss, ``[S]``, into ``grad``, and into no other network's."""
+        self.grad.zero_()
+        loss.sum().backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
 
     def keep_copy(self) -> None:
         """From now on `master` is another tensor."""

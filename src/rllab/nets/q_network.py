@@ -47,21 +47,10 @@ class QNetwork(nn.Module):
         return x.flatten(2) if self.flatten else x
 
     def forward(self, obs: Tensor) -> Tensor:
-        return self.vjp(obs)[0]
-
-    def vjp(self, obs: Tensor) -> tuple[Tensor, Callable[[Tensor], None]]:
-        """Values ``[S, B, num_actions, num_quantiles]``, and the pullback of their gradient into the parameters."""
-        features, torso_pullback = self.torso.vjp(self._input(obs), input_grad=False)  # type: ignore[operator]
-        outputs, head_pullback = self.head.vjp(features, input_grad=True)
+        """Values ``[S, B, num_actions, num_quantiles]``."""
+        outputs = self.head(self.torso(self._input(obs)))
         outputs = outputs.view(*outputs.shape[:2], -1, self.num_quantiles)
-
-        def pullback(grad: Tensor) -> None:
-            if self.dueling:
-                total = grad.sum(2, keepdim=True)
-                grad = torch.cat([total, grad - total / grad.shape[2]], 2)
-            torso_pullback(head_pullback(grad.flatten(2)))
-
-        return aggregate(outputs) if self.dueling else outputs, pullback
+        return aggregate(outputs) if self.dueling else outputs
 
     def host(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """Preferences ``[S, B, num_actions]`` in numpy, on the parameters' own memory, where there are MLPs on the CPU.

@@ -5,14 +5,12 @@ from typing import Any
 
 import gymnasium.spaces as gs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
 from rllab.nets.box import check_bounded_box, uniform_actions
-from rllab.nets.critics import InputVJP
 from rllab.nets.distributions import Categorical
-from rllab.nets.vjp import Pullback
 
 
 class ContinuousActions:
@@ -48,29 +46,23 @@ class ContinuousActions:
 
     def propose(self, obs: Tensor, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """What a critic is asked about what the policy would do, and its log-probability ``[S, B]``."""
-        action, log_prob, _ = tanh_gaussian.vjp(outputs, noise)
+        action, log_prob = tanh_gaussian.sample_log_prob(outputs, noise)
         return self.critic_input(obs, action), log_prob
 
     def soft_value(self, values: Tensor, log_prob: Tensor, ent_coef: Tensor) -> Tensor:
         """Value of what was proposed, entropy included, by the most pessimistic critic, ``[S, B]``."""
         return values.squeeze(-1).amin(1) - ent_coef * log_prob
 
-    def taken(self, values: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:  # noqa: ARG002 - critics were told
-        """Values of the actions that were taken, ``[S, C, B]``, and the pullback of their gradient to all values."""
-        return values.squeeze(-1), lambda grad: grad.unsqueeze(-1)
+    def taken(self, values: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002 - critics were told
+        """Values of the actions that were taken, ``[S, C, B]``."""
+        return values.squeeze(-1)
 
     def actor_loss(
-        self, outputs: Tensor, noise: Tensor, critics: InputVJP, obs: Tensor, ent_coef: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss and entropy of each row, ``[S, B]``, and the gradient of the mean loss for the policy's outputs."""
-        action, log_prob, pullback = tanh_gaussian.vjp(outputs, noise)
-        values, critic_pullback = critics.input_vjp(self.critic_input(obs, action))
-        q, which = values.squeeze(-1).min(1, keepdim=True)  # [S, 1, B]
-        share = 1.0 / obs.shape[1]
-        grad_values = torch.zeros_like(values).scatter_(1, which.unsqueeze(-1), -share)
-        grad_action = critic_pullback(grad_values)[..., obs.shape[2] :]
-        grad = pullback(grad_action, (ent_coef * share).expand_as(log_prob))
-        return ent_coef * log_prob - q.squeeze(1), -log_prob, grad
+        self, outputs: Tensor, noise: Tensor, critics: nn.Module, obs: Tensor, ent_coef: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and entropy of each row, ``[S, B]``."""
+        x, log_prob = self.propose(obs, outputs, noise)
+        return ent_coef * log_prob - critics(x).squeeze(-1).amin(1), -log_prob
 
 
 class DiscreteActions:
@@ -105,21 +97,17 @@ class DiscreteActions:
     def soft_value(self, values: Tensor, log_prob: Tensor, ent_coef: Tensor) -> Tensor:
         return (log_prob.exp() * (values.amin(1) - ent_coef.unsqueeze(-1) * log_prob)).sum(-1)
 
-    def taken(self, values: Tensor, action: Tensor) -> tuple[Tensor, Pullback]:
-        index = action[:, None, :, None].expand(*values.shape[:-1], 1)
-        q = values.gather(-1, index).squeeze(-1)
-        return q, lambda grad: torch.zeros_like(values).scatter_(-1, index, grad.unsqueeze(-1))
+    def taken(self, values: Tensor, action: Tensor) -> Tensor:
+        return values.gather(-1, action[:, None, :, None].expand(*values.shape[:-1], 1)).squeeze(-1)
 
     def actor_loss(
-        self, outputs: Tensor, noise: Tensor, critics: InputVJP, obs: Tensor, ent_coef: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, outputs: Tensor, noise: Tensor, critics: nn.Module, obs: Tensor, ent_coef: Tensor
+    ) -> tuple[Tensor, Tensor]:
         x, log_prob = self.propose(obs, outputs, noise)
+        with torch.no_grad():  # they judge all actions, and so none of them is a function of the policy
+            values = critics(x).amin(1)  # [S, B, n]
         probs = log_prob.exp()
-        each = ent_coef.unsqueeze(-1) * log_prob - critics(x).amin(1)  # [S, B, n]
-        loss = (probs * each).sum(-1)
-        # the expectation of d log p / d logit is 0, so that ent_coef adds no term of its own
-        grad = probs * (each - loss.unsqueeze(-1)) / obs.shape[1]
-        return loss, -(probs * log_prob).sum(-1), grad
+        return (probs * (ent_coef.unsqueeze(-1) * log_prob - values)).sum(-1), -(probs * log_prob).sum(-1)
 
 
 def make_actions(space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from rllab.nets.vjp import Pullback, autograd_vjp
-
 
 class Stacked(nn.Module):
     """S copies of a user's module, evaluated together: ``[S, B, ...] -> [S, B, ...]``.
@@ -45,10 +43,6 @@ class Stacked(nn.Module):
             return functional_call(self._skeleton[0], (parameters, buffers), (x,))  # type: ignore[no-any-return]
 
         return torch.vmap(one_session, randomness="different")(parameters, buffers, x)
-
-    def vjp(self, x: Tensor, *, input_grad: bool) -> tuple[Tensor, Pullback]:
-        """Output and pullback, by autograd."""
-        return autograd_vjp(self, x, input_grad=input_grad)
 
     def alone(self) -> nn.Module:
         """The user's module itself, with the first session's numbers; ``[1, B, ...] -> [1, B, ...]``."""

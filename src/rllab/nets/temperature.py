@@ -41,7 +41,8 @@ class Temperature:
     def step(self, entropy: Tensor, lr: float) -> None:
         """Learn from the policy's present entropy, ``[S, B]``."""
         if self.schedule is None:
-            torch.sub(entropy.mean(1, keepdim=True), self.target_entropy, out=self.flat.grad)
+            (log_coef,) = self.flat.parameters  # [S, 1]
+            self.flat.backward(log_coef.squeeze(1) * (entropy.detach().mean(1) - self.target_entropy))
             self.optimizer.step(lr)
 
     def state_dict(self) -> dict[str, Any]:

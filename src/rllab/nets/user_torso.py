@@ -101,11 +101,10 @@ def _try_stacked(got: str, make: Callable[[], nn.Module], obs_space: gs.Space[An
     with _one_line(f"{got}, which cannot be evaluated and differentiated {how}", advice):
         stacked = Stacked(make, [torch.Generator().manual_seed(session) for session in range(2)])
         before = {name: buffer.clone() for name, buffer in stacked.named_buffers()}
-        for parameter in stacked.parameters():
-            parameter.grad = torch.zeros_like(parameter)
         for num_rows in _NUM_ROWS:
-            features, pullback = stacked.vjp(_observations(obs_space, 2, num_rows), input_grad=False)
-            pullback(torch.ones_like(features))
+            features = stacked(_observations(obs_space, 2, num_rows))
+            if features.requires_grad:  # not where all of it is frozen
+                features.sum().backward()
     if changed := [name for name, buffer in stacked.named_buffers() if not torch.equal(buffer, before[name])]:
         raise ValueError(
             f"{got}, which changes its buffer {changed[0].replace('__', '.')} when it is evaluated, and so when it "
