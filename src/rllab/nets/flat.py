@@ -27,9 +27,15 @@ class FlatParameters:
         self.master = self.data
 
     def backward(self, loss: Tensor) -> None:
-        """Write the gradient of each session's loss, ``[S]``, into ``grad``, and into no other network's."""
-        self.grad.zero_()
-        loss.sum().backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+        """Write the gradient of each session's loss, ``[S]``, into ``grad``, and into no other network's.
+
+        ``loss.sum().backward()`` would add to what is there, to all networks behind the loss, and warn that rows of
+        ``grad`` do not lie side by side.
+        """
+        grads = torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True)
+        for parameter, grad in zip(self.parameters, grads, strict=True):
+            assert parameter.grad is not None
+            parameter.grad.copy_(grad)
 
     def keep_copy(self) -> None:
         """From now on `master` is another tensor."""
