@@ -155,27 +155,25 @@ class A2C:
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
         outputs, value = self.net(self.net.normalize(raw_obs))
         advantage = self._advantage(rollout, value.detach())  # [S, T * N]
-        num_rows = advantage.shape[1]
-        returns = advantage + value.detach()[:, :num_rows]
+        num_rows = advantage.shape[1]  # the rest, the successors of the last step, have lent their values
+        outputs, value = outputs[:, :num_rows], value[:, :num_rows]
+        returns = advantage + value.detach()
         valid = by_session(rollout["valid"]).float()
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, valid)
         weight = valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
-        action = by_session(rollout["action"])
-        # the last rows, the successors of the last step, lend their values only
-        log_prob, entropy = self.distribution.log_prob_entropy(outputs[:, :num_rows], action)
-        loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value[:, :num_rows] - returns, weight, **coefs)
+        log_prob, entropy = self.distribution.log_prob_entropy(outputs, by_session(rollout["action"]))
+        loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value - returns, weight, **coefs)
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         self.optimizer.step(lr)
         self.num_updates += 1
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
             self.net.obs_norm.update(raw_obs[:, :num_rows], valid)
-        value = value.detach()[:, :num_rows]
         return {
             **metrics,
             "train/grad_norm": grad_norm,
-            "train/explained_variance": explained_variance(value, returns, valid),
+            "train/explained_variance": explained_variance(value.detach(), returns, valid),
             "train/lr": lr,
             "train/num_updates": self.num_updates,
         }

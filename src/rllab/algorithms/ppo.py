@@ -14,7 +14,7 @@ from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import check_rollout_budget, require
-from rllab.functional.reductions import by_session, explained_variance, masked_mean, masked_standardize
+from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.functional.streams import Seed, Streams
@@ -206,7 +206,7 @@ class PPO:
                 log_ratio = log_prob - minibatch["log_prob"]
                 loss, metrics = ppo_loss(minibatch, log_ratio, entropy, value, **coefs)
                 if self.config.target_kl is not None:
-                    near = (kl_estimate(log_ratio.detach(), minibatch["valid"]) <= 1.5 * self.config.target_kl).tolist()
+                    near = (metrics["train/approx_kl"] <= 1.5 * self.config.target_kl).tolist()
                     active = [a and b for a, b in zip(active, near, strict=True)]
                     if not any(active):
                         break
@@ -361,12 +361,13 @@ def ppo_loss(
         vf_clip_coef: how far a value may move before its gradient is cut.
     """
     ratio = log_ratio.exp()
+    change = ratio.detach() - 1.0
     per_row = {
         "policy_loss": policy_loss(ratio, minibatch["advantage"], clip_coef),
         "value_loss": value_loss(value, minibatch["returns"], minibatch["value"], vf_clip_coef),
         "entropy": entropy,
-        "clip_fraction": ((ratio.detach() - 1.0).abs() > clip_coef).float(),
-        "approx_kl": ratio.detach() - 1.0 - log_ratio.detach(),
+        "clip_fraction": (change.abs() > clip_coef).float(),
+        "approx_kl": change - log_ratio.detach(),  # the low-variance estimator k3 of Schulman 2020
     }
     means = (torch.stack(list(per_row.values())) * minibatch["weight"]).sum(-1)
     loss = means[0] + vf_coef * means[1] - ent_coef * means[2]
@@ -385,8 +386,3 @@ def value_loss(value: Tensor, returns: Tensor, old_value: Tensor, vf_clip_coef: 
         clipped = old_value + (value - old_value).clamp(-vf_clip_coef, vf_clip_coef)
         error = torch.maximum(error, (clipped - returns).square())
     return 0.5 * error
-
-
-def kl_estimate(log_ratio: Tensor, valid: Tensor) -> Tensor:
-    """KL divergence from the old policy, ``[S]``: the low-variance estimator k3 of Schulman 2020."""
-    return masked_mean(log_ratio.exp() - 1.0 - log_ratio, valid)

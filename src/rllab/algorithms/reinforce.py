@@ -150,15 +150,14 @@ class REINFORCE:
         if not self.config.baseline:
             value, coefs["vf_coef"] = torch.zeros_like(value), 0.0
         advantage, learned = self._advantage(rollout, value.detach())  # [S, T * N]
-        num_rows = advantage.shape[1]
-        returns = advantage + value.detach()[:, :num_rows]
+        num_rows = advantage.shape[1]  # the rest, the successors of the last step, have lent their values
+        outputs, value = outputs[:, :num_rows], value[:, :num_rows]
+        returns = advantage + value.detach()
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, learned)
         weight = learned / learned.sum(-1, keepdim=True).clamp(min=1.0)
-        action = by_session(rollout["action"])
-        # the last rows, the successors of the last step, lend their values only
-        log_prob, entropy = self.distribution.log_prob_entropy(outputs[:, :num_rows], action)
-        loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value[:, :num_rows] - returns, weight, **coefs)
+        log_prob, entropy = self.distribution.log_prob_entropy(outputs, by_session(rollout["action"]))
+        loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value - returns, weight, **coefs)
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         active = learned.any(-1).tolist()  # Adam's momentum must not move a session in which no episode has ended
@@ -168,11 +167,10 @@ class REINFORCE:
         if self.net.obs_norm is not None:  # after learning, and only with what is new
             new = slice(num_rows // 2, num_rows)
             self.net.obs_norm.update(raw_obs[:, new], by_session(rollout["valid"])[:, new].float())
-        value = value.detach()[:, :num_rows]
         return {
             **metrics,
             "train/grad_norm": grad_norm,
-            "train/explained_variance": explained_variance(value, returns, learned),
+            "train/explained_variance": explained_variance(value.detach(), returns, learned),
             "train/lr": lr,
             "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
         }

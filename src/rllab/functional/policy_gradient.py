@@ -27,6 +27,9 @@ def actor_critic_loss(
     policy_loss = -(weight * log_prob * advantage).sum(-1)
     value_loss = 0.5 * (weight * error.square()).sum(-1)
     mean_entropy = (weight * entropy).sum(-1)
-    metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy}
-    loss = policy_loss + vf_coef * value_loss - ent_coef * mean_entropy
-    return loss, {f"train/{name}": value.detach() for name, value in metrics.items()}
+    metrics = {
+        "train/policy_loss": policy_loss.detach(),
+        "train/value_loss": value_loss.detach(),
+        "train/entropy": mean_entropy.detach(),
+    }
+    return policy_loss + vf_coef * value_loss - ent_coef * mean_entropy, metrics
