@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -36,11 +38,49 @@ def test_views_stay_alive_after_updates_in_place_and_load_state_dict():
     assert flat.data[:, 0].tolist() == [5, 41]
 
 
-@pytest.mark.filterwarnings("ignore:grad and param do not obey")  # slower, but right
-def test_autograd_writes_into_the_flat_gradient(make_generators):
+def by_row(x):
+    """Losses ``[S]`` of a `Pair`: of rows 1, 2 and 10, 20."""
+    return (x.a.squeeze(1) * x.b[:, 0, 0]) ** 2
+
+
+def test_backward_writes_every_sessions_gradient_over_what_was_there():
+    module = Pair()
+    flat = FlatParameters(module)
+    for _ in range(2):  # a second time nothing is added
+        flat.grad.fill_(float("nan"))
+        flat.backward(by_row(module))
+        # (a b)^2: 2 a b^2 = 8 and 2 a^2 b = 4, for session 1 a thousand times as much; b's other number has no part
+        assert flat.grad.tolist() == [[8, 4, 0], [8000, 4000, 0]]
+    assert module.b.grad.tolist() == [[[4, 0]], [[4000, 0]]]
+    assert module.b.grad.untyped_storage().data_ptr() == flat.grad.untyped_storage().data_ptr()
+
+
+def test_backward_leaves_other_sessions_and_other_networks_alone():
+    module, other = Pair(), Pair()
+    flat, other_flat = FlatParameters(module), FlatParameters(other)
+    other_flat.grad.fill_(7.0)
+    loss = by_row(module) * by_row(other)
+    flat.backward(torch.stack([loss[0], loss[1].detach()]))
+    assert flat.grad[0].abs().sum() > 0
+    assert flat.grad[1].abs().sum() == 0
+    assert (other_flat.grad == 7).all()
+
+
+@pytest.fixture
+def _every_warning():
+    """Torch gives most of its warnings once in a process."""
+    torch.set_warn_always(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("_every_warning")
+def test_backward_does_so_in_silence(make_generators):
     net = MLP([3, 4, 2], generators=make_generators(2))
     flat = FlatParameters(net)
-    net(torch.ones(2, 5, 3)).sum().backward()
+    flat.backward(net(torch.ones(2, 5, 3)).sum((1, 2)))
     assert flat.grad[:, -2:].tolist() == [[5.0, 5.0]] * 2  # the last bias: one for each of 5 rows
 
 

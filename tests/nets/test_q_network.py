@@ -23,19 +23,13 @@ def test_dueling_aggregation_by_hand():
 
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("num_quantiles", [1, 5])
-def test_written_out_gradient_and_host_values(dueling, num_quantiles):
+@torch.no_grad()
+def test_values_in_torch_in_numpy_and_of_the_policy(dueling, num_quantiles):
     net = make_net(dueling=dueling, num_quantiles=num_quantiles)
     obs = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1))
-    grad = torch.randn(2, 6, 4, num_quantiles, generator=torch.Generator().manual_seed(2))
     outputs = net.head(net.torso(obs)).view(2, 6, -1, num_quantiles)
-    expected_values = aggregate(outputs) if dueling else outputs
-    expected = torch.autograd.grad(expected_values, list(net.parameters()), grad)
-    with torch.no_grad():
-        values, pullback = net.vjp(obs)
-        pullback(grad)
-    torch.testing.assert_close(values, expected_values)
-    for parameter, gradient in zip(net.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient)
+    values = net(obs)
+    torch.testing.assert_close(values, aggregate(outputs) if dueling else outputs)
     mean = values.mean(-1)
     host = torch.from_numpy(net.host()(obs.numpy()))
     torch.testing.assert_close(host - host.mean(-1, keepdim=True), mean - mean.mean(-1, keepdim=True))
