@@ -10,7 +10,7 @@ import torch
 from rllab import trial
 from rllab.algorithms import a2c
 from rllab.buffers import memory
-from rllab.functional.policy_gradient import loss_gradients, loss_metrics
+from rllab.functional.policy_gradient import actor_critic_loss
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -36,27 +36,22 @@ def fill(agent, rng, reward_of_last=1.0, *, steps=6, buffer=None):
     return buffer
 
 
-def test_loss_by_hand():
+def test_loss_and_its_gradient_by_hand():
     # rows weigh 1/4 and 3/4. -log p A: -(-1 * 2) = 2 and -(-2 * -1) = -2; half the squared errors: 1/2 and 9/2
     weight, advantage = torch.tensor([[0.25, 0.75]]), torch.tensor([[2.0, -1.0]])
-    error, log_prob, entropy = torch.tensor([[-1.0, 3.0]]), torch.tensor([[-1.0, -2.0]]), torch.tensor([[1.0, 3.0]])
-    metrics = loss_metrics(weight, advantage, error, log_prob, entropy)
+    inputs = torch.tensor([[-1.0, -2.0]]), torch.tensor([[1.0, 3.0]]), torch.tensor([[-1.0, 3.0]])
+    log_prob, entropy, error = (x.requires_grad_() for x in inputs)
+    loss, metrics = actor_critic_loss(log_prob, entropy, advantage, error, weight, ent_coef=0.1, vf_coef=2.0)
     assert {name: x.tolist() for name, x in metrics.items()} == {
         "train/policy_loss": [-1.0],
         "train/value_loss": [3.5],
         "train/entropy": [2.5],
     }
-
-
-def test_written_out_gradient_is_that_of_the_loss():
-    generator = torch.Generator().manual_seed(0)
-    weight, advantage, returns, *inputs = (torch.randn(3, 40, generator=generator) for _ in range(6))
-    log_prob, value, entropy = (x.requires_grad_() for x in inputs)
-    rows = -log_prob * advantage + 0.7 * 0.5 * (value - returns).square() - 0.01 * entropy
-    expected = torch.autograd.grad((rows * weight).sum(), [log_prob, value, entropy])
-    actual = loss_gradients(weight, advantage, (value - returns).detach(), ent_coef=0.01, vf_coef=0.7)
-    for a, e in zip(actual, expected, strict=True):
-        torch.testing.assert_close(a, e)
+    torch.testing.assert_close(loss, torch.tensor([-1.0 + 2.0 * 3.5 - 0.1 * 2.5]))
+    gradients = torch.autograd.grad(loss, [log_prob, entropy, error])
+    # of log p: -A, of the entropy -0.1, of the error twice the error; each times the row's weight
+    for gradient, expected in zip(gradients, ([-0.5, 0.75], [-0.025, -0.075], [-0.5, 4.5]), strict=True):
+        torch.testing.assert_close(gradient, torch.tensor([expected]))
 
 
 @pytest.mark.parametrize("gae_lambda", [1.0, 0.5])
@@ -81,7 +76,7 @@ def test_advantages_by_hand(gae_lambda):
 @pytest.mark.parametrize("action_space", [DISCRETE, BOX])
 @pytest.mark.parametrize("overrides", [{}, {"share_network": True, "normalize_advantage": True, "optimizer": "adam"}])
 def test_one_update_is_a_step_along_the_gradient_of_the_loss(action_space, overrides):
-    """Against autograd through the same network, session by session; the loss is a mean over valid rows."""
+    """The loss written once more, session by session: a mean over valid rows."""
     agent = make_agent(action_space=action_space, max_grad_norm=1e9, ent_coef=0.1, **overrides)
     expected = copy.deepcopy(agent.net)
     buffer = fill(agent, np.random.default_rng(0))

@@ -143,7 +143,7 @@ ALLOWED = [
     ("rllab.nets.mlp", "from gymnasium import spaces"),
     (
         "rllab.nets.mlp",
-        "from rllab.functional import streams\nfrom .vjp import Pullback\nfrom . import vjp",
+        "from rllab.functional import streams\nfrom .flat import FlatParameters\nfrom . import flat",
     ),
     (
         "rllab.algorithms.sac",

@@ -1,5 +1,6 @@
-"""The mathematics of PPO's update: losses, their written-out gradient, and that no session touches another."""
+"""The mathematics of PPO's update: its losses and their gradients, and that no session touches another."""
 
+import math
 import re
 
 import gymnasium.spaces as gs
@@ -15,51 +16,52 @@ from rllab.config import ConfigError
 pytestmark = pytest.mark.usefixtures("no_picture")
 
 
-def minibatch(generator, shape=(3, 40)):
-    def normal(scale=1.0):
-        return scale * torch.randn(shape, generator=generator)
-
-    valid = (torch.rand(shape, generator=generator) > 0.1).float()
-    batch = {"advantage": normal(), "returns": normal(), "value": normal(), "valid": valid}
-    return batch | {"weight": valid / valid.sum(1, keepdim=True)}, normal(0.3), normal()
-
-
 def test_policy_loss_by_hand():
     # ratio 1.5, clip 0.2: a good action counts 1.2 * 2, a bad one the full 1.5 * -2; ratio 0.5: 0.5 * 2 and 0.8 * -2
-    log_ratio = torch.tensor([[1.5, 1.5, 0.5, 0.5]]).log()
-    loss = ppo.policy_loss(log_ratio, torch.tensor([[2.0, -2.0, 2.0, -2.0]]), 0.2)
+    ratio, advantage = torch.tensor([[1.5, 1.5, 0.5, 0.5]], requires_grad=True), torch.tensor([[2.0, -2.0, 2.0, -2.0]])
+    loss = ppo.policy_loss(ratio, advantage, 0.2)
     torch.testing.assert_close(loss, torch.tensor([[-2.4, 3.0, -1.0, 1.6]]))
+    # what has gone too far already is not pushed on
+    torch.testing.assert_close(torch.autograd.grad(loss.sum(), ratio)[0], torch.tensor([[0.0, 2.0, -2.0, 0.0]]))
 
 
-def test_value_loss_by_hand():
+@pytest.mark.parametrize(
+    ("vf_clip_coef", "loss", "gradient"), [(0.5, [0.5, 3.125], [1.0, 0.0]), (None, [0.5, 0.5], [1.0, -1.0])]
+)
+def test_value_loss_by_hand(vf_clip_coef, loss, gradient):
     # value 3, old 1, return 2: error 1; clipped to 1.5: error -0.5; the worse is 1, halved. Return 4: errors 1 and 2.5
-    value, old = torch.tensor([[3.0, 3.0]]), torch.tensor([[1.0, 1.0]])
-    returns = torch.tensor([[2.0, 4.0]])
-    torch.testing.assert_close(ppo.value_loss(value, returns, old, 0.5), torch.tensor([[0.5, 3.125]]))
-    torch.testing.assert_close(ppo.value_loss(value, returns, old, None), torch.tensor([[0.5, 0.5]]))
+    value, old = torch.tensor([[3.0, 3.0]], requires_grad=True), torch.tensor([[1.0, 1.0]])
+    actual = ppo.value_loss(value, torch.tensor([[2.0, 4.0]]), old, vf_clip_coef)
+    torch.testing.assert_close(actual, torch.tensor([loss]))
+    torch.testing.assert_close(torch.autograd.grad(actual.sum(), value)[0], torch.tensor([gradient]))
 
 
-@pytest.mark.parametrize("vf_clip_coef", [None, 0.3])
-def test_written_out_gradient_is_that_of_the_loss(vf_clip_coef):
-    batch, log_ratio, value = minibatch(torch.Generator().manual_seed(0))
-    entropy = torch.zeros_like(value)
-    inputs = [x.requires_grad_() for x in (log_ratio, value, entropy)]
-    rows = ppo.policy_loss(log_ratio, batch["advantage"], 0.2) - 0.01 * entropy
-    rows = rows + 0.7 * ppo.value_loss(value, batch["returns"], batch["value"], vf_clip_coef)
-    expected = torch.autograd.grad((rows * batch["weight"]).sum(), inputs)
-    with torch.no_grad():
-        coefs = {"clip_coef": 0.2, "ent_coef": 0.01, "vf_coef": 0.7, "vf_clip_coef": vf_clip_coef}
-        actual = ppo.loss_gradients(batch, log_ratio, value, **coefs)
-    for a, e in zip(actual, expected, strict=True):
-        torch.testing.assert_close(a, e, rtol=1e-5, atol=1e-7)
-
-
-def test_kl_estimate_is_zero_at_the_old_policy_and_positive_elsewhere():
-    valid = torch.tensor([[1.0, 1.0, 0.0]])
-    assert ppo.kl_estimate(torch.zeros(1, 3), valid).item() == 0
-    # r - 1 - log r for r = e^0.1 and e^-0.1, the third row masked: (0.0051709 + 0.0048374) / 2
-    log_ratio = torch.tensor([[0.1, -0.1, 5.0]])
-    assert ppo.kl_estimate(log_ratio, valid).item() == pytest.approx(0.0050042, rel=1e-3)
+def test_loss_and_its_gradient_by_hand():
+    # Two rows that weigh 1/2 each, one that only resets. Ratios 1.1 and 1.5, advantages 2 and -2, clip 0.2:
+    # policy loss (-2.2 + 3) / 2 = 0.4; values 3 and 1 for returns 2 and 2: value loss (1/2 + 1/2) / 2 = 0.5
+    batch = {
+        "advantage": torch.tensor([[2.0, -2.0, 100.0]]),
+        "returns": torch.tensor([[2.0, 2.0, 100.0]]),
+        "value": torch.zeros(1, 3),
+        "weight": torch.tensor([[0.5, 0.5, 0.0]]),
+    }
+    inputs = torch.tensor([[1.1, 1.5, 3.0]]).log(), torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[3.0, 1.0, 9.0]])
+    log_ratio, entropy, value = (x.requires_grad_() for x in inputs)
+    loss, metrics = ppo.ppo_loss(batch, log_ratio, entropy, value, clip_coef=0.2, ent_coef=0.1, vf_coef=2.0)
+    torch.testing.assert_close(loss, torch.tensor([0.4 + 2.0 * 0.5 - 0.1 * 2.0]))
+    expected = {
+        "train/policy_loss": 0.4,
+        "train/value_loss": 0.5,
+        "train/entropy": 2.0,
+        "train/clip_fraction": 0.5,
+        "train/approx_kl": (0.1 - math.log(1.1) + 0.5 - math.log(1.5)) / 2,  # r - 1 - log r
+    }
+    assert {name: x.item() for name, x in metrics.items()} == pytest.approx(expected)
+    gradients = torch.autograd.grad(loss, [log_ratio, entropy, value])
+    # of the log-ratio: -A r / 2, of the value 2 (V - R) / 2; none in the row that only resets
+    rows = ([-1.1, 1.5, 0.0], [-0.05, -0.05, 0.0], [1.0, -1.0, 0.0])
+    for gradient, row in zip(gradients, rows, strict=True):
+        torch.testing.assert_close(gradient, torch.tensor([row]))
 
 
 def make_agent(num_sessions, **overrides):
@@ -184,7 +186,7 @@ def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied
     raw, batch = agent._prepare(buffer)
     assert batch["obs"].dtype == torch.uint8
     assert batch["obs"].data_ptr() == raw.data_ptr() == buffer.arrays["obs"].ctypes.data
-    outputs, value, _ = agent.net.vjp(batch["obs"])
+    outputs, value = agent.net(batch["obs"])
     torch.testing.assert_close(batch["value"], value[:, :32])
     torch.testing.assert_close(agent._evaluate(buffer.tensors("cpu"), batch["obs"])[1], value)
     log_prob, _ = agent.distribution.log_prob_entropy(outputs[:, :32], batch["action"])

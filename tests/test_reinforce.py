@@ -102,7 +102,7 @@ def agent_log_prob(state, agent, buffer):
 
 @pytest.mark.parametrize("action_space", [DISCRETE, BOX])
 def test_one_update_is_a_step_along_the_gradient_of_the_loss(action_space):
-    """Against autograd through the same network, session by session; the loss is a mean over what is learned from."""
+    """The loss written once more, session by session: a mean over what is learned from."""
     agent = make_agent(action_space=action_space, max_grad_norm=1e9, ent_coef=0.1, num_steps=8)
     net = copy.deepcopy(agent.net)
     buffer = fill(agent, np.random.default_rng(0), steps=8)

@@ -1,11 +1,13 @@
 """The mathematics of SAC's, TD3's, TQC's and CrossQ's updates, by hand."""
 
 import copy
+import functools
 
 import gymnasium.spaces as gs
 import pytest
 import torch
 
+from rllab import algorithms
 from rllab.algorithms import crossq, td3, tqc
 from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
@@ -34,7 +36,7 @@ def test_continuous_soft_value_by_hand():
     outputs, noise = torch.tensor([[[0.3, -0.5]], [[-1.0, 0.2]]]), torch.tensor([[[0.8]], [[-0.4]]])
     critics = FixedCritics(torch.tensor([[[[2.0]], [[1.0]]], [[[-3.0]], [[4.0]]]]))  # the least: 1 and -3
     value = soft_value(ContinuousActions(1), outputs, noise, critics, torch.zeros(2, 1, 3), ENT_COEF)
-    log_prob = tanh_gaussian.vjp(outputs, noise)[1]
+    log_prob = tanh_gaussian.sample_log_prob(outputs, noise)[1]
     torch.testing.assert_close(value, torch.tensor([[1.0], [-3.0]]) - ENT_COEF * log_prob)
 
 
@@ -45,7 +47,7 @@ def test_discrete_soft_value_by_hand():
     args = (logits, torch.zeros(0), critics, torch.zeros(2, 1, 3), ENT_COEF)
     value = soft_value(DiscreteActions(2), *args)
     torch.testing.assert_close(value, torch.tensor([[1.75 + 0.0562335], [1.75 + 0.3936347]]))
-    loss, entropy, _ = DiscreteActions(2).actor_loss(*args)
+    loss, entropy = DiscreteActions(2).actor_loss(*args)
     torch.testing.assert_close(loss, -value)
     torch.testing.assert_close(entropy, torch.full((2, 1), 0.5623351))
 
@@ -60,13 +62,13 @@ def make_case(actions):
 
 
 @pytest.mark.parametrize("actions", [ContinuousActions(2), DiscreteActions(3)])
-def test_gradient_for_the_policy_is_that_of_its_loss(actions):
+def test_the_policys_loss_is_minus_the_soft_value(actions):
     case = make_case(actions)
-    with torch.no_grad():
-        _, _, grad = actions.actor_loss(*case)
-    value = soft_value(actions, *case)  # the policy's loss is minus the value
-    (expected,) = torch.autograd.grad(-value.mean(1).sum(), case[0])
-    torch.testing.assert_close(grad, expected)
+    loss, value = actions.actor_loss(*case)[0], soft_value(actions, *case)
+    torch.testing.assert_close(loss, -value)
+    actual, expected = (torch.autograd.grad(x.sum(), case[0])[0] for x in (loss, -value))
+    assert actual.any()
+    torch.testing.assert_close(actual, expected)
 
 
 def test_only_the_value_of_the_action_taken_learns():
@@ -74,10 +76,10 @@ def test_only_the_value_of_the_action_taken_learns():
     _, _, critics, obs, _ = make_case(actions)
     taken = torch.tensor([[0, 1, 2, 2, 1], [2, 2, 0, 1, 0]])
     values = critics(actions.critic_input(obs, taken))
-    q, pullback = actions.taken(values, taken)
-    grad = torch.randn(q.shape, dtype=q.dtype)
-    (expected,) = torch.autograd.grad((q * grad).sum(), values)
-    torch.testing.assert_close(pullback(grad), expected)
+    q = actions.taken(values, taken)
+    (grad,) = torch.autograd.grad(q.sum(), values)
+    expected = torch.nn.functional.one_hot(taken, 3).double().unsqueeze(1).expand(-1, 2, -1, -1)
+    torch.testing.assert_close(grad, expected)
     for session, row in ((0, 1), (1, 4)):
         for critic in range(2):
             assert q[session, critic, row] == critics(obs)[session, critic, row, taken[session, row]]
@@ -88,7 +90,7 @@ def test_td3_smooths_the_target_policy_with_clipped_noise():
     torch.testing.assert_close(td3.smoothed(action, noise, 0.5), torch.tensor([0.3, 0.5, 1.0, -1.0]))
 
 
-def make_agent(module, cls, **settings):
+def make_agent(cls, **settings):
     spaces = gs.Box(-1, 1, (3,)), gs.Box(-1, 1, (2,))
     cfg = cls.Config(**{"hidden": [8], "batch_size": 4, "buffer_size": 8, "learning_starts": 0} | settings)
     return cls(cfg, *spaces, num_sessions=2, num_envs=1, max_frame=100, seed=0)
@@ -100,6 +102,23 @@ def minibatch(generator, rows=4):
 
     obs = {"obs": normal(3), "next_obs": normal(3), "action": normal(2).tanh()}
     return obs | {"reward": normal(), "discount": torch.tensor([[0.9, 0.9, 0.0, 0.81]] * 2)}
+
+
+@pytest.mark.parametrize("agent", ["sac", "td3", "tqc", "crossq"])
+def test_policy_and_critics_learn_apart(agent):
+    """Neither loss leaves a gradient in the other network."""
+    cls = algorithms.find(agent)
+    made = make_agent(cls, **{"critic_hidden": [8]} if agent == "crossq" else {})
+    batch = minibatch(torch.Generator().manual_seed(0))
+    noise = () if agent == "td3" else (torch.zeros(2, 4, 2), ENT_COEF)
+    made.actor_flat.grad.fill_(7.0)
+    made._critic_step(batch, *(noise or (0.2,)), 1e-3)
+    assert (made.actor_flat.grad == 7).all()
+    assert made.critic_flat.grad.any()
+    made.critic_flat.grad.fill_(7.0)
+    made._actor_step(batch["obs"], *noise, 1e-3)
+    assert (made.critic_flat.grad == 7).all()
+    assert (made.actor_flat.grad != 7).all()
 
 
 class OneBatch:
@@ -115,7 +134,7 @@ class OneBatch:
 
 
 def test_td3_delays_policy_and_targets():
-    agent = make_agent(td3, td3.TD3, policy_delay=2, tau=0.25, gradient_steps=1)
+    agent = make_agent(td3.TD3, policy_delay=2, tau=0.25, gradient_steps=1)
     buffer = OneBatch(minibatch(torch.Generator().manual_seed(0)))
     names = ("actor_flat", "critic_flat", "target_actor_flat", "target_critic_flat")
     start = {name: getattr(agent, name).data.clone() for name in names}
@@ -130,12 +149,11 @@ def test_td3_delays_policy_and_targets():
 
 
 def test_td3_gradient_of_the_policy_is_that_of_the_first_critic():
-    agent = make_agent(td3, td3.TD3)
+    agent = make_agent(td3.TD3)
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
     q = agent.critics(torch.cat([obs, torch.tanh(agent.actor(obs))], -1))[:, 0]
     expected = torch.autograd.grad(-q.mean((1, 2)).sum(), list(agent.actor.parameters()))
-    with torch.no_grad():
-        agent._actor_step(obs, 0.0)
+    agent._actor_step(obs, 0.0)
     for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
 
@@ -148,25 +166,23 @@ def test_tqc_drops_the_top_of_all_critics_together():
 
 
 def test_tqc_gradient_of_the_policy_is_that_of_its_loss():
-    agent = make_agent(tqc, tqc.TQC, num_quantiles=5)
+    agent = make_agent(tqc.TQC, num_quantiles=5)
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    action, log_prob, _ = tanh_gaussian.vjp(agent.actor(obs), noise)
+    action, log_prob = tanh_gaussian.sample_log_prob(agent.actor(obs), noise)
     loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).mean((1, 3))
     expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
-    with torch.no_grad():
-        metrics = agent._actor_step(obs, noise, ENT_COEF, 0.0)
+    metrics = agent._actor_step(obs, noise, ENT_COEF, 0.0)
     for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(metrics["train/actor_loss"], loss.mean(1).detach())
 
 
-@torch.no_grad()
 def test_crossq_normalises_present_and_next_actions_together():
-    agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8], renorm_momentum=1.0)
+    agent = make_agent(crossq.CrossQ, critic_hidden=[8], renorm_momentum=1.0)
     batch = minibatch(torch.Generator().manual_seed(0))
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    next_action, _, _ = tanh_gaussian.vjp(agent.actor(batch["next_obs"]), noise)
+    next_action, _ = tanh_gaussian.sample_log_prob(agent.actor(batch["next_obs"]), noise)
     inputs = torch.cat(
         [torch.cat([batch["obs"], batch["action"]], -1), torch.cat([batch["next_obs"], next_action], -1)], 1
     )
@@ -181,9 +197,8 @@ def test_crossq_normalises_present_and_next_actions_together():
     assert (norm.count == 1).all()  # and those of the critics do not
 
 
-@torch.no_grad()
 def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient(monkeypatch):
-    agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8])
+    agent = make_agent(crossq.CrossQ, critic_hidden=[8])
     batch = minibatch(torch.Generator().manual_seed(0))
     batch["discount"] = torch.zeros(2, 4)
     noise = torch.zeros(2, 4, 2)
@@ -191,44 +206,42 @@ def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient(monkey
     without = agent.critic_flat.grad.clone()
     batch["reward"] = batch["reward"] - 0.9 * 5.0
     batch["discount"] = torch.full((2, 4), 0.9)
-    monkeypatch.setattr(agent.critics, "vjp", lambda x: with_next_fixed(agent.critics, x))
+    monkeypatch.setattr(agent.critics, "forward", functools.partial(with_next_fixed, agent.critics))
     agent._critic_step(batch, noise, torch.zeros(2, 1), 0.0)
     torch.testing.assert_close(agent.critic_flat.grad, without)
 
 
-def with_next_fixed(critics, x):
+def with_next_fixed(critics, x, *, training):
     """The critics, but with 5 as the value of what comes next."""
-    values, pullback = RenormCritics.vjp(critics, x)
-    return torch.cat([values[:, :, :4], torch.full_like(values[:, :, 4:], 5.0)], 2), pullback
+    values = RenormCritics.forward(critics, x, training=training)
+    return torch.cat([values[:, :, :4], torch.full_like(values[:, :, 4:], 5.0)], 2)
 
 
 def test_crossq_gradients_are_those_of_its_losses():
-    agent = make_agent(crossq, crossq.CrossQ, critic_hidden=[8], renorm_warmup=0)
+    agent = make_agent(crossq.CrossQ, critic_hidden=[8], renorm_warmup=0)
     batch = minibatch(torch.Generator().manual_seed(0))
     obs = batch["obs"]
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    next_action, next_log_prob, _ = tanh_gaussian.vjp(agent.actor(batch["next_obs"]), noise)
+    next_action, next_log_prob = tanh_gaussian.sample_log_prob(agent.actor(batch["next_obs"]), noise)
     state = copy.deepcopy(agent.state_dict())  # running statistics move with every evaluation
 
     both = torch.cat([obs, batch["next_obs"]], 1), torch.cat([batch["action"], next_action.detach()], 1)
-    q, next_q = agent.critics.vjp(torch.cat(both, -1))[0].squeeze(-1).chunk(2, -1)
+    q, next_q = agent.critics(torch.cat(both, -1), training=True).squeeze(-1).chunk(2, -1)
     next_value = next_q.amin(1) - ENT_COEF * next_log_prob
     target = (batch["reward"] + batch["discount"] * next_value).detach()
     loss = 0.5 * (q - target.unsqueeze(1)).square().mean(-1).sum()
     expected = torch.autograd.grad(loss, list(agent.critics.parameters()))
     agent.load_state_dict(state)
-    with torch.no_grad():
-        agent._critic_step(batch, noise, ENT_COEF, 0.0)
+    agent._critic_step(batch, noise, ENT_COEF, 0.0)
     for parameter, grad in zip(agent.critics.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
 
     state = copy.deepcopy(agent.state_dict())
-    action, log_prob, _ = tanh_gaussian.vjp(agent.actor(obs, training=True), noise)
+    action, log_prob = tanh_gaussian.sample_log_prob(agent.actor(obs, training=True), noise)
     loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).squeeze(-1).amin(1)
     expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
     agent.load_state_dict(state)
-    with torch.no_grad():
-        agent._actor_step(obs, noise, ENT_COEF, 0.0)
+    agent._actor_step(obs, noise, ENT_COEF, 0.0)
     for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(agent.actor_metrics["train/actor_loss"], loss.mean(1).detach())
