@@ -101,6 +101,23 @@ def test_a_person_is_told_what_is_not_rescaled():
     )
 
 
+@pytest.mark.parametrize(
+    ("space", "plain"),
+    [
+        (gs.Discrete(3), True),
+        (gs.MultiDiscrete([2, 3]), True),
+        (gs.MultiDiscrete([2, 3], np.int32), False),
+        (gs.MultiBinary(3), False),  # its members have 8 bits, an agent's actions 64
+        (gs.Box(-1, 1, (2,)), False),  # an agent's may be outside
+    ],
+    ids=str,
+)
+def test_which_spaces_take_actions_as_they_are(space, plain):
+    found = action_map(space)
+    assert found.is_identity == plain
+    assert found.to_env(np.ones((1, *found.agent_space.shape), np.int64)).dtype == space.dtype
+
+
 def test_plain_spaces_are_not_wrapped():
     made = envs.make(EnvConfig(id="CartPole-v1", num_envs=2), num_sessions=1)
     assert "AgentActions" not in str(made.vector)

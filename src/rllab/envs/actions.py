@@ -43,8 +43,8 @@ class ActionMap:
 
     @cached_property
     def is_identity(self) -> bool:
-        """Whether the env takes the agent's actions as they are."""
-        return self.env_space == self.agent_space and not isinstance(self.env_space, gs.Box)
+        """Whether the env takes the agent's actions as they are: choices as integers of 64 bits."""
+        return bool(self.env_space == self.agent_space and self.env_space.dtype == np.int64)
 
     @cached_property
     def is_continuous(self) -> bool:

@@ -58,7 +58,7 @@ class SubEnv(gymnasium.Wrapper):
         super().__init__(env)
         self.row, self.kept = row, kept
         self.raw_space = env.observation_space
-        flat = self.raw_space if isinstance(self.raw_space, gs.Box) else gs.flatten_space(self.raw_space)
+        flat = self.raw_space if has_axes(self.raw_space) else gs.flatten_space(self.raw_space)
         assert isinstance(flat, gs.Box)
         self.observation_space = self.flat_space = flat
 
@@ -104,6 +104,11 @@ class SubEnv(gymnasium.Wrapper):
 
     def _infos(self, info: Any) -> dict[str, Any]:
         return {name: info[name] for name in self.kept} if self.kept else {}
+
+
+def has_axes(space: gs.Space[Any]) -> bool:
+    """Whether an agent sees such observations as they are; others are flattened."""
+    return isinstance(space, gs.Box) and space.shape != ()
 
 
 def _parts(returned: Any, method: str, names: tuple[str, ...]) -> tuple[Any, ...]:
