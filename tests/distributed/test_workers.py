@@ -280,7 +280,7 @@ gymnasium.register("Breaks-v0", Breaks)
 '''
 ENDS = {
     "raise": "env.id: breaking:Breaks-v0 failed at frame *, worker 1 of 2 (at frame 210 of its own), "
-    "ValueError: no more (the traceback is in *; once it is mended go on with: *meta.resume=*",
+    "session 2, sub-env 0: ValueError: no more (the traceback is in *; once it is mended go on with: *meta.resume=*",
     "hang": "worker 1 of 2 (at frame 210 of its own) hangs: no env step or checkpoint for meta.worker_timeout=2 *",
     "exit": "worker 1 of 2 (at frame 210 of its own) ended with exit code 7*",
 }
