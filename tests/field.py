@@ -43,12 +43,15 @@ class Field(gymnasium.Env):
         reward = REWARDS.get(self.misdeed, 1.0) if self.time == 3 else 1.0
         if self.misdeed == "old":
             return self._obs(), reward, False, {}
-        return self._obs(), reward, self.time == 5, False, INFOS.get(self.misdeed, dict)()
+        ended = "False" if self.misdeed == "text end" else self.time == 5
+        return self._obs(), reward, ended, False, INFOS.get(self.misdeed, dict)()
 
 
 OBSERVATIONS = {
     "nan": lambda obs: obs * np.nan,
     "inf": lambda obs: obs + np.float32(np.inf),
+    "huge": lambda obs: obs + np.float32(1e30),
+    "imaginary": lambda obs: obs + 1j,
     "overflow": lambda obs: obs.astype(np.float64) + 1e39,
     "shape": lambda obs: obs[:1],
     "text": lambda obs: "here",
@@ -162,3 +165,24 @@ class Never(Field):
 
 
 gymnasium.register("Never-v0", Never)
+
+
+class Walk(Field):
+    """Holds tuples, draws from a space, from global generators and from its own; the reward tells them all."""
+
+    def reset(self, *, seed=None, options=None):
+        begun = super().reset(seed=seed)
+        self.place = (0, 0)
+        self.menu = gs.Discrete(1000)
+        self.menu.seed(int(self.np_random.integers(2**31)))
+        return begun
+
+    def step(self, action):
+        self.time += 1
+        self.place = (self.place[0] + int(action), 1)
+        draws = np.random.random() + random.random() + self.np_random.random()  # noqa: NPY002
+        reward = draws + self.menu.sample() + 10.0 * (self.place == (1, 1))
+        return self._obs(), float(reward), self.time == 30, False, {}
+
+
+gymnasium.register("Walk-v0", Walk, max_episode_steps=50)

@@ -170,6 +170,30 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for(load_config, tmp_path
             assert one == two
 
 
+def test_an_evaluation_whose_env_failed_is_made_up_for(load_config, tmp_path, monkeypatch):
+    words = ["env=cartpole", "env.max_frame=1200", "meta.log_frequency=200", "meta.eval_frequency=400"]
+    words += ["meta.rigorous_eval=2", "meta.max_session=2", "agent.num_steps=16"]
+    run, evaluations = Evaluator.run, []
+
+    def failing(evaluator, act, key, watch):
+        evaluations.append(key)
+        if len(evaluations) == 2:
+            raise EnvError("session 1, sub-env 0: inf as reward")
+        return run(evaluator, act, key, watch)
+
+    where = r"in the evaluation at frame 800: session 1, sub-env 0: inf as reward"
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "run", failing)
+        with pytest.raises(ConfigError, match=where):
+            trial.run(load_config(*words))
+    trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))
+    trial.run(load_config(*words, run_dir="whole"))
+    for session in range(2):
+        for name in ("train", "eval"):
+            one, two = (timeless(tmp_path / run / f"session_{session}" / f"{name}.csv") for run in ("run", "whole"))
+            assert one == two
+
+
 def stop_in_the_second_evaluation(monkeypatch):
     """Ctrl-C in its first step."""
     run, evaluations = Evaluator.run, []

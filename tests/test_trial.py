@@ -220,6 +220,19 @@ def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):
     assert rows(run) == rows(tmp_path / "whole")
 
 
+def test_tuples_and_generators_of_an_env_are_part_of_a_resume(load_config, tmp_path, stop_at, capsys):
+    words = ["env=gymnasium", "env.id=field:Walk-v0", "env.num_envs=2", "env.max_frame=1600", "agent.num_steps=32"]
+    words += ["meta.max_session=2", "meta.log_frequency=100"]
+    stop_at(700)
+    with pytest.raises(SystemExit):
+        trial.run(load_config(*words))
+    trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))
+    assert "was not saved" not in capsys.readouterr().out
+    trial.run(load_config(*words, run_dir="whole"))
+    assert_same_policy(tmp_path / "run", tmp_path / "whole")
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     command = [
         sys.executable,

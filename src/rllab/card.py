@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import gymnasium.spaces as gs
-
 from rllab.analysis.shelf import read_json
 from rllab.envs.registry import find_spec, is_atari
+from rllab.envs.sub_env import has_axes
 from rllab.text import score_text
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def _env_code(player: Player) -> tuple[list[str], list[str]]:
     make = f'env = gymnasium.make_vec("{config.id}", num_envs=1, vectorization_mode="sync"{wrappers}{options})'
     flatten = ["env = gymnasium.wrappers.vector.FlattenObservation(env)"]
     imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name in names)]
-    if isinstance(player.info.env_obs_space, gs.Box):
+    if has_axes(player.info.env_obs_space):
         return imports, [make]
     return [*imports, "import gymnasium.wrappers.vector"], [make, *flatten]
 

@@ -82,7 +82,7 @@ def train(
         next_obs, reward, terminated, truncated, finished = envs.step(action)
         stepped = now()
         buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
-        tracker.ending = finished
+        tracker.ending = None if finished is None else finished.session
         if finished is not None:
             tracker.episodes(finished, clock.frame)
         obs = next_obs

@@ -10,6 +10,7 @@ from rllab import envs
 from rllab.algorithms import Algorithm
 from rllab.config import RunConfig
 from rllab.envs import DivergedError
+from rllab.envs.sub_env import global_state, set_global_state
 from rllab.evaluate import Evaluation, Evaluator, Watch, greedy
 from rllab.functional.streams import Seed, session_seeds
 from rllab.loop import Clock, Event, train
@@ -101,6 +102,8 @@ class Sessions:
             notes.append(f"the state of {self.cfg.env.id} was not saved: its episodes begin anew")
         else:
             self.envs.load_state_dict(state["envs"])
+        if "generators" in state:
+            set_global_state(state["generators"])
         return notes
 
     def _env_seeds(self, *key: int) -> list[int]:
@@ -127,8 +130,11 @@ class Sessions:
                 self._say(kind, tell)
             train(self.envs, self.algorithm, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
-            self.envs_failed = True
+            self.envs_failed = not self.owed  # those of the evaluation otherwise
             self.refuse_divergence()  # it may be why
+            raise
+        except DivergedError as error:
+            error.frame = self.frame
             raise
 
     def _say(self, kind: CheckpointKind, tell: Callable[[Checkpoint], None]) -> None:
@@ -167,7 +173,12 @@ class Sessions:
             rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
         else:
             self.refuse_divergence()
-            found = self.evaluator.run(greedy(self.algorithm), frame, self.watch)
+            try:
+                found = self.evaluator.run(greedy(self.algorithm), frame, self.watch)
+            except envs.EnvError as error:
+                due: list[CheckpointKind] = ["eval", "log"]
+                self.owed = due if self.clock.due(self.cfg.meta.log_frequency) else due[:1]
+                raise envs.EnvError(f"in the evaluation at frame {frame:,}: {error}") from error
             if self.evaluator.stopped:
                 return None
             rows = _evaluation_rows(found, limited=self.evaluator.limited)
@@ -189,6 +200,7 @@ class Sessions:
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
             "owed": self.owed,
+            "generators": global_state(),  # an env or a network in this process may draw from them
         }
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -205,10 +217,15 @@ class Sessions:
         for session, row in enumerate(rows):
             for name, value in row.items():
                 if name.endswith("loss") and not math.isfinite(value):
-                    raise DivergedError(f"session {self.envs.first_session + session}: {name} is {value}")
+                    raise self._diverged(session, f"{name} is {value}")
         if found := not_finite(self.algorithm.state_dict(), self.envs.shape[0]):
             name, session, value = found
-            raise DivergedError(f"session {self.envs.first_session + session}: {value} in {name}")
+            raise self._diverged(session, f"{value} in {name}")
+
+    def _diverged(self, session: int, what: str) -> DivergedError:
+        error = DivergedError(f"session {self.envs.first_session + session}: {what}")
+        error.frame = self.frame
+        return error
 
     def close(self) -> None:
         self.envs.close()

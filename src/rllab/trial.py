@@ -21,6 +21,7 @@ from rllab.analysis.summary import NOT_EVALUATED
 from rllab.config import ConfigError, RunConfig
 from rllab.evaluate import Progress
 from rllab.final_eval import FinalEvaluation
+from rllab.functional.checks import BudgetError
 from rllab.process import LOCK, Hold, is_held, program, stopping_on_signals
 from rllab.sessions import Sessions
 from rllab.tracking.console import Console
@@ -89,6 +90,10 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
         max_frame = cfg.env.max_frame // (meta.max_session if meta.distributed else 1)
         shown = str(info.actions.env_space)
         algorithms.check(agent, info.obs_space, info.action_space, shown=shown, max_frame=max_frame, **sizes)
+    except BudgetError as error:  # of a worker, perhaps
+        num_workers = meta.max_session if meta.distributed else 1
+        what = f"{error.what}, in each of {num_workers} workers" if num_workers > 1 else error.what
+        raise ConfigError(str(BudgetError(what, num_workers * error.needed, cfg.env.max_frame))) from error
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
@@ -227,13 +232,16 @@ class Trial:
         self.note_error(error)
         agent = self.cfg.agent
         lower = f"lower agent.lr={agent.lr}" if hasattr(agent, "lr") else "lower the learning rate"
+        frame = self.crew.frame if error.frame is None else error.frame
+        if frame == 0:
+            lower = "look at the settings of its network"
         try:
             saved = f"is that of frame {checkpoint.read(self.directory / LAST, 'frame'):,}"
         except checkpoint.CheckpointError:
             saved = "was not saved before"
         return (
-            f"agent: {agent.name} diverged before frame {self.crew.frame:,}, {error}; {lower}, or the scale of "
-            f"rewards. `last` {saved}, in {self.directory}"
+            f"agent: {agent.name} diverged before frame {frame:,}, {error}; {lower}, or the scale of "
+            f"rewards and observations. `last` {saved}, in {self.directory}"
         )
 
     def give_up(self, error: envs.EnvError) -> str:

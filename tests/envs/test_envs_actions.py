@@ -101,6 +101,23 @@ def test_a_person_is_told_what_is_not_rescaled():
     )
 
 
+@pytest.mark.parametrize(
+    ("space", "plain"),
+    [
+        (gs.Discrete(3), True),
+        (gs.MultiDiscrete([2, 3]), True),
+        (gs.MultiDiscrete([2, 3], np.int32), False),
+        (gs.MultiBinary(3), False),  # its members have 8 bits, an agent's actions 64
+        (gs.Box(-1, 1, (2,)), False),  # an agent's may be outside
+    ],
+    ids=str,
+)
+def test_which_spaces_take_actions_as_they_are(space, plain):
+    found = action_map(space)
+    assert found.is_identity == plain
+    assert found.to_env(np.ones((1, *found.agent_space.shape), np.int64)).dtype == space.dtype
+
+
 def test_plain_spaces_are_not_wrapped():
     made = envs.make(EnvConfig(id="CartPole-v1", num_envs=2), num_sessions=1)
     assert "AgentActions" not in str(made.vector)
@@ -117,3 +134,26 @@ def test_the_vector_env_acts_in_the_agents_space():
     assert layer.action_space.shape == (2, 1)
     assert len(list(iterate(layer.action_space, np.zeros((2, 1))))) == 2
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("space", "why"),
+    [
+        (gs.Box(-1, 1, (0,)), "has no elements"),
+        (gs.Box(2**63, 2**63 + 5, (1,), np.uint64), "has integers beyond 64 bits"),
+    ],
+)
+def test_what_nobody_can_choose_is_refused(space, why):
+    with pytest.raises(ValueError, match=f"^{why}"):
+        action_map(space)
+
+
+def test_a_box_with_one_bound_begins_where_it_is_nearest_to_zero():
+    for space, actions, expected in (
+        (gs.Box(5, INF, (1,)), [[0], [2], [-1]], [[5], [7], [5]]),
+        (gs.Box(-INF, -30, (1,)), [[0], [-2], [1]], [[-30], [-32], [-30]]),
+        (gs.Box(-3, INF, (1,)), [[0], [-9]], [[0], [-3]]),
+    ):
+        found = action_map(space)
+        assert found.to_env(np.array(actions, np.float32)).tolist() == expected
+    assert action_map(gs.Box(5, INF, (1,))).agent_space == gs.Box(0, INF, (1,))

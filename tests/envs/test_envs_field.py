@@ -38,6 +38,8 @@ REFUSED = {
     "overflow": "inf as observation",
     "nan reward": "nan as reward",
     "inf reward": "-inf as reward",
+    "text end": "1.0 as reward, 'False' as terminated, False as truncated: no number and two truth values",
+    "imaginary": "as observation, which does not fit float32, the dtype of its space",
     "vast reward": "1e+300 as reward, too large to be averaged",
     "no reward": "None as reward, False as terminated, False as truncated: no number and two truth values",
     "two rewards": "array([1., 1.]) as reward, ",
@@ -77,6 +79,13 @@ def test_a_huge_reward_is_learned_from_as_a_large_one(backend):
         assert rewards[:, 0, 0].tolist() == [1, 1, envs.sessions.HUGE, 1]
         *_, finished = games.step(np.zeros((1, 2), int))
     assert finished.returns.tolist() == [1e90, 1e90]  # what is reported is raw
+
+
+@every_backend
+def test_a_huge_observation_is_seen_as_a_large_one(backend):
+    with made("Field", backend, misdeed="huge") as games:
+        obs, _ = walk(games, 3)
+    assert obs[3, 0, 0].tolist() == pytest.approx([envs.sessions.LARGEST] * 2)
 
 
 @every_backend

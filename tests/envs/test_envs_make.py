@@ -1,4 +1,5 @@
 import copy
+from contextlib import closing
 from pathlib import Path
 
 import gymnasium
@@ -35,12 +36,28 @@ class Unflattenable(CartPoleEnv):
         self.observation_space = gs.Sequence(gs.Discrete(3))
 
 
+class NoAxes(gymnasium.Env):
+    """Observes one number, 4 and then more, as an array without axes."""
+
+    observation_space = gs.Box(0, 9, ())
+    action_space = gs.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.obs = np.float32(4)
+        return self.obs, {}
+
+    def step(self, action):
+        self.obs += action
+        return self.obs, 0.0, False, False, {}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
     made = {
         "rllab-test/Opaque-v0": {"entry_point": Opaque},
         "rllab-test/OneGenerator-v0": {"entry_point": CartPoleEnv, "vector_entry_point": opaque_vector},
         "rllab-test/Unflattenable-v0": {"entry_point": Unflattenable},
+        "rllab-test/NoAxes-v0": {"entry_point": NoAxes},
     }
     for name, entry_points in made.items():
         gymnasium.register(name, max_episode_steps=30, **entry_points)
@@ -226,6 +243,18 @@ def test_discrete_observations_are_flattened_with_a_note():
     right = np.full((2, 2), 2)
     assert made.step(right)[0].argmax(-1).tolist() == [[1, 1], [1, 1]]
     assert (obs.sum(-1) == 1).all()
+
+
+@pytest.mark.parametrize("backend", ["sync", "async"])
+def test_observations_without_axes_are_flattened_with_a_note(backend):
+    cfg = config("rllab-test/NoAxes-v0", backend=backend)
+    info = envs.inspect(cfg)
+    assert info.obs_space == gs.Box(0, 9, (1,))
+    assert info.notes == ("observations of Box are flattened to (1,)",)
+    with closing(envs.make(cfg, num_sessions=2)) as made:
+        assert made.obs_space == info.obs_space
+        assert made.reset([0, 1, 2, 3]).tolist() == [[[4], [4]], [[4], [4]]]
+        assert made.step(np.ones((2, 2), np.int64))[0].tolist() == [[[5], [5]], [[5], [5]]]
 
 
 def test_inspect_knows_the_threshold_and_the_config_wins():

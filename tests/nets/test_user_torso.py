@@ -97,6 +97,26 @@ class InPlace(Linear):
         return y
 
 
+class Dropout(Linear):
+    def forward(self, x):
+        return nn.functional.dropout(self.layers(x), 0.5)
+
+
+class NotANumber(Linear):
+    def forward(self, x):
+        return self.layers(x) * torch.nan
+
+
+class Counts(Linear):
+    def __init__(self, space):
+        super().__init__(space)
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        self.count.add_(1.0)
+        return self.layers(x)
+
+
 def raises(space):
     raise KeyError("width")
 
@@ -134,8 +154,17 @@ REFUSED = {
     "Recurrent": "which gives a tuple for 2 observations; write one that gives (2, n)",
     "RecurrentInside": (f"{STACKED}: RuntimeError: Batching rule not implemented for aten::gru.input; {ADVICE}"),
     "batch_norm": (
-        "which cannot take 1 observation (4,): ValueError: Expected more than 1 value per channel when training, got "
-        f"input size torch.Size([1, 8]); {MAPS}"
+        "which changes the running statistics of its BatchNorm1d when it is evaluated, and so when it only acts; "
+        "write LayerNorm or GroupNorm in place of BatchNorm"
+    ),
+    "Dropout": (
+        "which gives other features for the same observations (dropout?); write one that depends on observations and "
+        "parameters alone"
+    ),
+    "NotANumber": "which gives nan; write one that depends on observations and parameters alone",
+    "Counts": (
+        "which changes its buffer count when it is evaluated, and so when it only acts; write LayerNorm or GroupNorm "
+        "in place of BatchNorm"
     ),
     "Branch": (
         f"{STACKED}: RuntimeError: vmap: It looks like you're attempting to use a Tensor in some data-dependent "
@@ -179,7 +208,7 @@ def test_torchs_long_messages_become_a_short_line(name, start):
 
 
 def test_statistics_that_move_when_it_acts_are_refused():
-    with pytest.raises(ValueError, match=r"changes its buffer layers\.1\.running_mean when it is evaluated"):
+    with pytest.raises(ValueError, match=r"changes the running statistics of its BatchNorm2d when it is evaluated"):
         check_network(f"{__name__}:batch_norm_of_images", gs.Box(0, 255, (3, 9, 9), np.uint8))
     check_network(f"{__name__}:frozen_batch_norm", NUMBERS)
 

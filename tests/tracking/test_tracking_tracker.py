@@ -156,7 +156,7 @@ def test_env_steps_are_frames_less_the_rows_that_only_reset(tmp_path):
 
     def steps(ended, frame):
         """After the step that began at this frame."""
-        tracker.ending = ended
+        tracker.ending = None if ended is None else ended.session
         if ended is not None:
             tracker.episodes(ended, frame)
         return [row["rollout/env_steps"] for row in tracker.rows(frame + 4)]

@@ -140,11 +140,11 @@ def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, shown
 
 
 def fitting(obs_space: Space[Any], action_space: Space[Any], **sizes: int) -> list[str]:
-    """Agents that can learn here, `random` among them, as they are without any settings."""
+    """Agents that can learn here, `random` among them, without any settings and given frames enough."""
     able = []
     for name, algorithm in load_all().items():
         with contextlib.suppress(ValueError):
-            _check(algorithm, algorithm.Config(), obs_space, action_space, shown="", **sizes)
+            _check(algorithm, algorithm.Config(), obs_space, action_space, shown="", **sizes | {"max_frame": 2**62})
             able.append(name)
     return able
 

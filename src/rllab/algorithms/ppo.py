@@ -122,7 +122,8 @@ class PPO:
         check_actor_critic(obs_space, network=config.network, normalize_obs=config.normalize_obs)
         batch = config.num_steps * num_envs
         if batch % config.num_minibatches:
-            near = max(n for n in range(1, config.num_minibatches + 1) if batch % n == 0)
+            most = max(1, min(config.num_minibatches, batch // 2))
+            near = max(n for n in range(1, most + 1) if batch % n == 0)
             raise ValueError(
                 f"agent.num_minibatches: got {config.num_minibatches}, which does not divide agent.num_steps * "
                 f"env.num_envs = {batch}; write one that does, e.g. agent.num_minibatches={near}"

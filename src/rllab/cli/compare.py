@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.cli.arguments import add_json, add_run
 from rllab.cli.output import fail, print_json, print_table
+from rllab.text import score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +111,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     scores = [
         cell
         for estimate in (row["score"]["mean"], row["score"]["iqm"])
-        for cell in (_number(estimate["value"], ",.1f"), _interval(estimate, ",.1f").strip(" ()") or "-")
+        for cell in (score_text(estimate["value"]), _scores(estimate) or "-")
     ]
     solved = "-" if row["threshold"] is None else f"{row['reached']}/{row['sessions']}"
     times = _number(row["frames_to_threshold"], ",.0f"), _number(row["seconds_to_threshold"], ",.1f")
@@ -125,6 +126,10 @@ def _interval(estimate: dict[str, float | None], form: str) -> str:
     if estimate["low"] is None or estimate["high"] is None:
         return ""
     return f" ({estimate['low']:{form}} to {estimate['high']:{form}})"
+
+
+def _scores(estimate: dict[str, float | None]) -> str:
+    return "" if estimate["low"] is None else f"{score_text(estimate['low'])} to {score_text(estimate['high'])}"
 
 
 def _note(text: str) -> None:

@@ -45,6 +45,7 @@ def run(chosen: argparse.Namespace) -> None:
             fail(f"--video: got {chosen.video!r}; write a name that ends in .mp4", code=2)
     with refusing():
         from rllab import show  # noqa: PLC0415 - TAB and --help need none of these
+        from rllab.envs import MAX_STEPS, has_time_limit  # noqa: PLC0415
 
         player = load(chosen.run, chosen, explore=chosen.stochastic)
         session = player.best_session if chosen.session is None else chosen.session
@@ -54,7 +55,9 @@ def run(chosen: argparse.Namespace) -> None:
         path = Path(chosen.video or player.path / "videos" / f"{chosen.checkpoint}_{acting}_session_{session}.mp4")
         episodes = show.on_film(player, session, path, **games) if film else show.in_window(player, session, **games)
         for number, (value, length) in enumerate(episodes, start=1):
-            _say(f"episode {number}: return {score_text(value)}, {length:,} steps")
+            is_cut = length >= MAX_STEPS and not has_time_limit(player.config.env)
+            cut = " (cut there: the env has no time limit)" if is_cut else ""
+            _say(f"episode {number}: return {score_text(value)}, {length:,} steps{cut}")
     if film:
         _say(f"film: {path}")
 

@@ -68,7 +68,7 @@ def main(link: Connection, *arguments: Any) -> None:
     try:
         _train(link, *arguments)
     except DivergedError as error:
-        link.send(("diverged", str(error)))
+        link.send(("diverged", str(error), error.frame))
     except Exception as error:  # noqa: BLE001 - the parent ends the run
         line = " ".join(f"{type(error).__name__}: {error}".split())
         link.send(("crashed", line, traceback.format_exc()))
@@ -93,9 +93,6 @@ def _train(
         hogwild.attach(sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
     state, best = (data and checkpoint.loads(data) for data in link.recv())
     link.send(("ready", sessions.begin(state, best)))
-    link.recv()  # all are
-    if policy is not None:
-        hogwild.pull(sessions.algorithm)
 
     def tell(found: Checkpoint) -> None:
         if common:
@@ -107,6 +104,11 @@ def _train(
         link.send((kind, number, checkpoint.dumps(state), best and checkpoint.dumps(best)))
 
     answered = 0
+    while link.recv() == "state":  # all are ready; it is wanted before they go
+        answered = int(board.snapshot[0])
+        send_state("state", answered)
+    if policy is not None:
+        hogwild.pull(sessions.algorithm)
 
     def look_at_the_board() -> None:
         nonlocal answered

@@ -20,7 +20,7 @@ from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
 from rllab.process import end_group, num_cpus, start_process
-from rllab.sessions import Checkpoint
+from rllab.sessions import Checkpoint, not_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,6 +71,7 @@ class Workers:
         self.workers: list[_Worker] = []
         self.frame = 0  # that all have reached, as far as checkpoints tell
         self.num_snapshots = 0
+        self.going = False  # workers wait until `train` lets them go
         self.failure: EnvError | DivergedError | None = None
         self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
 
@@ -95,8 +96,6 @@ class Workers:
             self._receive()
         if self.policy is not None:  # what the workers have loaded into it side by side may not fit together
             self.policy.load(state and state["workers"][0]["algorithm"], best)
-        for each in self.workers:
-            each.link.send("go")
         return list(dict.fromkeys(note for each in self.workers for note in each.notes))
 
     def _shares(self) -> list[range]:
@@ -126,6 +125,9 @@ class Workers:
             DivergedError: a session has diverged, and all have been stopped.
             WorkerError: a worker is lost.
         """
+        self.going = True
+        for each in self.workers:
+            each.link.send("go")
         while not all(each.ended for each in self.workers):
             self._receive()
             for found in self._complete():
@@ -167,9 +169,11 @@ class Workers:
                 self.failure = EnvError(f"{self._name(each)}, {text}")
                 self.failure.add_note(trace)
                 self.stop()
-            case ("diverged", text):
+            case ("diverged", text, frame):
                 each.ended = True
-                self.failure = DivergedError(text)
+                if not isinstance(self.failure, DivergedError):  # others of the same policy say so too
+                    self.failure = DivergedError(text)
+                    self.failure.frame = frame
                 self.stop()
             case ("crashed", text, trace):
                 error = WorkerError(f"{self._name(each)} crashed: {text}")
@@ -228,10 +232,15 @@ class Workers:
         """
         self.num_snapshots += 1
         self.board.snapshot[0] = self.num_snapshots
+        if not self.going:
+            for each in self.workers:
+                each.link.send("state")
         while not all(each.ended or each.answered == self.num_snapshots for each in self.workers):
             self._receive()
         if isinstance(self.failure, DivergedError):
             raise self.failure
+        if self.policy is not None and (found := not_finite(self.policy.algorithm.state_dict(), 1)):
+            raise DivergedError(f"the policy: {found[2]} in {found[0]}")  # no worker has looked at it since
         states = [each.state or {} for each in self.workers]
         state = {
             "frame": self.frame,
@@ -244,7 +253,8 @@ class Workers:
             if not each.ended:
                 each.state = None  # a replay buffer is large
                 with suppress(OSError):  # its death is noticed elsewhere
-                    each.link.send("go on")
+                    if self.going:
+                        each.link.send("go on")
         return state, best
 
     def _policy_of(self, states: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

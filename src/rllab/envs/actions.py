@@ -29,7 +29,8 @@ class ActionMap:
     """From an agent's actions ``[B, *agent_space.shape]`` to its env's, ``[B, *env_space.shape]``.
 
     ``offset + scale * action``, with `inner` bounds on the action and `outer` ones on the result, element by element in
-    flat order. The elements of a box with two usable bounds are scaled from [-1, 1]; others are clipped only.
+    flat order. The elements of a box with two usable bounds are scaled from [-1, 1]; others are
+    clipped only, and begin where the space is nearest to 0.
     """
 
     env_space: gs.Space[Any]
@@ -43,8 +44,8 @@ class ActionMap:
 
     @cached_property
     def is_identity(self) -> bool:
-        """Whether the env takes the agent's actions as they are."""
-        return self.env_space == self.agent_space and not isinstance(self.env_space, gs.Box)
+        """Whether the env takes the agent's actions as they are: choices as integers of 64 bits."""
+        return bool(self.env_space == self.agent_space and self.env_space.dtype == np.int64)
 
     @cached_property
     def is_continuous(self) -> bool:
@@ -75,6 +76,8 @@ def action_map(space: gs.Space[Any]) -> ActionMap:
     Raises:
         ValueError: no agent can; a clause that says why, to be read after the space.
     """
+    if math.prod(space.shape or ()) == 0:
+        raise ValueError("has no elements; there is nothing to choose")
     if isinstance(space, gs.Discrete):
         return _choices(space, [int(space.n)], np.array(space.start), gs.Discrete(int(space.n)))
     if isinstance(space, gs.MultiDiscrete):
@@ -111,6 +114,8 @@ def _integer_box(space: gs.Box[Any]) -> ActionMap:
             f"has {max(sizes):,} integers in an element, more than the {MAX_CHOICES:,} that can be a choice; "
             "write a wrapper that offers fewer, or real numbers, into env.wrappers"
         )
+    if min(lows) < -(2**63) or max(highs) >= 2**63:
+        raise ValueError("has integers beyond 64 bits; write a wrapper that counts from 0 into env.wrappers")
     note = f"actions {space} are choices: one of {', '.join(map(str, sorted(set(sizes))))} for each element"
     return _choices(space, sizes, lows.astype(np.int64), note=note)
 
@@ -123,9 +128,10 @@ def _real_box(space: gs.Box[Any]) -> ActionMap:
     offset, scale = np.zeros_like(low), np.ones_like(low)
     offset[usable] = (high[usable] + low[usable]) / 2
     scale[usable] = (high[usable] - low[usable]) / 2
+    offset[~usable] = np.clip(0, low, high)[~usable]  # an agent begins at 0: as near to that as the space allows
     infinite = np.full_like(low, np.inf)
-    agent_low = np.where(usable, -1.0, np.where(bounded_below, low, -np.inf)).astype(np.float32)
-    agent_high = np.where(usable, 1.0, np.where(bounded_above, high, np.inf)).astype(np.float32)
+    agent_low = np.where(usable, -1.0, np.where(bounded_below, low - offset, -np.inf)).astype(np.float32)
+    agent_high = np.where(usable, 1.0, np.where(bounded_above, high - offset, np.inf)).astype(np.float32)
     note = None
     if not usable.all():
         some = "actions" if not usable.any() else f"elements {np.flatnonzero(~usable).tolist()} of the actions"

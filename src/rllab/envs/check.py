@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from rllab.envs.make import MAX_STEPS, has_time_limit, inspect, make
-from rllab.envs.sessions import EnvError, Finished, SessionEnvs
-from rllab.envs.sub_env import global_state
+from rllab.envs.sessions import HUGE, EnvError, Finished, SessionEnvs
+from rllab.envs.sub_env import global_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _check_actions(actions: ActionMap) -> Finding:
     chosen = np.asarray(space.sample())
     if actions.is_continuous:
         chosen = (3.0 * np.random.default_rng(0).normal(size=chosen.shape)).astype(np.float32)
-    outside = sum(not actions.env_space.contains(each) for each in actions.to_env(chosen))
+    outside = sum(not actions.env_space.contains(np.asarray(each)) for each in actions.to_env(chosen))
     if outside:
         return Finding("actions", "wrong", f"{outside} of {_NUM_ACTIONS} lie outside of {actions.env_space}")
     return Finding("actions", "ok", f"{_NUM_ACTIONS} that an agent may choose arrive inside of {actions.env_space}")
@@ -121,7 +121,7 @@ def _walk(envs: SessionEnvs, seeds: list[int]) -> Walk:
     actions.seed(0)
     obs, rewards, dones = [envs.reset(seeds).copy()], list[np.ndarray](), list[np.ndarray]()
     finished: list[tuple[int, Finished]] = []
-    generators = global_state()
+    generators = global_bytes()
     started, left = time.monotonic(), _STEPS
     while left and (len(rewards) < 2 or time.monotonic() - started < _SECONDS):
         action = np.asarray(actions.sample())
@@ -134,7 +134,7 @@ def _walk(envs: SessionEnvs, seeds: list[int]) -> Walk:
             if not finished:
                 left = min(left, _AFTERWARDS)
             finished.append((len(rewards) - 1, ended))
-    drew = global_state() != generators
+    drew = global_bytes() != generators
     return Walk(np.stack(obs), np.stack(rewards), np.stack(dones), finished, time.monotonic() - started, drew)
 
 
@@ -173,6 +173,8 @@ def _check_autoreset(walk: Walk) -> Finding:
 
 def _check_statistics(walk: Walk) -> Finding:
     """Returns and lengths as they are reported, against sums over the rows of the walk."""
+    if np.abs(walk.reward).max() >= HUGE:
+        return Finding("rewards", "note", f"rewards beyond {HUGE:g} are learned from as {HUGE:g}")
     returns, lengths = np.zeros(_SHAPE), np.zeros(_SHAPE, np.int64)
     reported = dict(walk.finished)
     resetting = np.zeros(_SHAPE, bool)

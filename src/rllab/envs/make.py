@@ -19,6 +19,7 @@ from rllab.envs.actions import ActionMap, AgentActions, action_map
 from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.single import full_id, layers, make_one, make_row, unknown_argument
+from rllab.envs.sub_env import has_axes
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
 from rllab.process import num_cpus
@@ -75,7 +76,7 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
     env_obs_space, actions = look.obs_space, _action_map(look.action_space, config)
     notes += [*look.notes, *([actions.note] if actions.note else [])]
     obs_space = env_obs_space
-    if not isinstance(obs_space, gs.Box):
+    if not has_axes(obs_space):
         flat = _flatten(obs_space, config)
         notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
         obs_space = flat

@@ -15,6 +15,8 @@ warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
 
 HUGE = 1e12
 """Rewards beyond this are learned from as this: squares of returns must fit into 32 bits. What is reported is raw."""
+LARGEST = 1e15
+"""What agents see of observations beyond it, for the same reason."""
 TOO_LARGE = 1e100
 """Rewards beyond this cannot be averaged and squared in 64 bits either: an env that gives one has failed."""
 
@@ -25,6 +27,9 @@ class EnvError(Exception):
 
 class DivergedError(Exception):
     """Training of a session has diverged. Its text names the session and the quantity."""
+
+    frame: int | None = None
+    """By which it has, if that is known."""
 
 
 class Finished(NamedTuple):
@@ -61,8 +66,7 @@ class SessionEnvs:
             obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list
         except Exception as error:
             raise self._failure(error) from error
-        self.obs = self._by_session(obs)
-        self._refuse(self.obs, "observation")
+        self.obs = self._seen(self._by_session(obs))
         return self.obs
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
@@ -85,10 +89,9 @@ class SessionEnvs:
             rows, returns, lengths = info["finished"]
             session, env = divmod(rows, self.shape[1])
             finished = Finished(session, env, returns, lengths)
-        self.obs = self._by_session(obs)
+        self.obs = self._seen(self._by_session(obs))
         shape = self.shape
         reward = reward.reshape(shape)
-        self._refuse(self.obs, "observation")
         flat = reward.ravel()
         if not flat.dot(flat) <= HUGE:  # hardly ever, and then not always by a huge one
             reward = self._learnable(reward)
@@ -100,11 +103,15 @@ class SessionEnvs:
                 obs = obs.astype(np.float32)
         return obs.reshape(*self.shape, *obs.shape[1:])
 
-    def _refuse(self, array: np.ndarray, what: str) -> None:
-        """Refuse nan and infinity in an array ``[S, N, ...]``."""
-        if (where := _not_finite(array)) is not None:
+    def _seen(self, obs: np.ndarray) -> np.ndarray:
+        """Refuse nan and infinity in observations ``[S, N, ...]``, and cut what squares of 32 bits could not hold."""
+        flat = obs.ravel()
+        if obs.dtype == np.uint8 or flat.dot(flat) <= LARGEST**2:
+            return obs
+        if (where := _not_finite(obs)) is not None:
             session, env = where[:2]
-            raise EnvError(f"session {self.first_session + session}, sub-env {env}: {array[where]} as {what}")
+            raise EnvError(f"session {self.first_session + session}, sub-env {env}: {obs[where]} as observation")
+        return obs.clip(-LARGEST, LARGEST)
 
     def _learnable(self, reward: np.ndarray) -> np.ndarray:
         """Refuse rewards ``[S, N]`` that are no finite numbers of a sensible size, and cut large ones."""

@@ -1,8 +1,8 @@
 """The state of running envs as plain data, so that a resumed run continues in the middle of its episodes.
 
-An env qualifies if everything it holds is plain: numbers, text, arrays, random generators, and lists of these.
-Constants (spaces, specs, functions, metadata) need no saving. An env that holds anything else (a physics engine, an
-emulator) is not saved, and restarts its episodes on resume.
+An env qualifies if everything it holds is plain: numbers, text, arrays, random generators, and lists and tuples of
+these; of spaces the generators that members were drawn from. Constants (specs, functions, metadata) need no saving. An
+env that holds anything else (a physics engine, an emulator) is not saved, and restarts its episodes on resume.
 """
 
 import enum
@@ -47,7 +47,10 @@ def set_state(envs: VectorEnv, state: list[dict[str, Any]]) -> None:
     """Restore what `get_state` gave, into a vector env made by the same config."""
     for layer, saved in zip(_layers(envs), state, strict=True):
         for name, value in saved.items():
-            setattr(layer, name, _restore(value))
+            if isinstance(value, dict) and "spaces" in value:
+                _set_generators(getattr(layer, name), value["spaces"])
+            else:
+                setattr(layer, name, _restore(value))
 
 
 def _layers(envs: VectorEnv) -> list[object]:
@@ -77,7 +80,31 @@ def _get(layer: object) -> dict[str, Any]:
     if not hasattr(layer, "__dict__"):
         raise NotPlainError
     items = {k: v for k, v in vars(layer).items() if k not in _STRUCTURE and not isinstance(v, _CONSTANTS)}
-    return {name: _plain(value) for name, value in items.items()}
+    spaces = {k: v for k, v in vars(layer).items() if isinstance(v, gs.Space)}
+    if isinstance(layer, Env) and not isinstance(layer, Wrapper):  # that of its class, perhaps
+        spaces |= {name: getattr(layer, name) for name in ("observation_space", "action_space")}
+    drawn = {name: states for name, space in spaces.items() if any(states := _generators(space))}
+    return {name: _plain(value) for name, value in items.items()} | {k: {"spaces": v} for k, v in drawn.items()}
+
+
+def _parts(space: gs.Space[Any]) -> list[gs.Space[Any]]:
+    """A space and those that it is made of."""
+    inner = space.spaces if isinstance(space, (gs.Dict, gs.Tuple)) else ()
+    children = inner.values() if isinstance(inner, dict) else inner
+    return [space, *(part for child in children for part in _parts(child))]
+
+
+def _generators(space: gs.Space[Any]) -> list[Any]:
+    """States of the generators that an env may draw members of a space from; None where there is none yet."""
+    parts = _parts(space)
+    made = [part._np_random is not None for part in parts]  # noqa: SLF001 - the public property makes one
+    return [part.np_random.bit_generator.state if made else None for part, made in zip(parts, made, strict=True)]
+
+
+def _set_generators(space: gs.Space[Any], states: list[Any]) -> None:
+    for part, state in zip(_parts(space), states, strict=True):
+        if state is not None:
+            part.np_random.bit_generator.state = state
 
 
 def _plain(value: Any) -> Any:
@@ -87,12 +114,16 @@ def _plain(value: Any) -> Any:
         return value.copy()
     if isinstance(value, np.random.Generator):
         return {"bit_generator": type(value.bit_generator).__name__, "state": value.bit_generator.state}
-    if type(value) in (list, tuple):
+    if type(value) is list:
         return [_plain(v) for v in value]
+    if type(value) is tuple:
+        return {"tuple": [_plain(v) for v in value]}  # a checkpoint makes lists of them
     raise NotPlainError(type(value).__name__)
 
 
 def _restore(value: Any) -> Any:
+    if isinstance(value, dict) and "tuple" in value:
+        return tuple(_restore(v) for v in value["tuple"])
     if isinstance(value, dict):
         generator = np.random.Generator(getattr(np.random, value["bit_generator"])())
         generator.bit_generator.state = value["state"]

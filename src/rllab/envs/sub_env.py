@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import contextlib
 import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -58,9 +58,11 @@ class SubEnv(gymnasium.Wrapper):
         super().__init__(env)
         self.row, self.kept = row, kept
         self.raw_space = env.observation_space
-        flat = self.raw_space if isinstance(self.raw_space, gs.Box) else gs.flatten_space(self.raw_space)
+        flat = self.raw_space if has_axes(self.raw_space) else gs.flatten_space(self.raw_space)
         assert isinstance(flat, gs.Box)
         self.observation_space = self.flat_space = flat
+        # Gymnasium's vector env makes a number of an array without axes
+        self.is_scalar_box = isinstance(env.action_space, gs.Box) and env.action_space.shape == ()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -86,7 +88,7 @@ class SubEnv(gymnasium.Wrapper):
             SubEnvError: as for `reset`.
         """
         try:
-            returned = self.env.step(action)
+            returned = self.env.step(np.asarray(action) if self.is_scalar_box else action)
             obs, reward, terminated, truncated, info = _parts(returned, "step", _STEP)
             return self._flat(obs), *_numbers(reward, terminated, truncated), self._infos(info)
         except Exception as error:
@@ -106,6 +108,11 @@ class SubEnv(gymnasium.Wrapper):
         return {name: info[name] for name in self.kept} if self.kept else {}
 
 
+def has_axes(space: gs.Space[Any]) -> bool:
+    """Whether an agent sees such observations as they are; others are flattened."""
+    return isinstance(space, gs.Box) and space.shape != ()
+
+
 def _parts(returned: Any, method: str, names: tuple[str, ...]) -> tuple[Any, ...]:
     if not isinstance(returned, tuple) or len(returned) != len(names):
         wanted = f"{len(names)} values: {', '.join(names)}"
@@ -114,11 +121,11 @@ def _parts(returned: Any, method: str, names: tuple[str, ...]) -> tuple[Any, ...
 
 
 def _numbers(reward: Any, terminated: Any, truncated: Any) -> tuple[float, bool, bool]:
-    try:
-        return float(reward), bool(terminated), bool(truncated)
-    except (TypeError, ValueError):
-        ends = f"{_described(terminated)} as terminated, {_described(truncated)} as truncated"
-        raise OutputError(f"{_described(reward)} as reward, {ends}: no number and two truth values") from None
+    with contextlib.suppress(TypeError, ValueError):
+        if not isinstance(reward, (str, bytes)) and terminated in (0, 1) and truncated in (0, 1):
+            return float(reward), bool(terminated), bool(truncated)
+    ends = f"{_described(terminated)} as terminated, {_described(truncated)} as truncated"
+    raise OutputError(f"{_described(reward)} as reward, {ends}: no number and two truth values")
 
 
 def fitted(obs: Any, space: gs.Space[Any], name: str = "observation") -> Any:
@@ -146,8 +153,9 @@ def fitted(obs: Any, space: gs.Space[Any], name: str = "observation") -> Any:
 def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
     try:
         array = np.asarray(obs)
+        real = array if array.dtype.kind != "c" else None  # a cast would drop what is imaginary
         with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused elsewhere, for all backends
-            cast = array.astype(space.dtype)
+            cast = np.asarray(real).astype(space.dtype)
     except (TypeError, ValueError):
         raise OutputError(f"{_described(obs)} as {name}, which is no array of numbers") from None
     if array.shape != space.shape:
@@ -171,19 +179,43 @@ def seed_globals(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def global_state() -> bytes:
-    """The state of the generators that are global in this process, to be compared."""
-    states = np.random.get_state(), random.getstate(), torch.random.get_rng_state().tolist()  # noqa: NPY002 - as above
-    return pickle.dumps(states)
+def global_state() -> dict[str, Any]:
+    """The state of the generators that are global in this process, as plain data."""
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - as above
+    version, integers, gauss = random.getstate()
+    return {
+        "numpy": numpy | {"state": {"key": numpy["state"]["key"].astype(np.int64), "pos": numpy["state"]["pos"]}},
+        "python": {"version": version, "integers": np.array(integers, np.int64), "gauss": gauss},
+        "torch": torch.random.get_rng_state(),
+    }
+
+
+def global_bytes() -> tuple[bytes, ...]:
+    """The same, to be compared."""
+    state = global_state()
+    numpy, python = state["numpy"], state["python"]
+    return (
+        numpy["state"]["key"].tobytes(),
+        repr((numpy["state"]["pos"], numpy["has_gauss"], python["gauss"])).encode(),
+        python["integers"].tobytes(),
+        state["torch"].numpy().tobytes(),
+    )
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Restore what `global_state` gave."""
+    python, numpy = state["python"], state["numpy"]
+    key = np.asarray(numpy["state"]["key"]).astype(np.uint32)
+    np.random.set_state(numpy | {"state": {"key": key, "pos": numpy["state"]["pos"]}})  # noqa: NPY002 - as above
+    random.setstate((python["version"], tuple(python["integers"].tolist()), python["gauss"]))
+    torch.random.set_rng_state(state["torch"])
 
 
 @contextmanager
 def kept_globals() -> Iterator[None]:
     """What happens inside leaves the process's global generators as they were."""
-    states = np.random.get_state(), random.getstate(), torch.random.get_rng_state()  # noqa: NPY002 - as above
+    state = global_state()
     try:
         yield
     finally:
-        np.random.set_state(states[0])  # noqa: NPY002 - as above
-        random.setstate(states[1])
-        torch.random.set_rng_state(states[2])
+        set_global_state(state)

@@ -17,6 +17,21 @@ def require(condition: bool, field: str, got: object, *, write: str) -> None:
         raise ValueError(f"{field}: got {got!r}; write {write}")
 
 
+class BudgetError(ValueError):
+    """Nothing would be learned within the frames that there are."""
+
+    def __init__(self, what: str, needed: int, max_frame: int) -> None:
+        """`what` is counted, how many frames it needs, and how many there are."""
+        super().__init__(what, needed, max_frame)
+        self.what, self.needed, self.max_frame = what, needed, max_frame
+
+    def __str__(self) -> str:
+        return (
+            f"env.max_frame: got {self.max_frame}, in which nothing would be learned ({self.what}); write at least "
+            f"{self.needed}, or less of the others"
+        )
+
+
 class UnfitError(ValueError):
     """An agent cannot act in such a space, or see in it. A clause to be read after its name."""
 
@@ -36,10 +51,7 @@ def check_replay_budget(learning_starts: int, train_freq: int, *, num_envs: int,
 
 def _check_budget(needed: int, what: str, *, num_envs: int, max_frame: int) -> None:
     if math.ceil(max_frame / num_envs) * num_envs < needed:
-        raise ValueError(
-            f"env.max_frame: got {max_frame}, in which nothing would be learned ({what}); write at least {needed}, or "
-            "less of the others"
-        )
+        raise BudgetError(what, needed, max_frame)
 
 
 def check_off_policy(config: Any) -> None:

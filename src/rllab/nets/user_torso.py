@@ -16,6 +16,10 @@ from rllab.nets.cnn import LAYOUTS
 from rllab.nets.stacked import Stacked
 
 Make = Callable[[gs.Space[Any]], nn.Module]
+_CHANGES = (
+    "which changes {} when it is evaluated, and so when it only acts; write LayerNorm or GroupNorm in place of "
+    "BatchNorm"
+)
 _NUM_ROWS = (2, 1)
 """Observations of a trial: of a single one much may come out in another shape, or be undefined."""
 
@@ -45,6 +49,8 @@ def try_user_torso(network: str, obs_space: gs.Space[Any]) -> int:
         if not isinstance(module, nn.Module):
             made = type(module).__name__
             raise ValueError(f"{got}, which makes a {made}; write a torch.nn.Module")  # noqa: TRY004 - as all bad input
+        if buffered := [type(m).__name__ for m in module.modules() if hasattr(m, "running_mean") and m.training]:
+            raise ValueError(f"{got}, {_CHANGES.format('the running statistics of its ' + buffered[0])}")
         num_features = _try_alone(got, module, obs_space)
         _try_stacked(got, lambda: make(obs_space), obs_space)
     return num_features
@@ -102,14 +108,16 @@ def _try_stacked(got: str, make: Callable[[], nn.Module], obs_space: gs.Space[An
         stacked = Stacked(make, [torch.Generator().manual_seed(session) for session in range(2)])
         before = {name: buffer.clone() for name, buffer in stacked.named_buffers()}
         for num_rows in _NUM_ROWS:
-            features = stacked(_observations(obs_space, 2, num_rows))
+            obs = _observations(obs_space, 2, num_rows)
+            features = stacked(obs)
             if features.requires_grad:  # not where all of it is frozen
                 features.sum().backward()
+        again = stacked(obs)
+    if not torch.equal(features, again):
+        why = "nan" if features.isnan().any() else "other features for the same observations (dropout?)"
+        raise ValueError(f"{got}, which gives {why}; write one that depends on observations and parameters alone")
     if changed := [name for name, buffer in stacked.named_buffers() if not torch.equal(buffer, before[name])]:
-        raise ValueError(
-            f"{got}, which changes its buffer {changed[0].replace('__', '.')} when it is evaluated, and so when it "
-            "only acts; write LayerNorm or GroupNorm in place of BatchNorm"
-        )
+        raise ValueError(f"{got}, {_CHANGES.format('its buffer ' + changed[0].replace('__', '.'))}")
 
 
 def _observations(obs_space: gs.Space[Any], *rows: int) -> Tensor:

@@ -33,9 +33,8 @@ class Tracker:
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # at which frames
         self.num_episodes = [0] * num_sessions
-        self.ending: Finished | None = None  # of the latest step: their sub-envs only reset in the next one
+        self.ending: np.ndarray | None = None  # sessions whose episodes the latest step ended: resets come next
         self.num_unreset = [0] * num_sessions  # episodes that were followed by no such row
-        self.num_ended_before = [0] * num_sessions  # in the latest step before a resume
         self.num_updates = 0
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
@@ -67,7 +66,8 @@ class Tracker:
 
     def restart(self) -> None:
         """All episodes begin anew where a resumed run goes on: no row resets after those that had just ended."""
-        self.num_unreset = [a + b for a, b in zip(self.num_unreset, self.num_ended_before, strict=True)]
+        self.num_unreset = [a + b for a, b in zip(self.num_unreset, self.num_ending(), strict=True)]
+        self.ending = None
 
     def num_resets(self) -> list[int]:
         """Rows so far that only reset a sub-env: each episode is followed by one, in the next step."""
@@ -78,7 +78,7 @@ class Tracker:
         """Episodes of each session that ended in the latest step."""
         if self.ending is None:
             return [0] * self.num_sessions
-        return np.bincount(self.ending.session, minlength=self.num_sessions).tolist()  # type: ignore[no-any-return]
+        return np.bincount(self.ending, minlength=self.num_sessions).tolist()  # type: ignore[no-any-return]
 
     def metrics(self, metrics: Metrics) -> None:
         """Take in the metrics of one update, each ``[S]``, or one number for all sessions."""
@@ -171,7 +171,7 @@ class Tracker:
             self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
         self.num_unreset = state.get("num_unreset", self.num_unreset)  # older runs have neither
-        self.num_ended_before = state.get("num_ending", self.num_ended_before)
+        self.ending = np.repeat(np.arange(self.num_sessions), state.get("num_ending", 0))
         self.elapsed_before = state["elapsed"]
         self._names = state["names"]
         self._stacked = state["stacked"]
