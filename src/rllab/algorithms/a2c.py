@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
@@ -85,11 +86,12 @@ class A2CConfig:
             require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
-class A2C:
+class A2C(Algorithm):
     """A2C of S sessions in lockstep, on N sub-envs each."""
 
     Config = A2CConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
+    counted_in_frames = ()
 
     @staticmethod
     def check(
@@ -150,7 +152,7 @@ class A2C:
         return self.actor.act(obs, explore=explore)
 
     @torch.no_grad()
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
