@@ -30,9 +30,11 @@ class Algorithm(Protocol):
     Config: ClassVar[type[Any]]
     """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
     action_spaces: ClassVar[tuple[type[Space[Any]], ...]]
-    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can."""
+    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can. An algorithm
+    of a user's own may leave it out, and refuse in `check`."""
     counted_in_frames: ClassVar[tuple[str, ...]]
-    """Fields of the Config that count frames of a session: Hogwild's workers share them out."""
+    """Fields of the Config that count frames of a session: Hogwild's workers share them out. May be left out where
+    there are none."""
     device: str
     """Of its networks."""
     rollout_steps: int
