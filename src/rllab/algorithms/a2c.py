@@ -91,7 +91,6 @@ class A2C(Algorithm):
 
     Config = A2CConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    counted_in_frames = ()
 
     @staticmethod
     def check(

@@ -32,7 +32,7 @@ class Algorithm(Protocol):
     action_spaces: ClassVar[tuple[type[Space[Any]], ...]]
     """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can. An algorithm
     of a user's own may leave it out, and refuse in `check`."""
-    counted_in_frames: ClassVar[tuple[str, ...]]
+    counted_in_frames: ClassVar[tuple[str, ...]] = ()
     """Fields of the Config that count frames of a session: Hogwild's workers share them out. May be left out where
     there are none."""
     device: str

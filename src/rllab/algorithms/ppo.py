@@ -109,7 +109,6 @@ class PPO(Algorithm):
 
     Config = PPOConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    counted_in_frames = ()
 
     @staticmethod
     def check(

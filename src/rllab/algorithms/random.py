@@ -31,7 +31,6 @@ class Random(Algorithm):
 
     Config = RandomConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    counted_in_frames = ()
     rollout_steps = 1
 
     @staticmethod

@@ -83,7 +83,6 @@ class REINFORCE(Algorithm):
 
     Config = REINFORCEConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    counted_in_frames = ()
 
     @staticmethod
     def check(

@@ -76,7 +76,6 @@ class SARSA(Algorithm):
 
     Config = SARSAConfig
     action_spaces = (gs.Discrete,)
-    counted_in_frames = ()
 
     @staticmethod
     def check(
