@@ -1,11 +1,17 @@
 """What docs/architecture.md says how to add works when it is typed in."""
 
+import ast
+import dataclasses
+import inspect
 import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+from rllab import algorithms
+from rllab.algorithms import Algorithm
 
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
 FILES = re.findall(r"^```(?:python|yaml)\n(# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -39,3 +45,36 @@ def test_the_example_trains_as_the_page_says(command, tmp_path, monkeypatch):
     assert "agent=a2c" in line
     found = json.loads((tmp_path / f"run{number}" / "trial.json").read_text("utf-8"))
     assert found["final_return"]["mean"]["value"] == pytest.approx(-8, abs=1)  # straight to the end
+
+
+def contract():
+    """The members of `Algorithm` as rows of a table: what each is, from its docstring."""
+    source = Path(inspect.getsourcefile(Algorithm)).read_text("utf-8")
+    (protocol,) = (node for node in ast.parse(source).body if getattr(node, "name", None) == "Algorithm")
+    for member, after in zip(protocol.body, [*protocol.body[1:], None], strict=True):
+        if isinstance(member, ast.AnnAssign):
+            yield member.target.id, after.value.value
+        elif isinstance(member, ast.FunctionDef):
+            arguments = ast.unparse(ast.arguments(**without_types(member.args)))
+            yield f"{member.name}({arguments.removeprefix('self, ').removeprefix('self')})", ast.get_docstring(member)
+
+
+def without_types(arguments):
+    names = {kind: [ast.arg(x.arg) for x in getattr(arguments, kind)] for kind in ("posonlyargs", "args", "kwonlyargs")}
+    return names | {"kw_defaults": [None] * len(names["kwonlyargs"]), "defaults": []}
+
+
+def test_the_table_of_the_contract_is_made_from_it():
+    rows = [f"| `{name}` | {' '.join(text.split()).replace('``', '`')} |" for name, text in contract()]
+    table = "\n".join(["| member | is |", "|---|---|", *rows])
+    assert table in PAGE, f"docs/architecture.md should have this table:\n{table}"
+
+
+@pytest.mark.parametrize("name", algorithms.names())
+def test_each_algorithm_has_what_the_contract_says(name):
+    """mypy compares the types, for each is a subclass."""
+    algorithm = algorithms.find(name)
+    assert Algorithm in algorithm.__mro__
+    assert not inspect.isabstract(algorithm)
+    assert algorithm.action_spaces
+    assert set(algorithm.counted_in_frames) <= {field.name for field in dataclasses.fields(algorithm.Config)}

@@ -65,7 +65,8 @@ def broken_rule(module, names):
         if imported(library) and not within(module, *rooms):
             return f"{library} belongs in {', '.join(rooms)}"
     standard = names[0].split(".")[0] in sys.stdlib_module_names
-    if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*CORE, *CORE_OUTSIDE)):
+    known = (*CORE, *CORE_OUTSIDE, "rllab.algorithms.contract")
+    if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*known)):
         return "it may know torch, numpy, gymnasium.spaces, functional, nets and buffers"
     if module in ("rllab.loop", "rllab.evaluate") and any(within(name, *concrete_algorithms()) for name in names):
         return "the loop and the evaluation know no concrete algorithm"

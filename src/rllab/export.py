@@ -42,7 +42,7 @@ class RawPolicy(nn.Module):
 
     offset: Tensor
     scale: Tensor
-    bounds: Tensor
+    bounds: Tensor | None
 
     def __init__(self, policy: nn.Module, actions: ActionMap) -> None:
         """`actions`: from the policy's to the env's."""
@@ -50,19 +50,14 @@ class RawPolicy(nn.Module):
         self.policy = policy
         self.dtype = torch.from_numpy(np.zeros(0, actions.env_space.dtype)).dtype
         self.shape = actions.env_space.shape or ()
-        self.is_continuous = actions.is_continuous
         self.register_buffer("offset", torch.from_numpy(actions.offset))
         self.register_buffer("scale", torch.from_numpy(actions.scale))
-        self.register_buffer("bounds", torch.from_numpy(np.stack([*actions.inner, *actions.outer])))
+        self.register_buffer("bounds", None if actions.bounds is None else torch.from_numpy(np.stack(actions.bounds)))
 
     def forward(self, obs: Tensor) -> Tensor:
         action: Tensor = self.policy(obs)
         action = action.reshape(-1, *self.offset.shape)
-        if self.is_continuous:
-            inner_low, inner_high, low, high = self.bounds
-            action = scaled(action, inner_low, inner_high, self.offset, self.scale, low, high)
-        else:
-            action = action + self.offset
+        action = action + self.offset if self.bounds is None else scaled(action, self.offset, self.scale, *self.bounds)
         return action.to(self.dtype).reshape(-1, *self.shape)
 
 

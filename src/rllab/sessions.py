@@ -12,6 +12,7 @@ from rllab.config import RunConfig
 from rllab.envs import DivergedError
 from rllab.envs.sub_env import global_state, set_global_state
 from rllab.evaluate import Evaluation, Evaluator, Watch, greedy
+from rllab.functional.finite import not_finite
 from rllab.functional.streams import Seed, session_seeds
 from rllab.loop import Clock, Event, train
 from rllab.tracking.tracker import Row, Tracker
@@ -267,26 +268,6 @@ class Best:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.frames, self.policy, self.scores = state["frame"], state["policy"], state["score"]
-
-
-def not_finite(state: Any, num_sessions: int, name: str = "") -> tuple[str, int, float] | None:
-    """Name, session and value of the first nan or infinity in the tensors of an algorithm's state, ``[S, ...]``."""
-    if isinstance(state, torch.Tensor):
-        if not state.is_floating_point() or math.isfinite(float(state.sum())):
-            return None
-        places = (~state.isfinite()).nonzero()
-        if not len(places):
-            return None  # their sum is too large for 32 bits, they are not
-        where = tuple(places[0].tolist())
-        session = where[0] * num_sessions // len(state) if where else 0  # critics of a session lie side by side
-        return name, session, float(state[where])
-    children = (
-        state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, (list, tuple)) else ()
-    )
-    for key, child in children:
-        if found := not_finite(child, num_sessions, f"{name}.{key}" if name else str(key)):
-            return found
-    return None
 
 
 def _evaluation_rows(result: Evaluation, *, limited: bool) -> list[Row]:

@@ -84,16 +84,16 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
     """
     cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=_check_device(cfg.meta.device)))
     meta = cfg.meta
+    num_sharing = meta.max_session if meta.distributed else 1  # workers that share out the budget
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         agent, sizes = distributed.share(cfg), {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
-        max_frame = cfg.env.max_frame // (meta.max_session if meta.distributed else 1)
+        max_frame = cfg.env.max_frame // num_sharing
         shown = str(info.actions.env_space)
         algorithms.check(agent, info.obs_space, info.action_space, shown=shown, max_frame=max_frame, **sizes)
     except BudgetError as error:  # of a worker, perhaps
-        num_workers = meta.max_session if meta.distributed else 1
-        what = f"{error.what}, in each of {num_workers} workers" if num_workers > 1 else error.what
-        raise ConfigError(str(BudgetError(what, num_workers * error.needed, cfg.env.max_frame))) from error
+        what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
+        raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error
     except ValueError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)

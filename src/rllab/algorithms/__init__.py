@@ -1,7 +1,7 @@
-"""The contract of an algorithm, and how one is found by name.
+"""Algorithms: one file each, and how one is found by name.
 
-A new algorithm is one file here (its Config, its class, its losses) and one YAML in ``conf/agent/``. An algorithm of a
-user's own package is named in full, ``name: my_pkg.my_module:MyAlgorithm``.
+A new algorithm is one file here (its Config, its class, its loss) and one YAML in ``conf/agent/``; `contract` says what
+it must have. An algorithm of a user's own package is named in full, ``name: my_pkg.my_module:MyAlgorithm``.
 """
 
 from __future__ import annotations
@@ -10,88 +10,21 @@ import contextlib
 import difflib
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.functional.checks import UnfitError
 
-if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
-    import numpy as np
+if TYPE_CHECKING:
     from gymnasium.spaces import Space
-    from torch import Tensor, nn
 
-    from rllab.buffers import Buffer, Tensors
-    from rllab.functional.streams import Seed
-
-    Metrics = dict[str, Tensor | float]
-    """``[S]``, detached and left on the device, where the tracker fetches them once per log interval; or one number of
-    all sessions."""
-
-
-class Algorithm(Protocol):
-    """What the training loop asks of an algorithm. S sessions train in lockstep on N sub-envs each.
-
-    `seed` is the run's; `rllab.functional.streams.Streams` spawns each session's own generators from it.
-    """
-
-    Config: ClassVar[type]
-    """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
-    action_spaces: ClassVar[tuple[type[Space[Any]], ...]]
-    """Kinds of action spaces that it acts in; anything else is refused with the list of agents that can. An algorithm
-    of a user's own may leave it out, and refuse in `check`."""
-    device: str
-    rollout_steps: int
-    """Vector steps between two updates."""
-
-    @staticmethod
-    def check(
-        config: Any,
-        obs_space: Space[Any],
-        action_space: Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
-        """Raise a one-line ``ValueError`` if this config cannot learn here: not in this budget, memory or network.
-
-        An `UnfitError` if it is the spaces: other agents may fit. Comes before anything is made.
-        """
-
-    def __init__(
-        self,
-        config: Any,
-        obs_space: Space[Any],
-        action_space: Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-        seed: int | Seed,
-        device: str,
-    ) -> None: ...
-
-    def make_buffer(self) -> Buffer:
-        """The storage that `update` learns from."""
-
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        """Actions for observations ``[S, N, ...]``: ``[S, N, ...]``, and extras to store with them."""
-
-    def update(self, buffer: Any, frame: int) -> Metrics:
-        """Learn from the buffer; ``{}`` if there was nothing to learn yet. `frame` is that of one session."""
-
-    def policy(self, session: int) -> nn.Module:
-        """One session's greedy policy, observations ``[B, ...]`` to actions ``[B, ...]``, normaliser inside."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resume needs, as nested plain data and tensors; ``policy`` is what `best` keeps."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+__all__ = ["Algorithm", "Metrics", "check", "find", "fitting", "load_all", "names"]
+_NO_ALGORITHMS = ("contract",)
 
 
 def names() -> list[str]:
     """Algorithms that ship with rllab: the modules of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NO_ALGORITHMS)
 
 
 def find(name: str) -> type[Algorithm]:

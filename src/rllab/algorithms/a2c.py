@@ -8,6 +8,7 @@ import gymnasium.spaces as gs
 import numpy as np
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
@@ -84,7 +85,7 @@ class A2CConfig:
             require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
-class A2C:
+class A2C(Algorithm):
     """A2C of S sessions in lockstep, on N sub-envs each."""
 
     Config = A2CConfig
@@ -148,7 +149,7 @@ class A2C:
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         return self.actor.act(obs, explore=explore)
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)

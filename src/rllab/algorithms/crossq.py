@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, check_replay_budget, require
@@ -87,11 +88,12 @@ class CrossQConfig:
         check_ent_coef(self.ent_coef)
 
 
-class CrossQ:
+class CrossQ(Algorithm):
     """CrossQ of S sessions in lockstep, on N sub-envs each."""
 
     Config = CrossQConfig
     action_spaces = (gs.Discrete, gs.Box)
+    counted_in_frames = ("learning_starts", "buffer_size")
 
     @staticmethod
     def check(
@@ -177,7 +179,7 @@ class CrossQ:
             return self.actions.sample(outputs, noise).cpu().numpy(), {}
         return self.actions.mode(outputs).cpu().numpy(), {}
 
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
@@ -106,11 +107,12 @@ class DQNConfig:
             require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
-class DQN:
+class DQN(Algorithm):
     """DQN of S sessions in lockstep, on N sub-envs each."""
 
     Config = DQNConfig
     action_spaces = (gs.Discrete,)
+    counted_in_frames = ("learning_starts", "buffer_size")
 
     @staticmethod
     def check(
@@ -210,7 +212,7 @@ class DQN:
             return math.inf
         return self.schedules[self.exploring](self.frame / self.max_frame)
 
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         since, self.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
         if buffer.num_frames < self.config.learning_starts:

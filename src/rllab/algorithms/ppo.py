@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
@@ -103,7 +104,7 @@ class PPOConfig:
         require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
 
 
-class PPO:
+class PPO(Algorithm):
     """PPO of S sessions in lockstep, on N sub-envs each."""
 
     Config = PPOConfig
@@ -193,7 +194,7 @@ class PPO:
         """
         return self.actor.act(obs, explore=explore)
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         raw_obs, batch = self._prepare(buffer)
@@ -223,13 +224,13 @@ class PPO:
             self.net.obs_norm.update(raw_obs, batch["valid"])
         return self._summary(collected, batch, lr)
 
-    def _summary(self, collected: list[Tensors], batch: Tensors, lr: float) -> dict[str, Tensor | float]:
+    def _summary(self, collected: list[Tensors], batch: Tensors, lr: float) -> Metrics:
         """Metrics of one update."""
         return {
             **{name: torch.stack([m[name] for m in collected]).mean(0) for name in collected[0]},
             "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
             "train/lr": lr,
-            "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
+            "train/num_updates": list(self.num_updates),
         }
 
     @torch.no_grad()

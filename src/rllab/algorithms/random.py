@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.streams import Seed, Streams
@@ -22,7 +23,7 @@ class RandomConfig:
     """The algorithm."""
 
 
-class Random:
+class Random(Algorithm):
     """Draws from each session's action stream: uniform, and in a box exponential from a single bound, normal from none.
 
     As `gymnasium.spaces.Box.sample` does.
@@ -83,7 +84,7 @@ class Random:
         unbounded = low.isinf() & high.isinf()
         return torch.where(unbounded, streams.normal(1, num_envs, *box.shape)[0], action) if unbounded.any() else action
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:  # noqa: ARG002
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:  # noqa: ARG002
         return {}
 
     def policy(self, session: int) -> nn.Module:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.memory import check_rollout
 from rllab.buffers.rollout import RolloutBuffer
@@ -77,7 +78,7 @@ class REINFORCEConfig:
             require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
-class REINFORCE:
+class REINFORCE(Algorithm):
     """REINFORCE of S sessions in lockstep, on N sub-envs each."""
 
     Config = REINFORCEConfig
@@ -141,7 +142,7 @@ class REINFORCE:
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         return self.actor.act(obs, explore=explore)
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
@@ -172,7 +173,7 @@ class REINFORCE:
             "train/grad_norm": grad_norm,
             "train/explained_variance": explained_variance(value.detach(), returns, learned),
             "train/lr": lr,
-            "train/num_updates": torch.tensor(self.num_updates, dtype=torch.float32, device=self.device),
+            "train/num_updates": list(self.num_updates),
         }
 
     def _advantage(self, rollout: Tensors, value: Tensor) -> tuple[Tensor, Tensor]:

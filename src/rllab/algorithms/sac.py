@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, check_replay_budget, require
@@ -78,11 +79,12 @@ class SACConfig:
         check_ent_coef(self.ent_coef)
 
 
-class SAC:
+class SAC(Algorithm):
     """SAC of S sessions in lockstep, on N sub-envs each."""
 
     Config = SACConfig
     action_spaces = (gs.Discrete, gs.Box)
+    counted_in_frames = ("learning_starts", "buffer_size")
 
     @staticmethod
     def check(
@@ -169,7 +171,7 @@ class SAC:
             return self.actions.sample(outputs, noise).cpu().numpy(), {}
         return self.actions.mode(outputs).cpu().numpy(), {}
 
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}

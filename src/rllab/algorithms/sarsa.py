@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import check_rollout_budget, require
@@ -70,7 +71,7 @@ class SARSAConfig:
             require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
-class SARSA:
+class SARSA(Algorithm):
     """SARSA of S sessions in lockstep, on N sub-envs each."""
 
     Config = SARSAConfig
@@ -153,7 +154,7 @@ class SARSA:
         with torch.no_grad():
             return self.net(torch.from_numpy(obs).to(self.device)).squeeze(-1).cpu().numpy()  # type: ignore[no-any-return]
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         """One gradient step on the rollout.
 
         The action after the last row is chosen here, and taken next: each target holds the action that follows. After

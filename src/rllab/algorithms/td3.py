@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, check_replay_budget, require
@@ -78,11 +79,12 @@ class TD3Config:
             check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
 
 
-class TD3:
+class TD3(Algorithm):
     """TD3 of S sessions in lockstep, on N sub-envs each."""
 
     Config = TD3Config
     action_spaces = (gs.Box,)
+    counted_in_frames = ("learning_starts", "buffer_size")
 
     @staticmethod
     def check(
@@ -168,7 +170,7 @@ class TD3:
             action = action + std * self.action_streams.normal(1, self.num_envs, self.num_actions)[0]
         return action.clamp(-1.0, 1.0).cpu().numpy(), {}
 
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
         self.frame = frame
         if buffer.num_frames < config.learning_starts:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, check_replay_budget, require
@@ -82,11 +83,12 @@ class TQCConfig:
         check_ent_coef(self.ent_coef)
 
 
-class TQC:
+class TQC(Algorithm):
     """TQC of S sessions in lockstep, on N sub-envs each."""
 
     Config = TQCConfig
     action_spaces = (gs.Box,)
+    counted_in_frames = ("learning_starts", "buffer_size")
 
     @staticmethod
     def check(
@@ -172,7 +174,7 @@ class TQC:
             return tanh_gaussian.sample(outputs, noise).cpu().numpy(), {}
         return tanh_gaussian.mode(outputs).cpu().numpy(), {}
 
-    def update(self, buffer: ReplayBuffer, frame: int) -> dict[str, Tensor | float]:
+    def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
         if buffer.num_frames < config.learning_starts:
             return {}

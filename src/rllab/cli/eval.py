@@ -87,12 +87,17 @@ def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.
     console = Console(stderr=True)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "episodes", TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"{player.path.name} {acting}", total=chosen.episodes * len(sessions))
+        what = f"{player.path.name} {acting}"
+        bar = progress.add_task(what, total=chosen.episodes * len(sessions))
+
+        def watch(ended: int, steps: int) -> None:  # it moves also while no episode ends
+            progress.update(bar, completed=ended, description=f"{what}, step {steps:,}")
+
         return player.evaluate(
             sessions,
             num_episodes=chosen.episodes,
             seed=chosen.seed,
-            watch=lambda ended, _steps: progress.update(bar, completed=ended),
+            watch=watch,
         )
 
 

@@ -48,7 +48,7 @@ def share(cfg: RunConfig) -> Any:
     agent = cfg.agent
     if not cfg.meta.distributed:
         return agent
-    counts = {name: getattr(agent, name) for name in ("learning_starts", "buffer_size") if hasattr(agent, name)}
+    counts = {name: getattr(agent, name) for name in getattr(cfg.algorithm(), "counted_in_frames", ())}
     return replace(agent, **{name: math.ceil(count / cfg.meta.max_session) for name, count in counts.items()})
 
 

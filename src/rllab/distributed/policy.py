@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rllab.distributed import hogwild, merge
-from rllab.sessions import Best, not_finite
+from rllab.functional.finite import not_finite
+from rllab.sessions import Best
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig

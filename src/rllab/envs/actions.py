@@ -28,17 +28,14 @@ Array = Any
 class ActionMap:
     """From an agent's actions ``[B, *agent_space.shape]`` to its env's, ``[B, *env_space.shape]``.
 
-    ``offset + scale * action``, with `inner` bounds on the action and `outer` ones on the result, element by element in
-    flat order. The elements of a box with two usable bounds are scaled from [-1, 1]; others are
-    clipped only, and begin where the space is nearest to 0.
+    ``offset + scale * action``, clipped to both spaces, element by element in flat order. The elements of a box with
+    two usable bounds are scaled from [-1, 1]; others are clipped only, and begin where the space is nearest to 0.
     """
 
     env_space: gs.Space[Any]
     agent_space: gs.Space[Any]
     offset: np.ndarray
     scale: np.ndarray
-    inner: tuple[np.ndarray, np.ndarray]
-    outer: tuple[np.ndarray, np.ndarray]
     note: str | None = None
     """What a person should know of it."""
 
@@ -48,26 +45,28 @@ class ActionMap:
         return bool(self.env_space == self.agent_space and self.env_space.dtype == np.int64)
 
     @cached_property
-    def is_continuous(self) -> bool:
-        return isinstance(self.agent_space, gs.Box)
+    def bounds(self) -> tuple[np.ndarray, ...] | None:
+        """Low and high of the agent's box, low and high of the env's, ``[n]`` each; None for choices."""
+        if not isinstance(self.agent_space, gs.Box):
+            return None
+        assert isinstance(self.env_space, gs.Box)
+        ends = self.agent_space.low, self.agent_space.high, self.env_space.low, self.env_space.high
+        return tuple(end.astype(self.offset.dtype).ravel() for end in ends)
 
     def to_env(self, action: np.ndarray) -> np.ndarray:
         """Actions of the env's shape and dtype, each inside its space unless it is nan."""
         flat: np.ndarray = action.reshape(len(action), *self.offset.shape)
-        if self.is_continuous:
-            flat = scaled(flat, *self.inner, self.offset, self.scale, *self.outer)
-        else:
-            flat = flat + self.offset
+        flat = flat + self.offset if self.bounds is None else scaled(flat, self.offset, self.scale, *self.bounds)
         assert self.env_space.shape is not None
         flat = flat.astype(self.env_space.dtype, copy=False)
         return flat.reshape(len(action), *self.env_space.shape)
 
 
 def scaled(
-    action: Array, inner_low: Array, inner_high: Array, offset: Array, scale: Array, low: Array, high: Array
+    action: Array, offset: Array, scale: Array, agent_low: Array, agent_high: Array, low: Array, high: Array
 ) -> Array:
     """A box's actions from those of an agent, ``[B, n]``; for numpy and for torch, which exports it."""
-    return (offset + scale * action.clip(inner_low, inner_high)).clip(low, high)
+    return (offset + scale * action.clip(agent_low, agent_high)).clip(low, high)
 
 
 def action_map(space: gs.Space[Any]) -> ActionMap:
@@ -100,14 +99,12 @@ def _choices(
     """One choice among each of `sizes`, which the env counts from `start`."""
     if agent_space is None:
         agent_space = gs.Discrete(sizes[0]) if len(sizes) == 1 else gs.MultiDiscrete(sizes)
-    nothing = np.zeros(0)
-    return ActionMap(space, agent_space, start.astype(np.int64), nothing, (nothing,) * 2, (nothing,) * 2, note)
+    start = start.astype(np.int64)
+    return ActionMap(space, agent_space, start, np.ones_like(start), note)
 
 
 def _integer_box(space: gs.Box[Any]) -> ActionMap:
-    lows, highs = (
-        bound.astype(object).ravel() for bound in (space.low, space.high)
-    )  # Python's integers do not overflow
+    lows, highs = (end.astype(object).ravel() for end in (space.low, space.high))  # Python's do not overflow
     sizes = [int(high) - int(low) + 1 for low, high in zip(lows, highs, strict=True)]
     if max(sizes, default=1) > MAX_CHOICES:
         raise ValueError(
@@ -129,22 +126,13 @@ def _real_box(space: gs.Box[Any]) -> ActionMap:
     offset[usable] = (high[usable] + low[usable]) / 2
     scale[usable] = (high[usable] - low[usable]) / 2
     offset[~usable] = np.clip(0, low, high)[~usable]  # an agent begins at 0: as near to that as the space allows
-    infinite = np.full_like(low, np.inf)
     agent_low = np.where(usable, -1.0, np.where(bounded_below, low - offset, -np.inf)).astype(np.float32)
     agent_high = np.where(usable, 1.0, np.where(bounded_above, high - offset, np.inf)).astype(np.float32)
     note = None
     if not usable.all():
         some = "actions" if not usable.any() else f"elements {np.flatnonzero(~usable).tolist()} of the actions"
         note = f"{some} have no two usable bounds: they are clipped to their space, not rescaled"
-    return ActionMap(
-        space,
-        gs.Box(agent_low, agent_high),
-        offset,
-        scale,
-        (np.where(usable, -1, -infinite).astype(dtype), np.where(usable, 1, infinite).astype(dtype)),
-        (low, high),
-        note,
-    )
+    return ActionMap(space, gs.Box(agent_low, agent_high), offset, scale, note)
 
 
 class AgentActions(VectorWrapper):

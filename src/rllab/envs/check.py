@@ -82,7 +82,7 @@ def _check_actions(actions: ActionMap) -> Finding:
     space = batch_space(actions.agent_space, _NUM_ACTIONS)
     space.seed(0)
     chosen = np.asarray(space.sample())
-    if actions.is_continuous:
+    if actions.bounds is not None:
         chosen = (3.0 * np.random.default_rng(0).normal(size=chosen.shape)).astype(np.float32)
     outside = sum(not actions.env_space.contains(np.asarray(each)) for each in actions.to_env(chosen))
     if outside:

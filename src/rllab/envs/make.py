@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import gymnasium.spaces as gs
-import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
@@ -22,6 +21,7 @@ from rllab.envs.single import full_id, layers, make_one, make_row, unknown_argum
 from rllab.envs.sub_env import has_axes
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
+from rllab.nets.box import has_pixels
 from rllab.process import num_cpus
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
 
 
 def _images(space: gs.Space[Any], name: str = "obs") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Parts with a height and a width: bytes of two axes or more, and real numbers of three or more."""
+    """Parts with a height and a width, and their shapes."""
     if isinstance(space, (gs.Dict, gs.Tuple)):
         parts = space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces)
         for key, part in parts:
             yield from _images(part, f"{name}[{key!r}]")
-    elif isinstance(space, gs.Box) and len(space.shape) >= (2 if space.dtype == np.uint8 else 3):
+    elif isinstance(space, gs.Box) and has_pixels(space):
         yield name, space.shape
 
 

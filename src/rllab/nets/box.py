@@ -28,6 +28,12 @@ def has_pixels(space: gs.Space[Any]) -> bool:
     return num_axes > 2 or (num_axes == 2 and space.dtype == np.uint8)
 
 
+def shape_of(space: gs.Space[Any]) -> tuple[int, ...]:
+    """Shape of observations as agents see them, which all have one."""
+    assert space.shape is not None
+    return space.shape
+
+
 def uniform_actions(streams: Streams, num_envs: int, num_actions: int) -> Tensor:
     """Uniform actions in [-1, 1], ``[S, N, num_actions]``."""
     return 2.0 * streams.uniform(1, num_envs, num_actions)[0] - 1.0

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rllab.nets.box import has_pixels
+from rllab.nets.box import has_pixels, shape_of
 from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
 from rllab.nets.mlp import MLP, Activation
 from rllab.nets.user_torso import make_user_torso, try_user_torso
@@ -25,7 +25,7 @@ def choose_network(network: str, obs_space: gs.Space[Any]) -> str:
         return network
     if not is_image(obs_space):
         return "mlp"
-    return "cnn" if min(output_shapes(_shape(obs_space), LAYOUTS["cnn"])[-1]) >= 1 else "cnn_small"
+    return "cnn" if min(output_shapes(shape_of(obs_space), LAYOUTS["cnn"])[-1]) >= 1 else "cnn_small"
 
 
 def make_torso(
@@ -42,12 +42,12 @@ def make_torso(
         ValueError: it is not there, or does not take such observations.
     """
     if network == "mlp":
-        sizes = [math.prod(_shape(obs_space)), *hidden]
+        sizes = [math.prod(shape_of(obs_space)), *hidden]
         return MLP(sizes, generators=generators, activation=activation, activate_last=True), sizes[-1]
     if network in LAYOUTS:
         check_network(network, obs_space)
         layout = LAYOUTS[network]
-        return CNN(_shape(obs_space), layout, generators=generators), layout.num_features
+        return CNN(shape_of(obs_space), layout, generators=generators), layout.num_features
     return make_user_torso(network, obs_space, generators)
 
 
@@ -55,11 +55,11 @@ def check_network(network: str, obs_space: gs.Space[Any]) -> None:
     """Raise a one-line ``ValueError`` if there is no such torso for such observations; cheaper than to make it."""
     if network == "auto" and has_pixels(obs_space) and not is_image(obs_space):
         raise ValueError(
-            f"agent.network: got 'auto' for observations {_shape(obs_space)} of {obs_space.dtype}, which look like "
+            f"agent.network: got 'auto' for observations {shape_of(obs_space)} of {obs_space.dtype}, which look like "
             "images, but images are uint8 with three axes; write agent.network=mlp, which flattens them, "
             "agent.network=my_pkg.nets:MyTorso, or a wrapper that gives such images into env.wrappers"
         )
-    network, shape = choose_network(network, obs_space), _shape(obs_space)
+    network, shape = choose_network(network, obs_space), shape_of(obs_space)
     if network == "mlp":
         return
     if network not in LAYOUTS:
@@ -74,13 +74,8 @@ def check_network(network: str, obs_space: gs.Space[Any]) -> None:
 
 def num_activations(network: str, obs_space: gs.Space[Any], *, hidden: list[int]) -> int:
     """Numbers that a row leaves in such a torso until its gradient is known; of a user's torso a guess."""
-    network, shape = choose_network(network, obs_space), _shape(obs_space)
+    network, shape = choose_network(network, obs_space), shape_of(obs_space)
     if network in LAYOUTS:
         layers = [math.prod(s) for s in output_shapes(shape, LAYOUTS[network])]
         return math.prod(shape) + sum(layers) + LAYOUTS[network].num_features
     return math.prod(shape) + (sum(hidden) if network == "mlp" else 0)
-
-
-def _shape(obs_space: gs.Space[Any]) -> tuple[int, ...]:
-    assert obs_space.shape is not None
-    return obs_space.shape

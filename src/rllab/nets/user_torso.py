@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.box import shape_of
 from rllab.nets.cnn import LAYOUTS
 from rllab.nets.stacked import Stacked
 
@@ -73,10 +74,10 @@ def _find(network: str) -> Make:
 
 def _try_alone(got: str, module: nn.Module, obs_space: gs.Space[Any]) -> int:
     """Evaluate one session's module as it is: what torch says of it is plain here, unlike under `torch.vmap`."""
-    shape = ", ".join(map(str, ("B", *_shape(obs_space))))
+    shape = ", ".join(map(str, ("B", *shape_of(obs_space))))
     num_features = 0
     for num_rows in _NUM_ROWS:
-        taken = f"{num_rows} observation{'s' * (num_rows > 1)} {_shape(obs_space)}"
+        taken = f"{num_rows} observation{'s' * (num_rows > 1)} {shape_of(obs_space)}"
         with _one_line(f"{got}, which cannot take {taken}", f"write one that maps ({shape}) to (B, n)"):
             features = module(_observations(obs_space, num_rows))
         if wrong := _wrong_output(module, features, num_rows):
@@ -125,11 +126,6 @@ def _observations(obs_space: gs.Space[Any], *rows: int) -> Tensor:
     assert isinstance(obs_space, gs.Box)  # others are flattened
     obs = np.clip(0, obs_space.low, obs_space.high).astype(np.float32)
     return torch.from_numpy(obs).repeat(*rows, *[1] * obs.ndim)
-
-
-def _shape(obs_space: gs.Space[Any]) -> tuple[int, ...]:
-    assert obs_space.shape is not None
-    return obs_space.shape
 
 
 @contextmanager

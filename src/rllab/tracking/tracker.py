@@ -40,7 +40,7 @@ class Tracker:
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
         self._metrics: list[Metrics] = []
-        self._names: list[str] = []
+        self._names: list[str] = []  # of those that are tensors
         self._stacked: list[Tensor] = []  # of earlier updates, [updates, names, S]
         self._latest: dict[str, list[float]] = {}
         self._mark = (0, 0.0)
@@ -81,27 +81,26 @@ class Tracker:
         return np.bincount(self.ending, minlength=self.num_sessions).tolist()  # type: ignore[no-any-return]
 
     def metrics(self, metrics: Metrics) -> None:
-        """Take in the metrics of one update, each ``[S]``, or one number for all sessions."""
+        """Take in the metrics of one update."""
         if metrics:
-            if list(metrics) != self._names:  # a policy that learns later adds some: its interval begins here
-                self._names, self._metrics, self._stacked = list(metrics), [], []
+            names = [name for name, x in metrics.items() if isinstance(x, Tensor)]
+            if names != self._names:  # a policy that learns later adds some: its interval begins here
+                self._names, self._metrics, self._stacked = names, [], []
             self._metrics.append(metrics)
             if len(self._metrics) == _PENDING:
                 self._stack()
 
     def _stack(self) -> None:
-        """Put the metrics of the latest updates into one tensor."""
-        if self._metrics:
-            device = next((x.device for x in self._metrics[0].values() if isinstance(x, Tensor)), None)
-            columns = [self._column([m[name] for m in self._metrics], device) for name in self._names]
+        """Put the tensors of the latest updates into one, and keep the latest numbers."""
+        if not self._metrics:
+            return
+        numbers = {name: x for name, x in self._metrics[-1].items() if not isinstance(x, Tensor)}
+        for name, value in numbers.items():
+            self._latest[name] = [value] * self.num_sessions if isinstance(value, (int, float)) else list(value)
+        columns = [torch.stack([m[name] for m in self._metrics]) for name in self._names]  # type: ignore[misc]
+        if columns:
             self._stacked.append(torch.stack(columns, 1))
-            self._metrics = []
-
-    def _column(self, values: list[Any], device: torch.device | None) -> Tensor:
-        """A metric of the latest updates, ``[updates, S]``."""
-        if isinstance(values[0], Tensor):
-            return torch.stack(values)
-        return torch.tensor(values, dtype=torch.float32, device=device).unsqueeze(1).expand(-1, self.num_sessions)
+        self._metrics = []
 
     def mean_returns(self) -> list[float]:
         """Mean return of each session's last 100 finished episodes; nan while none has finished."""
@@ -137,14 +136,11 @@ class Tracker:
         return rows
 
     def _fetch(self) -> dict[str, list[float]]:
-        """Means of the metrics since the last call, or the latest known where no update fell into the interval."""
+        """Means of the tensors since the last call, or those before where no update fell into the interval; numbers."""
         self._stack()
         if self._stacked:
-            stacked, names = torch.cat(self._stacked), self._names
-            # counters and rates show their latest value, everything else its mean over the interval
-            means = dict(zip(names, stacked.float().mean(0).tolist(), strict=True))
-            last = dict(zip(names, stacked[-1].tolist(), strict=True))
-            self._latest = {n: last[n] if n in _LATEST else means[n] for n in names}
+            means = torch.cat(self._stacked).float().mean(0).tolist()
+            self._latest |= dict(zip(self._names, means, strict=True))
             self._stacked = []
         return self._latest
 
@@ -176,9 +172,6 @@ class Tracker:
         self._names = state["names"]
         self._stacked = state["stacked"]
         self._latest = state["latest"]
-
-
-_LATEST = {f"train/{name}" for name in ("num_updates", "lr", "epsilon", "temperature", "per_beta", "utd")}
 
 
 def _mean(values: deque[float] | deque[int]) -> float:
