@@ -1,6 +1,6 @@
 """Train an agent: python train.py agent=ppo env=cartpole meta=standard.
 
-The `@hydra.main` entry point is in src/rllab/train.py; shell completion looks for these words here.
+The `@hydra.main` entry point is in src/rllab/command/train.py; shell completion looks for these words here.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))  # this checkout, installed or not
 
-from rllab.train import main
+from rllab.command.train import main
 
 if __name__ == "__main__":
     main()

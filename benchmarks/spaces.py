@@ -24,9 +24,10 @@ from unittest import mock
 import torch
 
 from benchmarks.kinds import ACTIONS, LENGTH, OBSERVATIONS
-from rllab import algorithms, checkpoint, trial
+from rllab import algorithms, checkpoint
 from rllab.analysis import plots
 from rllab.config import Backend, ConfigError, EnvConfig, MetaConfig, RunConfig
+from rllab.training import trial
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "spaces.md"
 MARKS = "<!-- the tables: python -m benchmarks.spaces -->\n", "<!-- the end of the tables -->\n"

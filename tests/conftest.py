@@ -20,8 +20,11 @@ from omegaconf import OmegaConf
 
 from command_line import PACKAGE, Result, assert_refused, everything_in
 from played import CASES, FAST
-from rllab import config, loop, train, trial
+from rllab import config
 from rllab.analysis import plots
+from rllab.command import train
+from rllab.random.streams import Streams
+from rllab.training import loop, trial
 
 ROOT = Path(__file__).parents[1]
 
@@ -170,3 +173,25 @@ def process():
 def train_process(process, workplace):
     """`train_process("meta.seed=3")` runs `python /path/of/train.py meta.seed=3` in the workplace."""
     return lambda line: process(ROOT / "train.py", *shlex.split(line), cwd=workplace)
+
+
+def generators(num_sessions, seed=0):
+    return Streams(seed, num_sessions, "weights").generators
+
+
+def randomize(module, seed=0):
+    """Parameters that are no special case: biases away from 0."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.5)
+
+
+@pytest.fixture
+def make_generators():
+    return generators
+
+
+@pytest.fixture
+def randomized():
+    return randomize

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import trial
 from rllab.algorithms import a2c
-from rllab.buffers import memory
 from rllab.functional.policy_gradient import actor_critic_loss
+from rllab.host import memory
+from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import algorithms, checkpoint, trial
+from rllab import algorithms, checkpoint
+from rllab.training import trial
 from test_trial import assert_same_policy
 
 pytestmark = pytest.mark.usefixtures("no_picture")

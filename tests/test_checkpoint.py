@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 from rllab import checkpoint
 from rllab.checkpoint import CheckpointError
-from rllab.functional.streams import Streams
 from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.distributions import make_distribution
-from rllab.nets.flat import FlatParameters
+from rllab.optim.flat import FlatParameters
+from rllab.random.streams import Streams
 
 
 @pytest.fixture

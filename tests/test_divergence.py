@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 
-from rllab import algorithms, checkpoint, trial
+from rllab import algorithms, checkpoint
 from rllab.config import ConfigError
 from rllab.envs import EnvError
-from rllab.sessions import not_finite
+from rllab.training import trial
+from rllab.training.sessions import not_finite
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

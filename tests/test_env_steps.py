@@ -8,11 +8,12 @@ import pytest
 from gymnasium.vector import SyncVectorEnv
 
 from probes import Scripted
-from rllab import algorithms, checkpoint, trial
+from rllab import algorithms, checkpoint
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.wrappers import LifeLossTerminal, TrackReward
-from rllab.loop import Clock, Event, train
 from rllab.tracking.tracker import Tracker
+from rllab.training import trial
+from rllab.training.loop import Clock, Event, train
 
 NUM_ENVS = 2
 RUN = ["env=gymnasium", "env.id=probes:Scripted-v0", f"env.num_envs={NUM_ENVS}", "env.max_frame=60", "tuned=none"]

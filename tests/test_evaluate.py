@@ -5,7 +5,7 @@ import pytest
 
 from rllab.config import EnvConfig
 from rllab.envs import Finished
-from rllab.evaluate import Evaluator
+from rllab.training.evaluation import Evaluator
 
 
 class Scripted:

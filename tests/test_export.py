@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from played import CASES
-from rllab import export, player, trial
 from rllab.analysis.evaluation import describe
-from rllab.card import write_card
 from rllab.config import ConfigError
 from rllab.envs.actions import action_map
+from rllab.play import export, player
+from rllab.play.card import write_card
+from rllab.training import trial
 
 
 def test_a_bounded_box_is_rescaled_and_clipped():

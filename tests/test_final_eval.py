@@ -7,10 +7,12 @@ import signal
 import pytest
 import torch
 
-from rllab import checkpoint, player, trial
+from rllab import checkpoint
 from rllab.config import ConfigError
 from rllab.envs import EnvError
-from rllab.evaluate import Evaluator
+from rllab.play import player
+from rllab.training import trial
+from rllab.training.evaluation import Evaluator
 
 SMALL = ["meta.max_session=2", "env.max_frame=1200", "meta.log_frequency=200", "meta.eval_frequency=600"]
 SMALL += ["agent.num_steps=32", "agent.num_minibatches=2", "agent.normalize_obs=true"]
@@ -94,7 +96,7 @@ def test_ctrl_c_skips_it_and_the_run_is_complete(load_config, tmp_path, monkeypa
 
 
 def test_who_waits_is_told_how_far_it_is(load_config, monkeypatch, capsys):
-    monkeypatch.setattr("rllab.evaluate.LINE_PERIOD", 0.0)
+    monkeypatch.setattr("rllab.training.evaluation.LINE_PERIOD", 0.0)
     trial.run(load_config(*SMALL, "meta.final_eval=3"))
     assert "final evaluation of `best`: 6 of 6 episodes after " in capsys.readouterr().out
 
@@ -120,7 +122,7 @@ NEVER_ENDS = [
 
 
 def test_episodes_that_never_end_are_cut_and_the_scores_say_so(load_config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("rllab.evaluate.MAX_STEPS", 50)
+    monkeypatch.setattr("rllab.training.evaluation.MAX_STEPS", 50)
     trial.run(load_config(*NEVER_ENDS, "meta.final_eval=3", "meta.rigorous_eval=2", "meta.eval_frequency=600"))
     note = "episodes were cut at 50 steps, for the env has no time limit; env.max_episode_steps sets another"
     assert f"final evaluation of `last`: 6 of 6 {note}" in capsys.readouterr().out

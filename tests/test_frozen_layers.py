@@ -5,7 +5,9 @@ import json
 import pytest
 import torch
 
-from rllab import checkpoint, envs, player, trial
+from rllab import checkpoint, envs
+from rllab.play import player
+from rllab.training import trial
 
 FROZEN = "layers__0__"
 SMALL = ["env.id=probes:RewardByObs-v0", "agent.network=probes:HalfFrozen", "tuned=none", "meta.max_session=2"]

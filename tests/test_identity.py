@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from identity import LENGTH, SPACES
-from rllab import algorithms, envs, trial
+from rllab import algorithms, envs
 from rllab.config import EnvConfig
+from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

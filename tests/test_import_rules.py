@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
-CORE = ("rllab.functional", "rllab.nets", "rllab.buffers")
+CORE = ("rllab.functional", "rllab.random", "rllab.optim", "rllab.nets", "rllab.buffers")
 CORE_OUTSIDE = ("torch", "numpy", "gymnasium.spaces")
 
 ONLY_IN = {
-    "hydra": ("rllab.config", "rllab.train", "rllab.cli", "rllab.search"),
-    "omegaconf": ("rllab.config", "rllab.train", "rllab.cli", "rllab.search"),
+    "hydra": ("rllab.config", "rllab.command.train", "rllab.command", "rllab.search"),
+    "omegaconf": ("rllab.config", "rllab.command.train", "rllab.command", "rllab.search"),
     "optuna": ("rllab.search",),
     "tensorboard": ("rllab.tracking.writers",),
     "jinja2": ("rllab.report",),
-    "pygame": ("rllab.show",),
-    "moviepy": ("rllab.show",),
-    "imageio_ffmpeg": ("rllab.show",),
-    "onnxruntime": ("rllab.export",),
-    "onnxscript": ("rllab.export",),
-    "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.cli"),
+    "pygame": ("rllab.play.show",),
+    "moviepy": ("rllab.play.show",),
+    "imageio_ffmpeg": ("rllab.play.show",),
+    "onnxruntime": ("rllab.play.export",),
+    "onnxscript": ("rllab.play.export",),
+    "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.command"),
 }
 """Libraries that have a room of their own."""
 
@@ -65,10 +65,12 @@ def broken_rule(module, names):
         if imported(library) and not within(module, *rooms):
             return f"{library} belongs in {', '.join(rooms)}"
     standard = names[0].split(".")[0] in sys.stdlib_module_names
-    known = (*CORE, *CORE_OUTSIDE, "rllab.algorithms.contract")
+    known = (*CORE, *CORE_OUTSIDE, "rllab.algorithms.contract", "rllab.host.memory")
     if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*known)):
         return "it may know torch, numpy, gymnasium.spaces, functional, nets and buffers"
-    if module in ("rllab.loop", "rllab.evaluate") and any(within(name, *concrete_algorithms()) for name in names):
+    if module in ("rllab.training.loop", "rllab.training.evaluation") and any(
+        within(name, *concrete_algorithms()) for name in names
+    ):
         return "the loop and the evaluation know no concrete algorithm"
     if within(module, "rllab.analysis", "rllab.report") and imported("torch", "gymnasium"):
         return "analysis and report work without torch and gymnasium"
@@ -93,7 +95,13 @@ def test_imports_keep_the_rules(path, module, package):
 
 def test_all_rooms_were_found():
     found = {module for _, module, _ in modules()}
-    assert found >= {*CORE, "rllab.algorithms.ppo", "rllab.analysis", "rllab.loop", "rllab.evaluate"}
+    assert found >= {
+        *CORE,
+        "rllab.algorithms.ppo",
+        "rllab.analysis",
+        "rllab.training.loop",
+        "rllab.training.evaluation",
+    }
 
 
 FORBIDDEN = [
@@ -120,21 +128,21 @@ FORBIDDEN = [
     ("rllab.algorithms.sac", "from rllab.envs import SessionEnvs"),
     ("rllab.algorithms.sac", "from rllab import trial"),
     ("rllab.algorithms.sac", "if TYPE_CHECKING:\n    from rllab.config import RunConfig"),
-    ("rllab.algorithms", "from rllab.loop import train"),
-    ("rllab.loop", "from rllab.algorithms.ppo import PPO"),
-    ("rllab.loop", "from rllab.algorithms import ppo"),
-    ("rllab.evaluate", "import rllab.algorithms.ppo as p"),
-    ("rllab.trial", "import hydra"),
-    ("rllab.player", "import pygame"),
-    ("rllab.card", "import onnxruntime"),
-    ("rllab.trial", "from omegaconf.errors import OmegaConfBaseException"),
-    ("rllab.trial", "try:\n    import optuna\nexcept ImportError:\n    pass"),
+    ("rllab.algorithms", "from rllab.training.loop import train"),
+    ("rllab.training.loop", "from rllab.algorithms.ppo import PPO"),
+    ("rllab.training.loop", "from rllab.algorithms import ppo"),
+    ("rllab.training.evaluation", "import rllab.algorithms.ppo as p"),
+    ("rllab.training.trial", "import hydra"),
+    ("rllab.play.player", "import pygame"),
+    ("rllab.play.card", "import onnxruntime"),
+    ("rllab.training.trial", "from omegaconf.errors import OmegaConfBaseException"),
+    ("rllab.training.trial", "try:\n    import optuna\nexcept ImportError:\n    pass"),
     ("rllab.config", "import optuna"),
     ("rllab.tracking.console", "from tensorboard import program"),
     ("rllab.tracking.writers", "import rich"),
     ("rllab.analysis.plots", "import torch"),
     ("rllab.analysis.plots", "from gymnasium import spaces"),
-    ("rllab.report.figures", "import torch"),
+    ("rllab.report.plots", "import torch"),
     ("rllab.report.study", "import optuna"),
     ("rllab.analysis.summary", "from jinja2 import Environment"),
 ]
@@ -151,13 +159,13 @@ ALLOWED = [
         "from rllab.buffers import Buffer\nfrom ..nets import mlp\nfrom rllab import nets",
     ),
     ("rllab.algorithms", "import importlib\nfrom rllab.buffers import Buffer"),
-    ("rllab.loop", "from rllab.algorithms import Algorithm"),
+    ("rllab.training.loop", "from rllab.algorithms import Algorithm"),
     ("rllab.search.sweeper", "import hydra\nimport optuna"),
     ("rllab.report.page", "from jinja2 import Environment"),
-    ("rllab.cli.presets", "from rich.console import Console"),
-    ("rllab.cli", "import rich\nfrom omegaconf import OmegaConf"),
-    ("rllab.trial", "import torch\nfrom rllab.analysis import summarize"),
-    ("rllab.trial", "import hydrate\nimport optunax"),  # another library with a longer name
+    ("rllab.command.presets", "from rich.console import Console"),
+    ("rllab.command", "import rich\nfrom omegaconf import OmegaConf"),
+    ("rllab.training.trial", "import torch\nfrom rllab.analysis import summarize"),
+    ("rllab.training.trial", "import hydrate\nimport optunax"),  # another library with a longer name
     ("rllab.analysis.plots", "import numpy\nimport matplotlib\nimport scipy"),
 ]
 

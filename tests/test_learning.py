@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rllab import trial
+from rllab.training import trial
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 

@@ -9,8 +9,9 @@ import torch
 import yaml
 
 from played import CASES
-from rllab import algorithms, checkpoint, player
+from rllab import algorithms, checkpoint
 from rllab.config import ConfigError
+from rllab.play import player
 
 
 def test_every_algorithm_has_a_case():

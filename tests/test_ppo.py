@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import trial
 from rllab.algorithms import ppo
-from rllab.buffers import memory
 from rllab.config import ConfigError
+from rllab.host import memory
+from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import trial
+from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

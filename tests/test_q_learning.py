@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import trial
 from rllab.algorithms import dqn, qrdqn, sarsa
 from rllab.config import ConfigError
+from rllab.training import trial
 from test_trial import assert_same_policy
 
 pytestmark = pytest.mark.usefixtures("no_picture")

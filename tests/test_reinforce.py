@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import trial
 from rllab.algorithms import reinforce
+from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 

@@ -9,10 +9,10 @@ import torch
 
 from rllab import algorithms
 from rllab.algorithms import crossq, td3, tqc
-from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
 from rllab.nets.critics import Critics, RenormCritics
 from rllab.nets.soft_actions import ContinuousActions, DiscreteActions
+from rllab.random.streams import Streams
 
 ENT_COEF = torch.tensor([[0.1], [0.7]])  # of two sessions
 

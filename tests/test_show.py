@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rllab import envs, player, show
+from rllab import envs
 from rllab.config import ConfigError
+from rllab.play import player, show
 
 
 @pytest.fixture

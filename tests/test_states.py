@@ -2,9 +2,10 @@
 
 import pytest
 
-from rllab import config, loop, trial
+from rllab import config
 from rllab.analysis import shelf
-from rllab.process import Hold
+from rllab.host.process import Hold
+from rllab.training import loop, trial
 
 RANDOM = ["agent=random", "env.max_frame=400", "meta.log_frequency=200"]
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import checkpoint, config, trial
+from rllab import checkpoint, config
+from rllab.training import trial
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "meta.log_frequency=200"]

@@ -13,9 +13,11 @@ import pytest
 from analysis_runs import write_run
 from rllab.analysis import summarize
 from rllab.analysis.shelf import age, find, is_run, is_study, look
-from rllab.process import LOCK, Hold
+from rllab.host.process import LOCK, Hold
 
-HOLD = "import sys, time, pathlib; from rllab.process import Hold; hold = Hold(pathlib.Path(sys.argv[1]))\nprint()\n"
+HOLD = (
+    "import sys, time, pathlib; from rllab.host.process import Hold; hold = Hold(pathlib.Path(sys.argv[1]))\nprint()\n"
+)
 
 
 def note(path, **facts):

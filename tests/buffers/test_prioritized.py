@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from rllab.buffers.prioritized import PrioritizedReplayBuffer, SumTree, tree_width
-from rllab.functional.streams import Streams
+from rllab.random.streams import Streams
 
 
 def test_sum_tree_finds_by_running_sum():

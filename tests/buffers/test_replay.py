@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.buffers import replay
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.streams import Streams
+from rllab.host import memory
+from rllab.random.streams import Streams
 
 OBS, ACTION = gs.Box(-1.0, 1.0, (1,)), gs.Discrete(5)
 
@@ -167,7 +167,7 @@ def test_refusals(monkeypatch):
     with pytest.raises(ValueError, match=r"agent\.learning_starts=1001; write at least 1008$"):
         check(1000, 1001)
     check(1008, 1001)
-    monkeypatch.setattr(replay, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**20)
     with pytest.raises(
         ValueError, match=r"^agent\.buffer_size: got 1000000, which needs 0\.1 GiB .* write at most"
     ) as e:

@@ -6,7 +6,7 @@ import pytest
 
 from rllab import checkpoint
 from rllab.distributed import merge
-from rllab.sessions import Checkpoint
+from rllab.training.sessions import Checkpoint
 
 
 def row(**tags):

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from rllab import checkpoint, distributed, envs, trial
+from rllab import checkpoint, distributed, envs
 from rllab.config import ConfigError
 from rllab.distributed import checks, workers
-from rllab.sessions import Checkpoint
+from rllab.training import trial
+from rllab.training.sessions import Checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["tuned=none", "agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "env.max_frame=2000"]
@@ -290,7 +291,7 @@ ENDS = {
 def test_a_worker_that_fails_is_named_with_the_cause(load_config, tmp_path, monkeypatch, how):
     from fnmatch import fnmatch
 
-    from rllab.functional.streams import session_seeds
+    from rllab.random.streams import session_seeds
 
     (tmp_path / "breaking.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)

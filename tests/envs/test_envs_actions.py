@@ -10,7 +10,7 @@ from torch import nn
 from rllab import envs
 from rllab.config import EnvConfig
 from rllab.envs.actions import MAX_CHOICES, AgentActions, action_map
-from rllab.export import RawPolicy
+from rllab.play.export import RawPolicy
 
 
 def box(low, high, dtype=np.float32):

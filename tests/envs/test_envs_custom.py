@@ -8,7 +8,7 @@ import pytest
 
 from rllab import envs
 from rllab.config import EnvConfig
-from rllab.evaluate import Evaluator, greedy
+from rllab.training.evaluation import Evaluator, greedy
 
 PACKAGE = """
 import gymnasium

@@ -10,8 +10,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rllab import envs, trial
+from rllab import envs
 from rllab.config import ConfigError, EnvConfig
+from rllab.training import trial
 
 PACKAGE = """
 import os, signal, time

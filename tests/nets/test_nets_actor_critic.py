@@ -6,7 +6,7 @@ from torch import nn
 
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
 from rllab.nets.distributions import make_distribution
-from rllab.nets.flat import FlatParameters
+from rllab.optim.flat import FlatParameters
 
 OBS = gs.Box(-np.inf, np.inf, (4,))
 THREE = gs.Discrete(3)

@@ -7,9 +7,9 @@ from torch import nn
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
 from rllab.nets.cnn import CNN, LAYOUTS, is_channels_last, output_shapes
 from rllab.nets.distributions import make_distribution
-from rllab.nets.flat import FlatParameters
 from rllab.nets.mlp import MLP
 from rllab.nets.torsos import choose_network, make_torso, num_activations
+from rllab.optim.flat import FlatParameters
 
 ATARI = (4, 84, 84)
 SMALL = (2, 12, 12)

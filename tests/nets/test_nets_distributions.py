@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import distributions as td
 
-from rllab.functional.streams import Streams
 from rllab.nets.distributions import (
     Bernoulli,
     Categorical,
@@ -13,6 +12,7 @@ from rllab.nets.distributions import (
     colour,
     make_distribution,
 )
+from rllab.random.streams import Streams
 
 S, B = 2, 6
 KINDS = ["categorical", "multicategorical", "bernoulli", "gaussian"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rllab.nets import mlp as mlp_module
-from rllab.nets.flat import FlatParameters
 from rllab.nets.mlp import MLP, HostMLP
+from rllab.optim.flat import FlatParameters
 
 ACTIVATIONS = ["tanh", "relu", "elu"]
 SMALL, LARGE = 5, 300  # rows; a layer of 16 units switches its tanh at 4096 elements: 300 * 16 = 4800

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from rllab.nets.flat import FlatParameters
 from rllab.nets.stacked import Stacked
+from rllab.optim.flat import FlatParameters
 
 
 class Torso(nn.Module):

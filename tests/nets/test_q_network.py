@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.functional.streams import Streams
-from rllab.nets.exploration import Exploration
-from rllab.nets.flat import FlatParameters
 from rllab.nets.q_network import GreedyQPolicy, QNetwork, aggregate
+from rllab.optim.flat import FlatParameters
+from rllab.random.exploration import Exploration
+from rllab.random.streams import Streams
 
 
 def make_net(**options):

@@ -9,7 +9,7 @@ import pytest
 
 from analysis_runs import write_run, write_table
 from rllab.analysis import plots, summarize
-from rllab.process import Hold
+from rllab.host.process import Hold
 from rllab.report import write_report
 from rllab.report.page import duration, interval, number
 from rllab.report.run import again

@@ -13,10 +13,10 @@ from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
-from optuna.visualization import matplotlib as plots
+from optuna.visualization import matplotlib as optuna_plots
 
 from rllab import config
-from rllab.search import pictures, report, trials
+from rllab.search import plots, report, trials
 from rllab.search.trials import TrialRow
 
 SPACE = {
@@ -170,7 +170,7 @@ def test_pictures_of_a_search(tmp_path):
     study = make_study("CCCPCFCPCRW")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        written = pictures.write_pictures(study, tmp_path)
+        written = plots.write_plots(study, tmp_path)
     assert names(written) == ALL
     assert sorted(tmp_path.iterdir()) == sorted(written)
     assert all(path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for path in written)
@@ -191,7 +191,7 @@ def test_pictures_of_a_search(tmp_path):
     ],
 )
 def test_what_a_study_is_too_small_for_is_left_out(tmp_path, states, fields, expected):
-    assert names(pictures.write_pictures(make_study(states, list(SPACE)[:fields]), tmp_path)) == expected
+    assert names(plots.write_plots(make_study(states, list(SPACE)[:fields]), tmp_path)) == expected
 
 
 def test_a_picture_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeypatch):
@@ -200,9 +200,9 @@ def test_a_picture_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeyp
         raise KeyError(target_name)
 
     plt.close("all")
-    monkeypatch.setattr(plots, "plot_slice", broken)
+    monkeypatch.setattr(optuna_plots, "plot_slice", broken)
     with pytest.warns(UserWarning, match=r"slice.png could not be drawn: KeyError\('mean return'\)"):
-        written = pictures.write_pictures(make_study("CCC"), tmp_path)
+        written = plots.write_plots(make_study("CCC"), tmp_path)
     assert names(written) == sorted(set(ALL) - {"slice"})
     assert plt.get_fignums() == []
 
@@ -210,7 +210,7 @@ def test_a_picture_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeyp
 def test_pictures_are_drawn_in_any_thread(tmp_path):
     written = []
     study = make_study("CC", fields=["agent.lr"])
-    thread = threading.Thread(target=lambda: written.extend(pictures.write_pictures(study, tmp_path)))
+    thread = threading.Thread(target=lambda: written.extend(plots.write_plots(study, tmp_path)))
     thread.start()
     thread.join()
     assert names(written) == ["intermediate_values", "optimization_history", "slice"]
@@ -222,7 +222,7 @@ def draw():
     mpl.use("agg")
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")
-        yield lambda name, study: getattr(pictures, f"_{name}")(plots, study)
+        yield lambda name, study: getattr(plots, f"_{name}")(optuna_plots, study)
     plt.close("all")
 
 

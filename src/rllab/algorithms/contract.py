@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     from torch import Tensor, nn
 
     from rllab.buffers import Buffer, Tensors
-    from rllab.functional.streams import Seed
+    from rllab.random.streams import Seed
 
 Metrics: TypeAlias = "dict[str, Tensor | float | Sequence[float]]"
 """What an update says of itself. A tensor ``[S]``, detached and left on the device: the mean over a log interval is
@@ -70,7 +70,7 @@ class Algorithm(Protocol):
     ) -> None:
         """Make networks and optimisers.
 
-        `rllab.functional.streams.Streams` spawns each session's generators from `seed`. Views of parameters (for acting
+        `rllab.random.streams.Streams` spawns each session's generators from `seed`. Views of parameters (for acting
         in numpy) are made when they are first needed, by `functools.cached_property`: with Hogwild the parameters move
         into shared memory before. What workers keep to themselves is named in a class attribute ``private`` of whatever
         object holds it.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.streams import Seed, Streams
 from rllab.nets.distributions import make_distribution
+from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)

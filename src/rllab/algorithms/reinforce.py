@@ -17,20 +17,19 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
-from rllab.buffers.memory import check_rollout
-from rllab.buffers.rollout import RolloutBuffer
+from rllab.buffers.rollout import RolloutBuffer, check_rollout
 from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Seed, Streams
 from rllab.nets.acting import Actor
 from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
-from rllab.nets.adam import Adam
 from rllab.nets.distributions import make_distribution
-from rllab.nets.flat import FlatParameters
 from rllab.nets.torsos import num_activations
+from rllab.optim.adam import Adam
+from rllab.optim.flat import FlatParameters
+from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
 from rllab.functional.checks import check_off_policy, check_replay_budget, require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Seed, Streams
-from rllab.nets.adam import Adam
 from rllab.nets.box import check_vector_obs
 from rllab.nets.critics import Critics
-from rllab.nets.flat import FlatParameters
 from rllab.nets.mlp import MLP
 from rllab.nets.one_session import GreedyNet
 from rllab.nets.soft_actions import make_actions
-from rllab.nets.temperature import Temperature, check_ent_coef
+from rllab.optim.adam import Adam
+from rllab.optim.flat import FlatParameters
+from rllab.optim.temperature import Temperature, check_ent_coef
+from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)

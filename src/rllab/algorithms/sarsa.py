@@ -17,12 +17,12 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.functional.streams import Seed, Streams
-from rllab.nets.adam import Adam
-from rllab.nets.exploration import Exploration
-from rllab.nets.flat import FlatParameters
 from rllab.nets.q_network import GreedyQPolicy, QNetwork
 from rllab.nets.torsos import check_network
+from rllab.optim.adam import Adam
+from rllab.optim.flat import FlatParameters
+from rllab.random.exploration import Exploration
+from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)

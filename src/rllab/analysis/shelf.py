@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from rllab.process import LOCK, is_held
+from rllab.host.process import LOCK, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rllab.buffers.replay import ReplayBuffer
-from rllab.functional.streams import Streams
+from rllab.random.streams import Streams
 
 
 class PrioritizedReplayBuffer(ReplayBuffer):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from rllab.buffers import Tensors
-from rllab.buffers.memory import available_memory, gibibytes
 from rllab.functional.returns import n_step_return
-from rllab.functional.streams import Streams
+from rllab.host import memory
+from rllab.random.streams import Streams
 
 SAVED_BELOW = 2 * 2**30
 """Bytes up to which a buffer is part of the checkpoint, unless `save_buffer` says otherwise."""
@@ -210,11 +210,11 @@ def check_replay(
             f"agent.learning_starts={learning_starts}; write at least {least}"
         )
     needed = kind.num_bytes(num_steps, num_sessions, num_envs, obs_space, action_space)
-    available = available_memory()
+    available = memory.available_memory()
     if available is not None and needed > available:
         raise ValueError(
-            f"agent.buffer_size: got {buffer_size}, which needs {gibibytes(needed)} of memory with "
-            f"meta.max_session={num_sessions}, {gibibytes(available)} are there; "
+            f"agent.buffer_size: got {buffer_size}, which needs {memory.gibibytes(needed)} of memory with "
+            f"meta.max_session={num_sessions}, {memory.gibibytes(available)} are there; "
             f"write at most {int(0.8 * buffer_size * available / needed)}"
         )
 

@@ -4,7 +4,7 @@ from rllab.config import RunConfig
 from rllab.distributed.checks import resolve, share
 from rllab.distributed.workers import WorkerError, Workers
 from rllab.envs import EnvInfo
-from rllab.sessions import Sessions
+from rllab.training.sessions import Sessions
 
 Crew = Sessions | Workers
 """Who trains: both have the methods that `trial.Trial` calls."""

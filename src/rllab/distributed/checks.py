@@ -6,7 +6,7 @@ from typing import Any
 
 from rllab.config import ConfigError, MetaConfig, RunConfig
 from rllab.envs import EnvInfo
-from rllab.process import num_cpus
+from rllab.host.process import num_cpus
 
 
 def resolve(cfg: RunConfig, info: EnvInfo, *, cores: int | None = None) -> MetaConfig:

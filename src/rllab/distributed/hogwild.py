@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rllab.nets.adam import Adam
-from rllab.nets.rmsprop import RMSprop
+from rllab.optim.adam import Adam
+from rllab.optim.rmsprop import RMSprop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rllab.algorithms import Algorithm
-    from rllab.nets.flat import FlatParameters
+    from rllab.optim.flat import FlatParameters
 
 _ALIGNMENT = 64  # bytes, as torch aligns memory
 _LEAVES = (type, types.ModuleType, types.MethodType, types.BuiltinFunctionType, str, bytes)

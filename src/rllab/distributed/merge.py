@@ -6,8 +6,8 @@ import math
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from rllab.sessions import Checkpoint
 from rllab.tracking.tracker import WINDOW
+from rllab.training.sessions import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.distributed import hogwild, merge
 from rllab.functional.finite import not_finite
-from rllab.sessions import Best
+from rllab.training.sessions import Best
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
     from rllab.envs import EnvInfo
-    from rllab.sessions import Checkpoint
+    from rllab.training.sessions import Checkpoint
 
 
 class SharedPolicy:

@@ -11,8 +11,8 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
-from rllab.loop import Clock, Event
-from rllab.sessions import Checkpoint, Sessions
+from rllab.training.loop import Clock, Event
+from rllab.training.sessions import Checkpoint, Sessions
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -20,8 +20,8 @@ from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
 from rllab.functional.finite import not_finite
-from rllab.process import end_group, num_cpus, start_process
-from rllab.sessions import Checkpoint
+from rllab.host.process import end_group, num_cpus, start_process
+from rllab.training.sessions import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,8 @@ from rllab.envs.single import full_id, layers, make_one, make_row, unknown_argum
 from rllab.envs.sub_env import has_axes
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
+from rllab.host.process import num_cpus
 from rllab.nets.box import has_pixels
-from rllab.process import num_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

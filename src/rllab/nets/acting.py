@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from rllab.buffers import Tensors
-from rllab.functional.streams import Streams
 from rllab.nets.actor_critic import ActorCritic
+from rllab.random.streams import Streams
 
 
 class Actor:

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from rllab.functional.checks import UnfitError
-from rllab.functional.streams import Streams
+from rllab.random.streams import Streams
 
 
 def check_bounded_box(space: gs.Space[Any]) -> None:

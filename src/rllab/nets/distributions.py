@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.functional.streams import Streams
+from rllab.random.streams import Streams
 
 Array = Any
 """A numpy array or a tensor; the result is of the same kind."""

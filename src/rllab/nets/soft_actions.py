@@ -7,10 +7,10 @@ import gymnasium.spaces as gs
 import torch
 from torch import Tensor, nn
 
-from rllab.functional.streams import Streams
 from rllab.nets import tanh_gaussian
 from rllab.nets.box import check_bounded_box, uniform_actions
 from rllab.nets.distributions import Categorical
+from rllab.random.streams import Streams
 
 
 class ContinuousActions:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
-from rllab.process import program
-from rllab.report import figures
+from rllab.host.process import program
+from rllab.report import plots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +60,8 @@ def _curves(run: Run) -> dict[str, Any]:
         "random_return": run.config["env"].get("random_return"),
         "max_frame": run.config["env"].get("max_frame"),
         "greedy": run.config["meta"].get("rigorous_eval"),
-        "learning_curve": figures.learning_curve(run),
-        "metrics": figures.metrics(run),
+        "learning_curve": plots.learning_curve(run),
+        "metrics": plots.metrics(run),
         "metric_names": METRICS,
         "times": _times(run),
     }

@@ -13,7 +13,7 @@ from rllab.analysis import shelf
 from rllab.analysis.plots import common_grid
 from rllab.analysis.runs import read_run
 from rllab.analysis.statistics import mean
-from rllab.report import figures
+from rllab.report import plots
 from rllab.report.run import provenance
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def study_facts(path: Path, folder: Path) -> dict[str, Any]:
         "best": best,
         "best_command": _best_command(path / "best.yaml"),
         "provenance": provenance(trials[0] if trials else path),
-        "history": figures.history(_scores(rows, "complete"), _scores(rows, "pruned")),
-        "curves": figures.trial_curves(
+        "history": plots.history(_scores(rows, "complete"), _scores(rows, "pruned")),
+        "curves": plots.trial_curves(
             {int(trial.name): curve for trial in trials if (curve := _mean_curve(trial))}, best.index if best else None
         ),
-        "importances": figures.importances({short_name(field): share for field, share in importances.items()}),
+        "importances": plots.importances({short_name(field): share for field, share in importances.items()}),
     }
 
 

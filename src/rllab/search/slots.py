@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rllab.config import ConfigError
-from rllab.process import num_cpus
+from rllab.host.process import num_cpus
 
 if TYPE_CHECKING:
     from rllab.config import SearchResources

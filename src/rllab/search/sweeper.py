@@ -18,12 +18,12 @@ from optuna.samplers import BaseSampler
 
 from rllab import search
 from rllab.config import ConfigError, MetaConfig
-from rllab.process import program, stopping_on_signals
+from rllab.host.process import program, stopping_on_signals
 from rllab.search import report
 from rllab.search.console import SearchConsole
 from rllab.search.handle import TrialCancelled
 from rllab.search.identity import describe, study_name
-from rllab.search.pictures import write_pictures
+from rllab.search.plots import write_plots
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import Slot, make_slots
 from rllab.search.space import is_grid, read_space
@@ -239,7 +239,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             groups, values = self._settings(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
             report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
-            write_pictures(self.study.study, self.directory)
+            write_plots(self.study.study, self.directory)
             if self.meta.max_trial > 1:
                 report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
 

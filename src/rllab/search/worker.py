@@ -14,7 +14,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from omegaconf import open_dict
 
-from rllab.process import end_group
+from rllab.host.process import end_group
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-os.environ["HYDRA_FULL_ERROR"] = "1"  # as rllab.train does: it prints errors itself
+os.environ["HYDRA_FULL_ERROR"] = "1"  # as rllab.command.train does: it prints errors itself
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from rllab import config, search
-from rllab.train import _bad_input_refused
+from rllab.command.train import _bad_input_refused
 
 
 class Presets(SearchPathPlugin):
@@ -69,8 +69,8 @@ def no_pictures():
     """They take as long as a small search."""
     from rllab.search import sweeper
 
-    assert sweeper.write_pictures
-    sweeper.write_pictures = lambda *_: []
+    assert sweeper.write_plots
+    sweeper.write_plots = lambda *_: []
 
 
 def note(path, *words):

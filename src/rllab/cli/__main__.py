@@ -1,5 +1,0 @@
-"""`python -m rllab.cli` is `rllab`."""
-
-from rllab.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m rllab.command` is `rllab`."""
+
+from rllab.command import main
+
+main()

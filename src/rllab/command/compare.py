@@ -1,0 +1,136 @@
+"""`rllab compare`: groups of runs side by side."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rllab.command.arguments import add_json, add_run
+from rllab.command.output import fail, print_json, print_table
+from rllab.text import score_text
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rllab.analysis.compare import Group
+    from rllab.analysis.runs import Run
+
+NAME = "compare"
+SUMMARY = "compare runs, grouped by what differs in their configs"
+EXAMPLE = "rllab compare outputs/*/*cartpole* --threshold 400"
+PICTURE = "compare.png"
+_FEW = 3
+"""Groups that a note names one by one."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser, "run directories, studies, or patterns in quotes", nargs="+")
+    parser.add_argument("--threshold", type=float, metavar="RETURN", help="the env's reward_threshold by default")
+    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PICTURE} by default, none with --json")
+    add_json(parser)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    from rllab.analysis.compare import describe, group_runs, improve  # noqa: PLC0415 - TAB and --help need none of it
+    from rllab.analysis.statistics import Undefined  # noqa: PLC0415
+
+    groups = group_runs(_read(chosen.run))
+    rows = [describe(group, chosen.threshold) for group in groups]
+    better = improve(*groups[:2]) if len(groups) > 1 else None
+    picture = chosen.out or (None if chosen.json else PICTURE)
+    if picture:
+        _draw(groups, rows, picture)
+    if chosen.json:
+        reason = better.reason if isinstance(better, Undefined) else None
+        print_json({"groups": rows, "improvement": better if reason is None else {"reason": reason}})
+        return
+    _print_groups(rows)
+    if isinstance(better, Undefined):
+        _note(f"no probability of improvement: {better.reason}")
+    elif better:
+        say = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
+        sys.stdout.write(f"\n{say}{_interval(better, '.2f')}\n")
+    sys.stdout.write(f"picture: {picture}\n")
+    _explain(groups, rows)
+
+
+def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
+    """What short labels stand for, and why some numbers are missing."""
+    from rllab.analysis.compare import settings_text  # noqa: PLC0415 - as above
+
+    for group in groups:
+        text = settings_text(group.settings)
+        if text and text != group.label:
+            sys.stdout.write(f"{group.label}: {text}\n")
+        if group.repeated:
+            _note(f"{group.label}: left out, as its seed is there already: {', '.join(group.repeated)}")
+    concerned: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in dict.fromkeys(row["reasons"].values()):
+            concerned.setdefault(reason, []).append(row["label"])
+    for reason, labels in concerned.items():
+        _note(f"{', '.join(labels) if len(labels) <= _FEW else f'{len(labels)} groups'}: {reason}")
+
+
+def _read(words: list[str]) -> list[Run]:
+    from rllab.analysis.runs import read_run  # noqa: PLC0415 - as above
+    from rllab.command.runs import expand  # noqa: PLC0415
+
+    runs = []
+    for path in expand(words):
+        try:
+            runs.append(read_run(path))
+        except ValueError as error:
+            _note(f"left out: {error}")
+    return runs or fail("no run to compare")
+
+
+def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None:
+    from rllab.analysis.plots import MOST_GROUPS, comparison  # noqa: PLC0415 - matplotlib takes its time
+
+    scores = [row["score"]["mean"]["value"] for row in rows]
+    ranked = sorted(range(len(groups)), key=lambda index: math.inf if scores[index] is None else -scores[index])
+    kept = [groups[index] for index in sorted(ranked[:MOST_GROUPS])]
+    if len(kept) < len(groups):
+        _note(f"the picture shows the best {len(kept)} of {len(groups)} groups")
+    thresholds = {row["threshold"] for row in rows}
+    try:
+        comparison(kept, Path(picture), threshold=thresholds.pop() if len(thresholds) == 1 else None)
+    except (OSError, ValueError) as error:
+        fail(f"--out: got {picture!r}, which cannot be written: {error}")
+
+
+def _print_groups(rows: list[dict[str, Any]]) -> None:
+    columns = ("group", "runs", "sessions", "score", "95 % interval", "iqm", "95 % interval", "solved", "frames", "s")
+    print_table(columns, map(_cells, rows), right=columns[1:])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    scores = [
+        cell
+        for estimate in (row["score"]["mean"], row["score"]["iqm"])
+        for cell in (score_text(estimate["value"]), _scores(estimate) or "-")
+    ]
+    solved = "-" if row["threshold"] is None else f"{row['reached']}/{row['sessions']}"
+    times = _number(row["frames_to_threshold"], ",.0f"), _number(row["seconds_to_threshold"], ",.1f")
+    return [row["label"], str(len(row["runs"])), str(row["sessions"]), *scores, solved, *times]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _interval(estimate: dict[str, float | None], form: str) -> str:
+    if estimate["low"] is None or estimate["high"] is None:
+        return ""
+    return f" ({estimate['low']:{form}} to {estimate['high']:{form}})"
+
+
+def _scores(estimate: dict[str, float | None]) -> str:
+    return "" if estimate["low"] is None else f"{score_text(estimate['low'])} to {score_text(estimate['high'])}"
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"note: {text}\n")

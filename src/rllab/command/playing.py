@@ -1,0 +1,76 @@
+"""What the verbs that play a trained policy have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rllab.command.output import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rllab.play.player import Player
+
+
+def at_least(low: int) -> type[int]:
+    """The type of an option that is an integer of at least `low`."""
+
+    def parse(word: str) -> int:
+        if word.isdecimal() and int(word) >= low:
+            return int(word)
+        raise argparse.ArgumentTypeError(f"got {word!r}; write an integer of at least {low}")
+
+    return parse  # type: ignore[return-value] # what argparse calls a type
+
+
+def add_policy(parser: argparse.ArgumentParser, *, session: str) -> None:
+    """The options that choose a policy: --checkpoint and --session; `session` says what the latter does."""
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="which policy (best)")
+    parser.add_argument("--session", type=at_least(0), metavar="S", help=session)
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """The option --seed."""
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="another number, other episodes (0)")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """One line for what a run, an env or an extra that is not there refuses."""
+    _prepare()
+    from rllab.config import ConfigError  # noqa: PLC0415 - TAB and --help need none of these
+    from rllab.envs import DivergedError, EnvError  # noqa: PLC0415
+
+    try:
+        yield
+    except (ConfigError, EnvError, DivergedError) as error:
+        if "RLLAB_TRACEBACK" in os.environ:
+            raise
+        fail(str(error))
+
+
+def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False) -> Player:
+    """The run that a verb was given, with the checkpoint that was chosen."""
+    import torch  # noqa: PLC0415 - as above
+
+    from rllab.config import ConfigError  # noqa: PLC0415
+    from rllab.play import player  # noqa: PLC0415
+
+    loaded = player.load(path, chosen.checkpoint, explore=explore)
+    torch.set_num_threads(loaded.config.meta.num_threads)
+    last = loaded.config.meta.num_policies - 1
+    if chosen.session is not None and chosen.session > last:
+        raise ConfigError(f"--session: got {chosen.session}, but {path} has sessions 0 to {last}")
+    return loaded
+
+
+def _prepare() -> None:
+    """As `rllab-train` does, before numpy is imported."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a package that lies here may bring the env, the agent or the network

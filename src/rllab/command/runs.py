@@ -1,0 +1,31 @@
+"""From what a person types for RUN... to run directories."""
+
+from __future__ import annotations
+
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rllab.analysis import shelf
+from rllab.command.output import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def expand(words: Iterable[str]) -> list[Path]:
+    """Run directories of words that are run directories, studies (all their trials) or patterns; each once."""
+    runs: dict[Path, Path] = {}
+    for word in words:
+        paths = [Path(word)] if Path(word).exists() else [Path(found) for found in sorted(glob(word, recursive=True))]  # noqa: PTH207 - an absolute pattern
+        found = [run for path in paths for run in _runs_of(path)]
+        if not found:
+            fail(f"RUN: got {word!r}, where no run is; rllab ls shows those that there are")
+        runs |= {run.resolve(): run for run in found if run.resolve() not in runs}
+    return list(runs.values())
+
+
+def _runs_of(path: Path) -> list[Path]:
+    if shelf.is_study(path):
+        return shelf.trial_directories(path)
+    return [path] if shelf.is_run(path) else []

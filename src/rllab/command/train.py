@@ -1,0 +1,162 @@
+"""The `rllab-train` command; `python train.py` in a checkout is the same."""
+
+import dataclasses
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+# before numpy is imported: its threads would fight torch's over small products
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rllab import config, search
+from rllab.config import ConfigError, RunConfig
+
+_BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def main() -> None:
+    """Compose, check, train. Bad input ends with one line on stderr; RLLAB_TRACEBACK=1 shows more."""
+    parser = get_args_parser()
+    parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
+    args = parser.parse_intermixed_args()
+    if args.cfg and not args.resolve:
+        sys.argv.append("--resolve")
+    words = {word.partition("=")[0] for word in args.overrides}
+    if "env.id" in words and "env" not in words:  # not what the default preset knows of another env
+        sys.argv.append("env=gymnasium")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
+    sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
+    config.register()
+    with _bad_input_refused():
+        _check_choices(args.overrides)
+        try:
+            _train()
+        except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
+            sys.exit(130)
+
+
+@hydra.main(
+    config_path=str(config.conf_dir()), config_name="config", execution_whitelist="rllab.command.train.CheckJobs"
+)
+def _train(cfg: DictConfig) -> float:
+    from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
+
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        held = search.attach()
+        run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
+        return trial.run(_continued(run) if held else run, held)
+    with _bad_input_refused():  # here already: Hydra would print a line of its own
+        run = _load(cfg, hydra_config)
+        _check_single(run, hydra_config)
+        if hydra_config.run.dir != ".":  # Hydra was told the directory
+            run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
+        return trial.run(run)
+
+
+class CheckJobs(Callback):
+    """Checks the jobs of a multirun before the first one starts, and before any directory is made."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        from rllab.search.space import read_space  # noqa: PLC0415 - as in `_train`
+
+        loader = GlobalHydra.instance().config_loader()
+        with _bad_input_refused():  # Hydra would make a warning of it
+            space = read_space(config, loader)
+            try:
+                _check_jobs(config, loader, space.probes(jointly=True))
+            except _BAD_INPUT:  # a few values that do not go together are left to the search
+                _check_jobs(config, loader, space.probes())
+
+
+def _check_jobs(config: DictConfig, loader: ConfigLoader, jobs: Iterable[list[str]]) -> None:
+    from rllab.training import trial  # noqa: PLC0415 - as in `_train`
+
+    for words in jobs:
+        job = loader.load_sweep_config(config, words)
+        fields = [str(key) for key in job if key != "hydra"]
+        trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+
+
+def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
+    """Refuse what makes sense with -m only."""
+    if space := hydra_config.runtime.choices.get("search"):
+        raise ConfigError(f"search={space}: one run searches nothing; add -m")
+    if run.meta.max_trial > 1:
+        raise ConfigError(
+            f"meta.max_trial: got {run.meta.max_trial}, but this is one run; add -m and a space, e.g. "
+            "-m meta=asha search=ppo, or write meta.max_trial=1"
+        )
+
+
+def _continued(run: RunConfig) -> RunConfig:
+    """A trial that was interrupted goes on where it was saved last, or begins anew if it never was."""
+    directory = Path(run.run_dir)
+    if (directory / "checkpoints" / "last.safetensors").exists():
+        return dataclasses.replace(run, meta=dataclasses.replace(run.meta, resume=str(directory)))
+    (directory / "config.yaml").unlink(missing_ok=True)
+    return run
+
+
+def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
+    """The config of one job, with what Hydra alone can tell checked as well."""
+    words = hydra_config.overrides.task
+    resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
+    run = config.load(cfg)
+    if run.meta.resume is not None and len(words) > len(resume):
+        others = " ".join(word for word in words if word not in resume)
+        raise ConfigError(f"meta.resume: got it together with {others}; write meta.resume=... alone")
+    for word in words:  # `optional tuned` forgives a name that does not exist
+        if word.startswith("tuned="):
+            group, _, option = word.replace("=", "/", 1).rpartition("/")
+            options = GlobalHydra.instance().config_loader().get_group_options(group)
+            if option not in options:
+                raise MissingConfigException("", f"{group}/{option}", options)
+    return run
+
+
+def _check_choices(words: list[str]) -> None:
+    """Refuse what Hydra's own error would not name."""
+    for word in words:
+        if word.startswith("="):
+            raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
+        if re.fullmatch(r"(meta|env|agent|tuned)=(null|\[.*|[\d.]+)|~(env|agent)", word):
+            raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
+
+
+@contextmanager
+def _bad_input_refused() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+        from_hydra = frame.f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
+        if "RLLAB_TRACEBACK" in os.environ or not (from_hydra or isinstance(error, _BAD_INPUT)):
+            raise
+        _refuse(config.explain(error))
+
+
+def _refuse_flags(message: str) -> NoReturn:
+    _refuse(f"{message}; fields are written as agent.lr=1e-3, and --help shows the rest")
+
+
+def _refuse(line: str) -> NoReturn:
+    sys.exit(f"error: {line}")

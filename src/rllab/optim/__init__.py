@@ -1,0 +1,1 @@
+"""Optimisers of S sessions, on flat parameters."""

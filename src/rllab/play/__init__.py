@@ -1,0 +1,1 @@
+"""A trained policy at play: what plays it, shows it, exports it."""

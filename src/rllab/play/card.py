@@ -1,0 +1,165 @@
+"""The card of an exported policy: what it is, how good it is, how to load it, where it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rllab.analysis.shelf import read_json
+from rllab.envs.registry import find_spec, is_atari
+from rllab.envs.sub_env import has_axes
+from rllab.text import score_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rllab.config import EnvConfig
+    from rllab.play.export import Exported, Format
+    from rllab.play.player import Player, Which
+
+_CARD = """\
+# {agent} on {env}
+
+`{file}` is a policy that was trained with rllab: the greedy one of session {session}, as it was at frame {frame:,}
+(checkpoint `{which}`). It takes raw observations; normalising and scaling are inside.
+
+| | shape | type |
+|---|---|---|
+| observation | {obs_shape} | {obs_dtype} |
+| action | {action_shape} | {action_dtype}, of `{action_space}` |
+
+On {num_checked:,} observations of the env it does what the original does at {num_same:,}.
+
+## Scores
+
+{scores}
+
+## How to load it
+
+```python
+{code}
+```
+
+## Where it comes from
+
+{provenance}
+"""
+
+_LOAD: dict[Format, tuple[list[str], str, str]] = {
+    "onnx": (
+        ["import numpy as np", "import onnxruntime"],
+        'policy = onnxruntime.InferenceSession("{file}")',
+        'action = policy.run(None, {{"obs": obs.astype(np.{dtype})}})[0]',
+    ),
+    "torchscript": (
+        ["import numpy as np", "import torch"],
+        'policy = torch.jit.load("{file}")',
+        "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
+    ),
+}
+"""Of each format: imports, loading, acting on a batch."""
+
+
+def write_card(player: Player, session: int, which: Which, kind: Format, exported: Exported) -> Path:
+    """Write `README.md` beside an exported policy."""
+    path = exported.path.with_name("README.md")
+    obs, action = exported.obs, exported.action
+    text = _CARD.format(
+        agent=player.config.agent.name,
+        env=player.config.env.id,
+        file=exported.path.name,
+        session=session,
+        frame=player.frames[session],
+        which=which,
+        obs_shape=_shape(obs.shape),
+        obs_dtype=obs.dtype,
+        action_shape=_shape(action.shape),
+        action_dtype=action.dtype,
+        action_space=player.info.actions.env_space,
+        num_checked=len(obs),
+        num_same=exported.num_same,
+        scores=_scores(player, session, which),
+        code=loading_code(player, kind, exported),
+        provenance=_provenance(player),
+    )
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def loading_code(player: Player, kind: Format, exported: Exported) -> str:
+    """A program that plays one episode with the file, and without rllab."""
+    imports, load, act = _LOAD[kind]
+    env_imports, env_lines = _env_code(player)
+    fields = {"file": exported.path.name, "dtype": exported.obs.dtype}
+    lines = [
+        *sorted({*imports, *env_imports}, key=lambda line: line.split()[1]),
+        "",
+        load.format(**fields),
+        *env_lines,
+        "obs, _ = env.reset(seed=0)",
+        "total, done = 0.0, False",
+        "while not done:",
+        f"    {act.format(**fields)}",
+        "    obs, reward, terminated, truncated, _ = env.step(action)",
+        "    total += reward[0]",
+        "    done = terminated[0] or truncated[0]",
+        'print("return", total)',
+    ]
+    return "\n".join(lines)
+
+
+def _env_code(player: Player) -> tuple[list[str], list[str]]:
+    """Imports, and the lines that make one sub-env as in training."""
+    config: EnvConfig = player.config.env
+    spec = find_spec(config)
+    kwargs = config.kwargs | (
+        {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    )
+    options = "".join(f", {name}={value!r}" for name, value in kwargs.items())
+    if is_atari(spec) and player.info.backend in ("ale", "envpool"):
+        sticky = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]}
+        options = "".join(f", {name}={value!r}" for name, value in (sticky | config.kwargs).items())
+        make = f'env = AtariVectorEnv("{spec.kwargs["game"]}", num_envs=1, reward_clipping=False{options})'
+        return ["from ale_py.vector_env import AtariVectorEnv"], [make]
+    names = [name.replace(":", ".") for name in config.wrappers]
+    wrappers = f", wrappers=[{', '.join(names)}]" if names else ""
+    make = f'env = gymnasium.make_vec("{config.id}", num_envs=1, vectorization_mode="sync"{wrappers}{options})'
+    flatten = ["env = gymnasium.wrappers.vector.FlattenObservation(env)"]
+    imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name in names)]
+    if has_axes(player.info.env_obs_space):
+        return imports, [make]
+    return [*imports, "import gymnasium.wrappers.vector"], [make, *flatten]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join(["batch", *map(str, shape[1:])]) + "]"
+
+
+def _scores(player: Player, session: int, which: Which) -> str:
+    lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
+    evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
+    if evaluation:
+        mean = evaluation["sessions"][session]["mean"]
+        interval = (
+            "" if mean["low"] is None else f", 95 % interval {score_text(mean['low'])} to {score_text(mean['high'])}"
+        )
+        count = evaluation["num_episodes"]
+        lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
+    else:
+        lines.append("- `rllab eval` had not been run.")
+    if (threshold := player.info.reward_threshold) is not None:
+        lines.append(f"- The env counts as solved at {threshold:,g}.")
+    return "\n".join(lines)
+
+
+def _provenance(player: Player) -> str:
+    facts = read_json(player.path / "provenance.json")
+    versions = facts.get("versions", {})
+    rows = {
+        "run": f"`{player.path.resolve().name}`",
+        "command": f"`{facts.get('command', 'unknown')}`",
+        "time": facts.get("time"),
+        "commit": facts.get("git_sha"),
+        "seed": player.config.meta.seed,
+        "versions": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in rows.items() if value is not None)

@@ -1,0 +1,166 @@
+"""A greedy policy as one file that needs no rllab: raw observations in, actions out as the env takes them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rllab import envs
+from rllab.config import ConfigError
+from rllab.envs.actions import ActionMap, scaled
+from rllab.nets.stacked import unstack
+from rllab.random.streams import session_seeds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rllab.play.player import Player
+
+Format = Literal["onnx", "torchscript"]
+Run = Callable[[np.ndarray], np.ndarray]
+"""Observations ``[B, ...]`` to actions ``[B, ...]``."""
+
+FILES: dict[Format, str] = {"onnx": "policy.onnx", "torchscript": "policy.pt"}
+NUM_CHECKED = 1000
+"""Observations of the env on which the file must do what the policy does."""
+TOLERANCE = 1e-4
+"""How far an action of real numbers may be off, beside its size."""
+MAX_DIFFERENT = 0.01
+"""Part of the observations at which a choice may be another one: rounding decides between equals."""
+
+
+class RawPolicy(nn.Module):
+    """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype."""
+
+    offset: Tensor
+    scale: Tensor
+    bounds: Tensor | None
+
+    def __init__(self, policy: nn.Module, actions: ActionMap) -> None:
+        """`actions`: from the policy's to the env's."""
+        super().__init__()
+        self.policy = policy
+        self.dtype = torch.from_numpy(np.zeros(0, actions.env_space.dtype)).dtype
+        self.shape = actions.env_space.shape or ()
+        self.register_buffer("offset", torch.from_numpy(actions.offset))
+        self.register_buffer("scale", torch.from_numpy(actions.scale))
+        self.register_buffer("bounds", None if actions.bounds is None else torch.from_numpy(np.stack(actions.bounds)))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        action: Tensor = self.policy(obs)
+        action = action.reshape(-1, *self.offset.shape)
+        action = action + self.offset if self.bounds is None else scaled(action, self.offset, self.scale, *self.bounds)
+        return action.to(self.dtype).reshape(-1, *self.shape)
+
+
+class Exported(NamedTuple):
+    """What was written, and how well it agrees."""
+
+    path: Path
+    obs: np.ndarray
+    """The observations it was checked on, ``[NUM_CHECKED, ...]``."""
+    action: np.ndarray
+    """What the policy does there."""
+    num_same: int
+    """On how many of them the file does the same."""
+
+
+def export(player: Player, session: int, kind: Format, folder: Path) -> Exported:
+    """Write one session's policy, once it has been read back and does the same on observations of the env.
+
+    Raises:
+        ConfigError: the extra is missing, or the policy cannot be exported, or not faithfully; one line.
+    """
+    policy = player.policy(session)
+    if not list(policy.parameters()):
+        raise ConfigError(f"{player.path}: agent={player.config.agent.name} has no network that could be exported")
+    module = RawPolicy(policy, player.info.actions).eval()
+    obs = observations(player, session)
+    with torch.no_grad():
+        action = module(torch.from_numpy(obs)).numpy()
+    unstack(module)
+    content, run = {"onnx": _onnx, "torchscript": _torchscript}[kind](module, torch.from_numpy(obs[:2]))
+    same = _same(run(obs), action)
+    if same.mean() < 1 - MAX_DIFFERENT or not _same(run(obs[:1]), action[:1]).all():
+        raise ConfigError(
+            f"{player.path}: as {kind} the policy acts differently at {(~same).sum()} of {len(obs)} observations"
+        )
+    path = folder / FILES[kind]
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Exported(path, obs, action, int(same.sum()))
+
+
+def observations(player: Player, session: int) -> np.ndarray:
+    """What the env shows while this policy plays, ``[NUM_CHECKED, ...]``."""
+    num_envs, seed = player.config.env.num_envs, player.config.meta.seed
+    act = player.act([session])
+    rows: list[np.ndarray] = []
+    with closing(envs.make(player.config.env, num_sessions=1, num_envs=num_envs)) as games:
+        obs = games.reset(session_seeds(seed, session, "test", num_envs, 0))
+        while len(rows) * num_envs < NUM_CHECKED:
+            rows.append(obs[0].copy())
+            obs, *_ = games.step(act(obs))
+    return np.concatenate(rows)[:NUM_CHECKED]
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which rows agree, ``[B]``."""
+    same_type = a.dtype == b.dtype
+    close = np.asarray(np.isclose(a, b, rtol=TOLERANCE, atol=TOLERANCE)) & same_type
+    return np.asarray(close.reshape(len(b), -1).all(1))
+
+
+def _onnx(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+    try:
+        import onnxruntime  # noqa: PLC0415 - an extra
+        import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
+    except ImportError:
+        raise ConfigError("--format onnx: needs the extra export; type pip install 'rllab[export]'") from None
+    batch = torch.export.Dim("batch")
+    with _one_line("onnx"):
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=["obs"],
+            output_names=["action"],
+            dynamic_shapes=({0: batch},),
+            verbose=False,
+        )
+        assert program is not None
+        content = program.model_proto.SerializeToString()
+        session = onnxruntime.InferenceSession(content)
+    return content, lambda obs: session.run(None, {"obs": obs})[0]
+
+
+def _torchscript(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+    buffer = io.BytesIO()
+    with _one_line("torchscript"):
+        torch.jit.save(torch.jit.freeze(torch.jit.trace(module, example)), buffer)  # type: ignore[no-untyped-call]
+        loaded = torch.jit.load(io.BytesIO(buffer.getvalue()))  # type: ignore[no-untyped-call]
+    return buffer.getvalue(), lambda obs: loaded(torch.from_numpy(obs)).numpy()
+
+
+@contextmanager
+def _one_line(kind: str) -> Iterator[None]:
+    """Torch's exporters tell a person much that is not for them, and fail at length."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ConfigError(f"the policy cannot be written as {kind}: {reason.strip()}") from error
+    finally:
+        logger.setLevel(level)

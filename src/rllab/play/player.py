@@ -1,0 +1,188 @@
+"""A trained run that plays: its config, and an agent with the policies of a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rllab import checkpoint, config, envs
+from rllab.analysis.shelf import read_json
+from rllab.checkpoint import CheckpointError
+from rllab.config import ConfigError, RunConfig
+from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from rllab.algorithms import Algorithm
+
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Player:
+    """The policies of one checkpoint of a run; `agent` holds them for all sessions."""
+
+    path: Path
+    config: RunConfig
+    """As it was saved, but for the device."""
+    info: envs.EnvInfo
+    agent: Algorithm
+    frames: list[int]
+    """Of each session: the frame that its policy is from."""
+    scores: list[float]
+    """Of each session: its best score while it trained; -inf before an episode had finished."""
+    explore: bool
+    """Act as in training; otherwise greedily."""
+
+    @property
+    def best_session(self) -> int:
+        """The session that scored best while it trained."""
+        return max(range(len(self.scores)), key=self.scores.__getitem__)
+
+    def policy(self, session: int) -> nn.Module:
+        """A session's greedy policy: observations ``[B, ...]`` to actions ``[B, ...]``, normaliser inside."""
+        return self.agent.policy(session)
+
+    def act(self, sessions: Sequence[int]) -> Act:
+        """How some of the sessions act: ``[len(sessions), n, ...]``, n being `env.num_envs` at most."""
+        shape, chosen = (self.config.meta.num_policies, self.config.env.num_envs), list(sessions)
+
+        def act(obs: np.ndarray) -> np.ndarray:
+            n = obs.shape[1]
+            full = np.zeros((*shape, *obs.shape[2:]), obs.dtype)  # an agent draws noise for all its sub-envs
+            full[chosen, :n] = obs
+            action, _ = self.agent.act(full, explore=self.explore)
+            return action[chosen, :n]
+
+        return act
+
+    def evaluator(self, sessions: Sequence[int], num_episodes: int) -> Evaluator:
+        """Plays whole episodes on seeds that neither training nor its evaluations had, in as many sub-envs at once."""
+        env, seed = self.config.env, self.config.meta.seed
+        sizes = {"num_episodes": num_episodes, "num_envs": env.num_envs}
+        return Evaluator(env, sessions=sessions, seed=seed, purpose="test", **sizes)
+
+    def evaluate(
+        self, sessions: Sequence[int], *, num_episodes: int, seed: int = 0, watch: Watch | None = None
+    ) -> Evaluation:
+        """Play whole episodes on seeds that neither training nor its evaluations had.
+
+        Args:
+            sessions: which ones play.
+            num_episodes: of each of them, shared out evenly among as many sub-envs as in training.
+            seed: another number, other episodes.
+            watch: shows progress.
+        """
+        with closing(self.evaluator(sessions, num_episodes)) as evaluator:
+            return evaluator.run(self.act(sessions), seed, watch)
+
+
+def checkpoint_of(run: Path, which: Which) -> Path:
+    """The file of a checkpoint."""
+    return run / "checkpoints" / f"{which}.safetensors"
+
+
+def load(run: str | Path, which: Which = "best", *, explore: bool = False, device: str = "cpu") -> Player:
+    """The policies of a run that has ended or is still being written.
+
+    Args:
+        run: the run directory.
+        which: each session's policy at its best score, or the latest one.
+        explore: act as at the end of training.
+        device: of torch.
+
+    Raises:
+        ConfigError: no run, no such checkpoint, or one that this version of rllab cannot use; one line.
+    """
+    path = Path(run)
+    cfg = read_config(path)
+    cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=device))
+    num_policies = cfg.meta.num_policies
+    try:
+        info = envs.inspect(cfg.env)
+    except ValueError as error:
+        raise ConfigError(f"{path / 'config.yaml'}: {' '.join(str(error).split())}") from None
+    last, file = checkpoint_of(path, "last"), checkpoint_of(path, "best")
+    try:
+        best = checkpoint.read(file) if which == "best" or file.exists() else {}
+        if which == "best":
+            policy, frames = best["policy"], best["frame"]
+        else:
+            policy, frames = checkpoint.read(last, "algorithm", "policy"), [_frame(last, cfg)] * num_policies
+        counts = _counts(last, cfg) if explore else {}
+        agent = _with_policy(cfg, info, policy, counts)
+    except CheckpointError as error:
+        raise ConfigError(_explain(str(error), path, which)) from None
+    except KeyError as error:
+        raise ConfigError(_explain(f"has no {error}", path, which)) from None
+    except ValueError as error:  # of a network of the user's own that has changed since
+        raise ConfigError(f"{path / 'config.yaml'}: {' '.join(str(error).split())}") from error
+    return Player(path, cfg, info, agent, frames, best.get("score", [-math.inf] * num_policies), explore)
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config of the run in this directory.
+
+    Raises:
+        ConfigError: no run, or one whose config this version of rllab does not know; one line.
+    """
+    if (path / "config.yaml").is_file():
+        return config.load_file(path / "config.yaml")
+    if trial := next(path.glob("*/config.yaml"), None):
+        raise ConfigError(f"{path}: holds several runs; write one of them, e.g. {trial.parent}")
+    raise ConfigError(f"{path}: no run directory: it has no config.yaml")
+
+
+def _frame(last: Path, cfg: RunConfig) -> int:
+    """Of the checkpoint `last`; an older one has counted vector steps only."""
+    try:
+        return int(checkpoint.read(last, "frame"))
+    except CheckpointError:
+        return int(checkpoint.read(last, "step")) * cfg.env.num_envs
+
+
+def _counts(last: Path, cfg: RunConfig) -> dict[str, float]:
+    """How far the training was, for the schedules of exploration: the plain numbers of an agent's state."""
+    in_processes = cfg.meta.distributed or cfg.meta.num_workers != 1
+    state = checkpoint.read(last, *(("workers", 0) if in_processes else ()), "algorithm")
+    return {name: x for name, x in state.items() if isinstance(x, (int, float))}
+
+
+def _with_policy(cfg: RunConfig, info: envs.EnvInfo, policy: dict[str, Tensor], counts: dict[str, float]) -> Algorithm:
+    """A new agent with these policies of all sessions.
+
+    Raises:
+        CheckpointError: they do not fit what this version of rllab makes of the config.
+    """
+    agent = cfg.make_algorithm(info.obs_space, info.action_space, cfg.meta.num_policies, cfg.meta.seed)
+    state = agent.state_dict()
+    wanted, given = ({name: tuple(x.shape) for name, x in each.items()} for each in (state["policy"], policy))
+    for name in wanted | given:
+        if wanted.get(name) != given.get(name):
+            raise CheckpointError(
+                f"{name} is {given.get(name, 'not there')} where config.yaml makes {wanted.get(name, 'nothing')}"
+            )
+    agent.load_state_dict(state | counts | {"policy": policy})
+    return agent
+
+
+def _explain(problem: str, path: Path, which: Which) -> str:
+    """One line for a checkpoint that cannot be used."""
+    file = checkpoint_of(path, which)
+    if not file.is_file():
+        why = "no episode had finished, or" if which == "best" else "there was no log checkpoint yet, or"
+        other = "; try --checkpoint last" if which == "best" and file.with_name("last.safetensors").is_file() else ""
+        return f"{file}: not there: {why} the search kept other trials{other}"
+    author = read_json(path / "provenance.json").get("versions", {}).get("rllab")
+    problem = problem if problem.startswith(str(path)) else f"{file}: {problem}"
+    return f"{problem} (written by rllab {author or 'of an unknown version'}, this is {version('rllab')})"

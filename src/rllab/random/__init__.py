@@ -1,0 +1,1 @@
+"""Random streams, and the noise that explores."""

@@ -1,0 +1,1 @@
+"""Training: a trial, its sessions, the loop, evaluation."""

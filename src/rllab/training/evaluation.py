@@ -1,0 +1,145 @@
+"""Evaluation: whole episodes in separate envs."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rllab import envs
+from rllab.algorithms import Algorithm
+from rllab.config import EnvConfig
+from rllab.envs import MAX_STEPS
+from rllab.envs.sub_env import kept_globals
+from rllab.random.streams import Purpose, Seed, session_seeds
+
+Act = Callable[[np.ndarray], np.ndarray]
+"""Observations ``[S, N, ...]`` to actions ``[S, N, ...]``."""
+Watch = Callable[[int, int], None]
+"""Told after each vector step how many episodes have ended, over sessions, and how many steps there were."""
+
+
+LINE_PERIOD = 10.0
+"""Seconds between two lines of `Progress`."""
+
+
+class Progress:
+    """A `Watch` that says now and then how far an evaluation is, where episodes are long."""
+
+    def __init__(self, what: str, total: int, say: Callable[[str], None], hint: str) -> None:
+        """`hint`: what a person can do who does not want to wait."""
+        self.what, self.total, self.say, self.hint = what, total, say, hint
+        self.said = time.monotonic()
+
+    def __call__(self, ended: int, steps: int) -> None:
+        if steps == 1:
+            self.said = time.monotonic()
+        if time.monotonic() - self.said >= LINE_PERIOD:
+            self.said = time.monotonic()
+            self.say(f"{self.what}: {ended} of {self.total} episodes after {steps:,} steps; {self.hint}")
+
+
+def greedy(algorithm: Algorithm) -> Act:
+    """How an algorithm acts without exploring."""
+    return lambda obs: algorithm.act(obs, explore=False)[0]
+
+
+def cut_note(cut: np.ndarray) -> str:
+    """One line about episodes that were cut at `MAX_STEPS`, flags of any shape."""
+    return (
+        f"{int(cut.sum())} of {cut.size} episodes were cut at {MAX_STEPS:,} steps, for the env has no time limit; "
+        "env.max_episode_steps sets another"
+    )
+
+
+class Evaluation(NamedTuple):
+    """Returns and lengths of the evaluation episodes, and which were cut at `MAX_STEPS`: ``[S, num_episodes]`` each."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    cut: np.ndarray
+
+
+class Evaluator:
+    """`num_episodes` whole episodes of each session, in envs of their own.
+
+    The N sub-envs of a session share them out evenly and beforehand: whoever takes the first episodes that end has
+    more short ones than there are. Neither the training streams nor the normaliser move: seeds come from a stream of
+    their own.
+    """
+
+    def __init__(
+        self,
+        config: EnvConfig,
+        *,
+        sessions: Sequence[int],
+        num_episodes: int,
+        num_envs: int,
+        seed: int | Seed,
+        purpose: Purpose = "eval",
+    ) -> None:
+        """Make the envs.
+
+        Args:
+            config: the task.
+            sessions: which sessions play.
+            num_episodes: of each session.
+            num_envs: N; more than there are episodes are not made.
+            seed: the run's.
+            purpose: the stream that the env seeds come from.
+        """
+        self.sessions, self.num_episodes = sessions, num_episodes
+        self.seed, self.purpose = seed, purpose
+        self.stopped = False
+        self.limited = envs.has_time_limit(config)
+        if not self.limited:
+            config = dataclasses.replace(config, max_episode_steps=MAX_STEPS)
+        self.envs = envs.make(config, num_sessions=len(sessions), num_envs=min(num_envs, num_episodes))
+
+    def run(self, act: Act, key: int, watch: Watch | None = None) -> Evaluation:
+        """Play the episodes; nan where `stop` was called before they had ended.
+
+        In an env without a time limit, where the first episode of every sub-env had to be cut, no more are played.
+
+        Args:
+            act: the policies.
+            key: tells the seeds of one evaluation from those of another.
+            watch: shows progress.
+        """
+        with kept_globals():  # an env in this process may draw from them
+            return self._run(act, key, watch)
+
+    def _run(self, act: Act, key: int, watch: Watch | None) -> Evaluation:
+        num_sessions, num_envs = self.envs.shape
+        seeds = [session_seeds(self.seed, session, self.purpose, num_envs, key) for session in self.sessions]
+        obs = self.envs.reset([seed for session in seeds for seed in session])
+        returns = np.full((num_sessions, self.num_episodes), np.nan)
+        lengths = np.zeros(returns.shape, np.int64)
+        played = np.zeros(self.envs.shape, np.int64)
+        num_ended = num_steps = 0
+        while not self.stopped and num_ended < returns.size:
+            obs, _, _, _, finished = self.envs.step(act(obs))
+            num_steps += 1
+            if finished is not None:
+                slot = finished.session, finished.env
+                episode = finished.env + num_envs * played[slot]
+                played[slot] += 1
+                counts = episode < self.num_episodes  # a sub-env that has played its share goes on unheard
+                rows = finished.session[counts], episode[counts]
+                returns[rows] = finished.returns[counts]
+                lengths[rows] = finished.lengths[counts]
+                num_ended += int(counts.sum())
+            if watch:
+                watch(num_ended, num_steps)
+            if not self.limited and num_steps == MAX_STEPS and (lengths[:, :num_envs] == MAX_STEPS).all():
+                returns, lengths = returns[:, :num_envs], lengths[:, :num_envs]  # more would tell the same
+                break
+        return Evaluation(returns, lengths, (lengths >= MAX_STEPS) & (not self.limited))
+
+    def stop(self) -> None:
+        """Leave `run` after the current step."""
+        self.stopped = True
+
+    def close(self) -> None:
+        self.envs.close()

@@ -1,0 +1,284 @@
+"""Sessions that train in lockstep in one process: what they are made of, and what they say at their checkpoints."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from rllab import envs
+from rllab.algorithms import Algorithm
+from rllab.config import RunConfig
+from rllab.envs import DivergedError
+from rllab.envs.sub_env import global_state, set_global_state
+from rllab.functional.finite import not_finite
+from rllab.random.streams import Seed, session_seeds
+from rllab.tracking.tracker import Row, Tracker
+from rllab.training.evaluation import Evaluation, Evaluator, Watch, greedy
+from rllab.training.loop import Clock, Event, train
+
+CheckpointKind = Literal["log", "eval"]
+
+
+class Checkpoint(NamedTuple):
+    """What the sessions say at a log or evaluation checkpoint."""
+
+    kind: CheckpointKind
+    frame: int
+    rows: list[Row]
+    """Tags and values of each session."""
+    scores: list[float]
+    """Of each session, as it is now: that of the latest evaluation, or the mean return of the last 100 episodes."""
+    best_scores: list[float]
+    worker_rows: Sequence[Row] = ()
+    """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
+    episodes: Sequence[tuple[int, float, int]] = ()
+    """With Hogwild: the last ones of a worker, see `Tracker.last_episodes`."""
+
+
+class Sessions:
+    """Some or all sessions of a trial, with the one loop that trains them."""
+
+    def __init__(self, cfg: RunConfig, info: envs.EnvInfo, numbers: range, clock: Clock | None = None) -> None:
+        """`numbers`: which sessions of the trial; their streams do not depend on what trains elsewhere."""
+        self.cfg = cfg
+        self.seed = Seed(cfg.meta.seed, numbers.start)
+        num_sessions = len(numbers)
+        self.envs = envs.make(cfg.env, num_sessions=num_sessions)
+        self.envs.first_session = numbers.start
+        self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, num_sessions, self.seed)
+        self.buffer = self.algorithm.make_buffer()
+        self.tracker = Tracker(num_sessions)
+        self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
+        self.evaluator = None
+        if episodes := cfg.meta.rigorous_eval:
+            self.evaluator = Evaluator(
+                cfg.env, sessions=range(num_sessions), num_episodes=episodes, num_envs=episodes, seed=self.seed
+            )
+            self.evaluator.envs.first_session = numbers.start
+        self.evaluation: list[float] = [math.nan] * num_sessions
+        self.best = Best(num_sessions)
+        self.envs_failed = False
+        self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
+        self.watch: Watch = lambda _ended, _steps: None  # of evaluations
+
+    @property
+    def frame(self) -> int:
+        return self.clock.frame
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used up, and all was said about it."""
+        return self.clock.finished and not self.owed
+
+    def begin(self, state: dict[str, Any] | None = None, best: dict[str, Any] | None = None) -> list[str]:
+        """Begin an episode in every sub-env, or go on from the `state` and the `best` of a run that was stopped.
+
+        Returns what a person should know of it, one line each.
+        """
+        notes: list[str] = []
+        if state is None:
+            self.envs.reset(self._env_seeds())
+        else:
+            notes += self._restore(state)
+        if best is not None:
+            self.best.load_state_dict(best)
+        self.tracker.start(self.clock.taken)
+        return notes
+
+    def _restore(self, state: dict[str, Any]) -> list[str]:
+        notes = []
+        self.clock.restore(state["step"], state["frame"])
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.buffer.load_state_dict(state["buffer"])
+        if not self.buffer.save:
+            notes.append("the replay buffer was not saved: it fills anew, up to agent.learning_starts")
+        self.tracker.load_state_dict(state["tracker"])
+        self.evaluation = state["evaluation"]
+        self.owed = state.get("owed", [])
+        self.envs.reset(self._env_seeds(self.clock.frame))
+        if state["envs"]["envs"] is None:
+            self.buffer.restart()
+            self.tracker.restart()
+            notes.append(f"the state of {self.cfg.env.id} was not saved: its episodes begin anew")
+        else:
+            self.envs.load_state_dict(state["envs"])
+        if "generators" in state:
+            set_global_state(state["generators"])
+        return notes
+
+    def _env_seeds(self, *key: int) -> list[int]:
+        """One seed for each sub-env, session by session."""
+        num_sessions, num_envs = self.envs.shape
+        return [s for session in range(num_sessions) for s in session_seeds(self.seed, session, "env", num_envs, *key)]
+
+    def train(self, tell: Callable[[Checkpoint], None], *events: Event) -> None:
+        """Train to the budget, or until `stop`; `tell` is called at each checkpoint.
+
+        Raises:
+            EnvError: an env failed; `state_dict` holds what there is.
+            DivergedError: a session's losses, parameters or actions are not finite, found at the latest here.
+        """
+        meta = self.cfg.meta
+        # evaluation first: a log checkpoint at the same frame then knows its score
+        checkpoints = (
+            Event(meta.eval_frequency, lambda: self._say("eval", tell)),
+            Event(meta.log_frequency, lambda: self._say("log", tell)),
+        )
+        try:
+            owed, self.owed = self.owed, []
+            for kind in owed:
+                self._say(kind, tell)
+            train(self.envs, self.algorithm, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
+        except envs.EnvError:
+            self.envs_failed = not self.owed  # those of the evaluation otherwise
+            self.refuse_divergence()  # it may be why
+            raise
+        except DivergedError as error:
+            error.frame = self.frame
+            raise
+
+    def _say(self, kind: CheckpointKind, tell: Callable[[Checkpoint], None]) -> None:
+        """Tell of a checkpoint, or leave it to whoever resumes: after an interrupted evaluation nothing may follow."""
+        found = None if self.owed else self._eval_checkpoint() if kind == "eval" else self._log_checkpoint()
+        if found is None:
+            self.owed.append(kind)
+        else:
+            tell(found)
+
+    def stop(self) -> None:
+        """Leave the loop after the current step, and an evaluation at once."""
+        self.clock.stop()
+        if self.evaluator:
+            self.evaluator.stop()
+
+    def scores(self) -> list[float]:
+        """Of each session: that of the latest evaluation, or the mean return of the last 100 episodes."""
+        return self.evaluation if self.evaluator else self.tracker.mean_returns()
+
+    def _checkpoint(self, kind: CheckpointKind, rows: list[Row]) -> Checkpoint:
+        return Checkpoint(kind, self.clock.frame, rows, self.scores(), self.best.scores)
+
+    def _log_checkpoint(self) -> Checkpoint:
+        rows = self.tracker.rows(self.clock.frame, self.clock.taken)
+        self.refuse_divergence(rows)
+        if not self.evaluator:
+            self._keep_best()
+        return self._checkpoint("log", rows)
+
+    def _eval_checkpoint(self) -> Checkpoint | None:
+        """None if the evaluation was interrupted."""
+        frame = self.clock.frame
+        common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
+        if self.evaluator is None:
+            rows = [{"eval/mean_reward": score} for score in self.tracker.mean_returns()]
+        else:
+            self.refuse_divergence()
+            try:
+                found = self.evaluator.run(greedy(self.algorithm), frame, self.watch)
+            except envs.EnvError as error:
+                due: list[CheckpointKind] = ["eval", "log"]
+                self.owed = due if self.clock.due(self.cfg.meta.log_frequency) else due[:1]
+                raise envs.EnvError(f"in the evaluation at frame {frame:,}: {error}") from error
+            if self.evaluator.stopped:
+                return None
+            rows = _evaluation_rows(found, limited=self.evaluator.limited)
+            self.evaluation = [row["eval/mean_reward"] for row in rows]
+            self._keep_best()
+        return self._checkpoint("eval", [common | row for row in rows])
+
+    def _keep_best(self) -> None:
+        self.best.keep(self.scores(), self.clock.frame, self.algorithm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resume needs."""
+        return {
+            "step": self.clock.step,
+            "frame": self.clock.frame,
+            "algorithm": self.algorithm.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
+            "tracker": self.tracker.state_dict(),
+            "evaluation": self.evaluation,
+            "owed": self.owed,
+            "generators": global_state(),  # an env or a network in this process may draw from them
+        }
+
+    def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """What `begin` goes on from: the state, and the policies that scored best if those are others by now.
+
+        Raises:
+            DivergedError: nothing could go on from here.
+        """
+        self.refuse_divergence()
+        return self.state_dict(), self.best.news()
+
+    def refuse_divergence(self, rows: Sequence[Row] = ()) -> None:
+        """Raise `DivergedError` if a loss in these rows, or the algorithm's state, is not finite."""
+        for session, row in enumerate(rows):
+            for name, value in row.items():
+                if name.endswith("loss") and not math.isfinite(value):
+                    raise self._diverged(session, f"{name} is {value}")
+        if found := not_finite(self.algorithm.state_dict(), self.envs.shape[0]):
+            name, session, value = found
+            raise self._diverged(session, f"{value} in {name}")
+
+    def _diverged(self, session: int, what: str) -> DivergedError:
+        error = DivergedError(f"session {self.envs.first_session + session}: {what}")
+        error.frame = self.frame
+        return error
+
+    def close(self) -> None:
+        self.envs.close()
+        if self.evaluator:
+            self.evaluator.close()
+
+
+class Best:
+    """The policy of each session at its own best score."""
+
+    def __init__(self, num_sessions: int) -> None:
+        self.scores: list[float] = [-math.inf] * num_sessions
+        self.frames = [0] * num_sessions
+        self.policy: dict[str, torch.Tensor] | None = None
+        self.changed = False
+
+    def keep(self, scores: list[float], frame: int, algorithm: Algorithm) -> None:
+        """Remember the policy of each session whose score is its best so far."""
+        better = [new > old for new, old in zip(scores, self.scores, strict=True)]
+        if not any(better):
+            return
+        policy = algorithm.state_dict()["policy"]
+        old = policy if self.policy is None else self.policy
+        chosen = torch.tensor(better, device=algorithm.device)
+        self.policy = {
+            name: torch.where(chosen.view(-1, *[1] * (x.dim() - 1)), x, old[name].to(x.device))
+            for name, x in policy.items()
+        }
+        self.frames = [frame if b else f for b, f in zip(better, self.frames, strict=True)]
+        self.scores = [new if b else s for b, new, s in zip(better, scores, self.scores, strict=True)]
+        self.changed = True
+
+    def news(self) -> dict[str, Any] | None:
+        """What `load_state_dict` takes, if it has changed since the last call."""
+        if not self.changed:
+            return None
+        self.changed = False
+        return {"frame": self.frames, "policy": self.policy, "score": self.scores}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.frames, self.policy, self.scores = state["frame"], state["policy"], state["score"]
+
+
+def _evaluation_rows(result: Evaluation, *, limited: bool) -> list[Row]:
+    return [
+        {
+            "eval/mean_reward": float(returns.mean()),
+            "eval/std_reward": float(returns.std()),
+            "eval/min_reward": float(returns.min()),
+            "eval/max_reward": float(returns.max()),
+            "eval/mean_ep_length": float(lengths.mean()),
+            **({} if limited else {"eval/num_cut": int(cut.sum())}),
+        }
+        for returns, lengths, cut in zip(*result, strict=True)
+    ]

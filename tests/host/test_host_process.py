@@ -1,0 +1,26 @@
+"""Processes that we start: searches and workers show that they end; here is how they begin."""
+
+import os
+import signal
+from multiprocessing import Pipe
+
+from rllab.host.process import start_process
+
+
+def tell(link):
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    link.send((os.getpgrp() == os.getpid(), os.environ["RLLAB_TEST"], signal.SIGINT in blocked))
+
+
+def test_it_leads_a_group_has_our_environment_and_can_be_interrupted(monkeypatch):
+    for value in ("first", "second"):  # the server that forks it has the environment of its own start
+        monkeypatch.setenv("RLLAB_TEST", value)
+        ours, theirs = Pipe()
+        with ours:
+            with theirs:
+                process = start_process(tell, theirs)
+            assert ours.poll(30)
+            assert ours.recv() == (True, value, False)
+        process.join()
+        assert process.exitcode == 0
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
