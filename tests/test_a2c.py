@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.algorithms import a2c
+from acting import act
+from rllab.algorithms import Task, a2c
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.host import memory
 from rllab.training import trial
@@ -18,17 +19,17 @@ BOX = gs.Box(-1, 1, (2,))
 DISCRETE = gs.Discrete(2)
 
 
-def make_agent(num_sessions=2, action_space=DISCRETE, **overrides):
+def make_agent(num_sessions=2, action_space=DISCRETE, num_envs=4, **overrides):
     cfg = a2c.A2CConfig(**{"num_steps": 6, "hidden": [8]} | overrides)
     spaces = gs.Box(-1, 1, (3,)), action_space
-    return a2c.A2C(cfg, *spaces, num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
+    return a2c.A2C(cfg, Task(*spaces, num_sessions, num_envs, 1000), seed=0)
 
 
 def fill(agent, rng, reward_of_last=1.0, *, steps=6, buffer=None):
-    buffer, shape = buffer or agent.make_buffer(), (agent.num_sessions, agent.num_envs)
+    buffer, shape = buffer or agent.make_buffer(), (agent.task.num_sessions, agent.task.num_envs)
     for _ in range(steps):
         obs = rng.normal(size=(*shape, 3)).astype(np.float32)
-        action, extras = agent.act(obs, explore=True)
+        action, extras = act(agent, obs, explore=True)
         reward = rng.normal(size=shape)
         reward[-1] *= reward_of_last
         terminated, truncated = rng.random((2, *shape)) < 0.15
@@ -62,12 +63,11 @@ def test_advantages_by_hand(gae_lambda):
     #   3: 3 + 5/2       - 4 = 1.5     4: 5       - 4 = 1 (terminated: it does not)
     # with lambda 1/2 a row takes 1/4 of the next one's advantage: delta_0 = 1 + 2 - 4 = -1, and -1 + 0 / 4;
     # delta_3 = 3 + 2 - 4 = 1, and 1 + 1/4
-    agent = make_agent(1, gamma=0.5, gae_lambda=gae_lambda)
+    agent = make_agent(1, num_envs=1, gamma=0.5, gae_lambda=gae_lambda)
     flags = torch.zeros(2, 6, 1, 1, dtype=torch.bool)
     flags[0, 4], flags[1, 1] = True, True
     reward = torch.tensor([1.0, 2.0, 9.0, 3.0, 5.0, 7.0]).view(6, 1, 1)
     rollout = {"reward": reward, "terminated": flags[0], "truncated": flags[1]}
-    agent.num_envs = 1
     advantage = agent._advantage(rollout, torch.full((1, 7), 4.0))
     expected = {1.0: [-1.0, 0.0, 1.5, 1.0], 0.5: [-1.0, 0.0, 1.25, 1.0]}[gae_lambda]
     assert advantage[0, [0, 1, 3, 4]].tolist() == expected
@@ -168,7 +168,7 @@ def test_values_out_of_range_are_refused(overrides, line):
 def test_a_rollout_that_does_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
     with pytest.raises(ValueError, match=r"^agent\.num_steps: got 1000000, .* write agent\.num_steps=\d+, or less"):
-        a2c.A2C.check(a2c.A2CConfig(num_steps=1_000_000), BOX, DISCRETE, num_sessions=4, num_envs=8, max_frame=10**9)
+        a2c.A2C.check(a2c.A2CConfig(num_steps=1_000_000), Task(BOX, DISCRETE, 4, 8, 10**9))
 
 
 TRACE = [0.6348, 1.0629]

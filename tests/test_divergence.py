@@ -91,11 +91,11 @@ def test_an_action_that_is_not_finite_reaches_no_env(load_config, monkeypatch, t
     act = made.crew.algorithm.act
     seen = []
 
-    def nan_in_the_third_step(obs, *, explore):
-        action, extras = act(obs, explore=explore)
+    def nan_in_the_third_step(obs, state, starts, *, explore):
+        acted = act(obs, state, starts, explore=explore)
         seen.append(obs)
-        action[1] = torch.nan if len(seen) == 3 else action[1]
-        return action, extras
+        acted.action[1] = torch.nan if len(seen) == 3 else acted.action[1]
+        return acted
 
     monkeypatch.setattr(made.crew.algorithm, "act", nan_in_the_third_step)
     with pytest.raises(Exception, match=r"^session 1: its action is nan$") as caught:

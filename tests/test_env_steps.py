@@ -9,6 +9,7 @@ from gymnasium.vector import SyncVectorEnv
 
 from probes import Scripted
 from rllab import algorithms, checkpoint
+from rllab.algorithms import Acting, Task
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.wrappers import LifeLossTerminal, TrackReward
 from rllab.tracking.tracker import Tracker
@@ -81,7 +82,7 @@ def test_a_lost_life_resets_nothing():
     vector = LifeLossTerminal(TrackReward(SyncVectorEnv([Scripted] * 4)))
     envs, clock, tracker = SessionEnvs(vector, 2), Clock(NUM_ENVS, 60), Tracker(2)
     random = algorithms.find("random")
-    agent = random(random.Config(), envs.obs_space, envs.action_space, num_sessions=2, num_envs=2, max_frame=60, seed=0)
+    agent = random(random.Config(), Task(envs.obs_space, envs.action_space, 2, 2, 60), seed=0)
     found, ends = [], []
     step = envs.step
 
@@ -93,6 +94,6 @@ def test_a_lost_life_resets_nothing():
     envs.step = watched
     event = Event(NUM_ENVS, lambda: found.append([row["rollout/env_steps"] for row in tracker.rows(clock.frame)]))
     envs.reset([0, 1, 2, 3])
-    train(envs, agent, agent.make_buffer(), tracker, [event], clock)
+    train(envs, Acting(agent, explore=True), agent.make_buffer(), tracker, [event], clock)
     np.testing.assert_array_equal(found, [[by_hand(n) * NUM_ENVS] * 2 for n in range(1, 31)])
     assert sum(ends) == by_hand(30) * 4  # to learning, each of these steps was an end

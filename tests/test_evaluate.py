@@ -17,7 +17,7 @@ class Scripted:
 
     def reset(self, seeds):
         self.seeds, self.time = seeds, 0
-        return np.zeros((*self.shape, 1), np.float32)
+        self.obs, self.starts = np.zeros((*self.shape, 1), np.float32), np.ones(self.shape, bool)
 
     def step(self, action):
         self.time += 1
@@ -26,7 +26,7 @@ class Scripted:
         session, env = session[ends], env[ends]
         returns = 10.0 * env + self.time // (env + 1) - 1
         finished = Finished(session, env, returns, env + 1) if ends.any() else None
-        return np.zeros((*self.shape, 1), np.float32), *[np.zeros(self.shape)] * 3, finished
+        return self.obs, *[np.zeros(self.shape)] * 3, finished
 
     def close(self):
         pass
@@ -46,7 +46,7 @@ def make_evaluator():
     return make
 
 
-def act(obs):
+def act(obs, starts):
     return np.zeros(obs.shape[:2])
 
 

@@ -59,7 +59,7 @@ def test_every_agent_leaves_them_alone(train, tmp_path, agent):
 
 def test_they_come_from_the_checkpoint_and_not_from_the_seed(train, tmp_path):
     cfg, fresh = train("ppo")
-    other = type(fresh)(cfg.agent, *fresh.spaces, num_sessions=2, num_envs=3, max_frame=180, seed=cfg.meta.seed + 1)
+    other = type(fresh)(cfg.agent, fresh.task, seed=cfg.meta.seed + 1)
     mine, theirs = (frozen(agent.state_dict()["policy"]) for agent in (fresh, other))
     assert not any(torch.equal(mine[name], theirs[name]) for name in mine)
     other.load_state_dict(checkpoint.read(tmp_path / "run" / "checkpoints" / "last.safetensors", "algorithm"))

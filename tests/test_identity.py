@@ -11,6 +11,7 @@ import pytest
 
 from identity import LENGTH, SPACES
 from rllab import algorithms, envs
+from rllab.algorithms import Task
 from rllab.config import EnvConfig
 from rllab.training import trial
 
@@ -65,7 +66,6 @@ def test_what_is_seen_is_done(load_config, tmp_path, agent, kind):
 def test_no_task_is_missing():
     for kind in SPACES:
         info = envs.inspect(EnvConfig(id=f"identity:Identity{kind}-v0"))
-        sizes = {"num_sessions": 2, "num_envs": 8, "max_frame": 20_000}
-        able = {*algorithms.fitting(info.obs_space, info.action_space, **sizes)} - {"random"}
+        able = {*algorithms.fitting(Task(info.obs_space, info.action_space, 2, 8, 20_000))} - {"random"}
         assert able <= {agent for agent, other in TASKS if other == kind}
     assert {agent for agent, _ in TASKS} == {path.stem for path in CONF.glob("*.yaml")} - {"random"}

@@ -47,8 +47,8 @@ def test_act_is_the_policy(case):
         pytest.skip("it never does the same twice")
     obs = np.stack([loaded.info.obs_space.sample() for _ in range(2)])
     obs = obs if obs.dtype == np.uint8 else obs.astype(np.float32)
-    expected = loaded.policy(1)(torch.from_numpy(obs)).numpy()
-    np.testing.assert_allclose(loaded.act([1])(obs[None])[0], expected, rtol=1e-5, atol=1e-6)
+    expected = loaded.policy(1)(torch.from_numpy(obs))[0].numpy()
+    np.testing.assert_allclose(loaded.act([1])(obs[None], np.ones((1, 2), bool))[0], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture

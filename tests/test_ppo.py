@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.algorithms import ppo
+from acting import act
+from rllab.algorithms import Task, ppo
 from rllab.config import ConfigError
 from rllab.host import memory
 from rllab.training import trial
@@ -67,15 +68,15 @@ def test_loss_and_its_gradient_by_hand():
 def make_agent(num_sessions, **overrides):
     cfg = ppo.PPOConfig(num_steps=8, num_minibatches=2, num_epochs=2, hidden=[8], **overrides)
     spaces = gs.Box(-1, 1, (3,)), gs.Discrete(2)
-    return ppo.PPO(cfg, *spaces, num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
+    return ppo.PPO(cfg, Task(*spaces, num_sessions, 4, 1000), seed=0)
 
 
 def fill(agent, rng, reward_of_last=1.0):
     buffer = agent.make_buffer()
-    shape = (agent.num_sessions, agent.num_envs)
+    shape = (agent.task.num_sessions, agent.task.num_envs)
     for _ in range(agent.rollout_steps):
         obs = rng.normal(size=(*shape, 3)).astype(np.float32)
-        action, extras = agent.act(obs, explore=True)
+        action, extras = act(agent, obs, explore=True)
         reward = rng.normal(size=shape)
         reward[-1] *= reward_of_last
         done = rng.random(shape) < 0.2
@@ -137,10 +138,10 @@ def test_policy_of_one_session_is_greedy_and_carries_the_normaliser():
     agent = make_agent(3, normalize_obs=True)
     agent.update(fill(agent, np.random.default_rng(0)), 100)
     obs = np.random.default_rng(2).normal(size=(3, 50, 3)).astype(np.float32)
-    expected, _ = agent.act(obs, explore=False)
+    expected, _ = act(agent, obs, explore=False)
     for session in range(3):
         policy = agent.policy(session)
-        assert (policy(torch.from_numpy(obs[session])).numpy() == expected[session]).all()
+        assert (policy(torch.from_numpy(obs[session]))[0].numpy() == expected[session]).all()
 
 
 TRACE = [0.9183, 0.9659]
@@ -163,14 +164,14 @@ IMAGE = gs.Box(0, 255, (2, 12, 12), np.uint8)
 
 def image_agent(num_sessions, **overrides):
     cfg = ppo.PPOConfig(num_steps=8, num_minibatches=4, num_epochs=2, **{"share_network": True} | overrides)
-    return ppo.PPO(cfg, IMAGE, gs.Discrete(2), num_sessions=num_sessions, num_envs=4, max_frame=1000, seed=0)
+    return ppo.PPO(cfg, Task(IMAGE, gs.Discrete(2), num_sessions, 4, 1000), seed=0)
 
 
 def fill_images(agent, rng, scale_of_last=1.0, *, steps=8, buffer=None):
-    buffer, shape = buffer or agent.make_buffer(), (agent.num_sessions, agent.num_envs)
+    buffer, shape = buffer or agent.make_buffer(), (agent.task.num_sessions, agent.task.num_envs)
     for _ in range(steps):
         obs = rng.integers(256, size=(*shape, *IMAGE.shape), dtype=np.uint8)
-        action, extras = agent.act(obs, explore=True)
+        action, extras = act(agent, obs, explore=True)
         reward, done = rng.normal(size=shape), rng.random(shape) < 0.2
         reward[-1] *= scale_of_last
         buffer.add(obs, action, reward, done, np.zeros(shape, bool), obs, extras)
@@ -181,7 +182,7 @@ def fill_images(agent, rng, scale_of_last=1.0, *, steps=8, buffer=None):
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied(shared):
     agent = image_agent(3, share_network=shared)
-    assert agent.actor.gives_value == shared
+    assert agent.sampler.gives_value == shared
     buffer = fill_images(agent, np.random.default_rng(0))
     raw, batch = agent._prepare(buffer)
     assert batch["obs"].dtype == torch.uint8
@@ -189,7 +190,7 @@ def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied
     outputs, value = agent.net(batch["obs"])
     torch.testing.assert_close(batch["value"], value[:, :32])
     torch.testing.assert_close(agent._evaluate(buffer.tensors("cpu"), batch["obs"])[1], value)
-    log_prob, _ = agent.distribution.log_prob_entropy(outputs[:, :32], batch["action"])
+    log_prob, _ = agent.net.distribution.log_prob_entropy(outputs[:, :32], batch["action"])
     torch.testing.assert_close(batch["log_prob"], log_prob)
 
 
@@ -245,8 +246,7 @@ def test_determinism_trace_for_images():
 
 def check(space=IMAGE, num_sessions=4, num_envs=16, **overrides):
     cfg = ppo.PPOConfig(**{"num_minibatches": 8} | overrides)
-    sizes = {"num_sessions": num_sessions, "num_envs": num_envs, "max_frame": 10**12}
-    ppo.PPO.check(cfg, space, gs.Discrete(2), **sizes)
+    ppo.PPO.check(cfg, Task(space, gs.Discrete(2), num_sessions, num_envs, 10**12))
 
 
 @pytest.mark.parametrize("network", ["auto", "cnn_small"])
@@ -264,10 +264,10 @@ def test_memory_by_hand():
     atari = gs.Box(0, 255, (4, 84, 84), np.uint8)
     buffer = 129 * 16 * 28224 + 2048 * (8 + 4 + 2) + 2064
     cfg = ppo.PPOConfig(num_minibatches=8, share_network=True)
-    needed = ppo.needed_memory(cfg, atari, gs.Discrete(6), 1, 16)
+    needed = ppo.needed_memory(cfg, Task(atari, gs.Discrete(6), 1, 16, 10**6))
     # 256 rows of 49,856 numbers of four bytes, and as much again for their gradients
     assert needed == buffer + 256 * 2 * 49_856 * 4
-    assert ppo.needed_memory(cfg, atari, gs.Discrete(6), 4, 16) == 4 * needed
+    assert ppo.needed_memory(cfg, Task(atari, gs.Discrete(6), 4, 16, 10**6)) == 4 * needed
 
 
 @pytest.mark.parametrize("space", [IMAGE, gs.Box(-1, 1, (100,))])

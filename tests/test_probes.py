@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from acting import act
 from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -40,7 +41,7 @@ def values(agent, *obs):
 
 def greedy(agent, *obs):
     x = np.tile(np.array(obs, np.float32).reshape(1, -1, 1), (2, 1, 1))
-    return agent.act(x, explore=False)[0]
+    return act(agent, x, explore=False)[0]
 
 
 def test_value_of_a_constant_reward(train_probe):
@@ -88,4 +89,4 @@ def test_action_that_an_image_shows(train_probe, overrides):
     for _ in range(20):
         images.append(env.reset()[0])
         sides.append(int(env.coin > 0))
-    assert (agent.act(np.stack([images, images]), explore=False)[0] == sides).all()
+    assert (act(agent, np.stack([images, images]), explore=False)[0] == sides).all()

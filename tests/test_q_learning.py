@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.algorithms import dqn, qrdqn, sarsa
+from acting import act
+from rllab.algorithms import Task, dqn, qrdqn, sarsa
 from rllab.config import ConfigError
 from rllab.training import trial
 from test_trial import assert_same_policy
@@ -88,7 +89,7 @@ def test_action_that_an_image_shows(train_probe, variant):
     for _ in range(20):
         images.append(env.reset()[0])
         sides.append(int(env.coin > 0))
-    assert (agent.act(np.stack([images, images]), explore=False)[0] == sides).all()
+    assert (act(agent, np.stack([images, images]), explore=False)[0] == sides).all()
 
 
 @every_variant
@@ -143,17 +144,13 @@ def test_rows_that_only_reset_are_no_part_of_sarsas_batch():
     for garbage in (0.0, 1e3):
         agent = sarsa.SARSA(
             sarsa.SARSAConfig(num_steps=4, hidden=[8]),
-            gs.Box(-1, 1, (1,)),
-            gs.Discrete(2),
-            num_sessions=2,
-            num_envs=3,
-            max_frame=1000,
+            Task(gs.Box(-1, 1, (1,)), gs.Discrete(2), 2, 3, 1000),
             seed=0,
         )
         buffer, ends = agent.make_buffer(), np.zeros((2, 3), bool)
         for t in range(4):
             obs = np.full((2, 3, 1), t / 4, np.float32)
-            action, _ = agent.act(obs, explore=True)
+            action, _ = act(agent, obs, explore=True)
             assert set(action.ravel()) <= {0, 1}
             done = ends.copy()
             done[:, t % 3] = t < 3
@@ -162,7 +159,7 @@ def test_rows_that_only_reset_are_no_part_of_sarsas_batch():
         buffer.arrays["reward"][~buffer.arrays["valid"][:-1]] = garbage
         agent.update(buffer, 12)
         learned.append(agent.flat.data.clone())
-        chosen, _ = agent.act(np.zeros((2, 3, 1), np.float32), explore=True)
+        chosen, _ = act(agent, np.zeros((2, 3, 1), np.float32), explore=True)
         assert agent.next_action is None
         assert chosen.shape == (2, 3)  # what the update chose for the rollout's last observation
     assert torch.equal(*learned)
@@ -183,11 +180,7 @@ def test_quantile_target_by_hand():
 def test_the_target_network_moves_when_its_period_is_over():
     agent = dqn.DQN(
         dqn.DQNConfig(learning_starts=0, train_freq=1, target_period=16, tau=0.5, batch_size=4, hidden=[4]),
-        gs.Box(-1, 1, (1,)),
-        gs.Discrete(2),
-        num_sessions=2,
-        num_envs=8,
-        max_frame=1000,
+        Task(gs.Box(-1, 1, (1,)), gs.Discrete(2), 2, 8, 1000),
         seed=0,
     )
     buffer, ends = agent.make_buffer(), np.zeros((2, 8), bool)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.algorithms import reinforce
+from acting import act
+from rllab.algorithms import Task, reinforce
 from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -19,15 +20,15 @@ DISCRETE = gs.Discrete(2)
 def make_agent(num_sessions=2, action_space=DISCRETE, num_envs=4, **overrides):
     cfg = reinforce.REINFORCEConfig(**{"num_steps": 4, "hidden": [8]} | overrides)
     spaces = gs.Box(-1, 1, (3,)), action_space
-    return reinforce.REINFORCE(cfg, *spaces, num_sessions=num_sessions, num_envs=num_envs, max_frame=1000, seed=0)
+    return reinforce.REINFORCE(cfg, Task(*spaces, num_sessions, num_envs, 1000), seed=0)
 
 
 def fill(agent, rng, reward_of_last=1.0, *, steps=4, buffer=None, ends=0.2):
     """`ends`: how likely an episode ends in a step, and in which sessions."""
-    buffer, shape = buffer or agent.make_buffer(), (agent.num_sessions, agent.num_envs)
+    buffer, shape = buffer or agent.make_buffer(), (agent.task.num_sessions, agent.task.num_envs)
     for _ in range(steps):
         obs = rng.normal(size=(*shape, 3)).astype(np.float32)
-        action, extras = agent.act(obs, explore=True)
+        action, extras = act(agent, obs, explore=True)
         reward = rng.normal(size=shape)
         reward[-1] *= reward_of_last
         done = rng.random(shape) < np.reshape(ends, (-1, 1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rllab import algorithms
-from rllab.algorithms import crossq, td3, tqc
+from rllab.algorithms import Task, crossq, td3, tqc
 from rllab.nets import tanh_gaussian
 from rllab.nets.critics import Critics, RenormCritics
 from rllab.nets.soft_actions import ContinuousActions, DiscreteActions
@@ -93,7 +93,7 @@ def test_td3_smooths_the_target_policy_with_clipped_noise():
 def make_agent(cls, **settings):
     spaces = gs.Box(-1, 1, (3,)), gs.Box(-1, 1, (2,))
     cfg = cls.Config(**{"hidden": [8], "batch_size": 4, "buffer_size": 8, "learning_starts": 0} | settings)
-    return cls(cfg, *spaces, num_sessions=2, num_envs=1, max_frame=100, seed=0)
+    return cls(cfg, Task(*spaces, 2, 1, 100), seed=0)
 
 
 def minibatch(generator, rows=4):
@@ -111,14 +111,14 @@ def test_policy_and_critics_learn_apart(agent):
     made = make_agent(cls, **{"critic_hidden": [8]} if agent == "crossq" else {})
     batch = minibatch(torch.Generator().manual_seed(0))
     noise = () if agent == "td3" else (torch.zeros(2, 4, 2), ENT_COEF)
-    made.actor_flat.grad.fill_(7.0)
+    made.flat.grad.fill_(7.0)
     made._critic_step(batch, *(noise or (0.2,)), 1e-3)
-    assert (made.actor_flat.grad == 7).all()
+    assert (made.flat.grad == 7).all()
     assert made.critic_flat.grad.any()
     made.critic_flat.grad.fill_(7.0)
     made._actor_step(batch["obs"], *noise, 1e-3)
     assert (made.critic_flat.grad == 7).all()
-    assert (made.actor_flat.grad != 7).all()
+    assert (made.flat.grad != 7).all()
 
 
 class OneBatch:
@@ -136,25 +136,25 @@ class OneBatch:
 def test_td3_delays_policy_and_targets():
     agent = make_agent(td3.TD3, policy_delay=2, tau=0.25, gradient_steps=1)
     buffer = OneBatch(minibatch(torch.Generator().manual_seed(0)))
-    names = ("actor_flat", "critic_flat", "target_actor_flat", "target_critic_flat")
+    names = ("flat", "critic_flat", "target_flat", "target_critic_flat")
     start = {name: getattr(agent, name).data.clone() for name in names}
     agent.update(buffer, 1)
     moved = [name for name in names if not torch.equal(getattr(agent, name).data, start[name])]
     assert moved == ["critic_flat"]
     agent.update(buffer, 2)
-    for name in ("actor_flat", "critic_flat"):
+    for name in ("flat", "critic_flat"):
         expected = 0.75 * start[name] + 0.25 * getattr(agent, name).data
         torch.testing.assert_close(getattr(agent, f"target_{name}").data, expected)
-    assert not torch.equal(agent.actor_flat.data, start["actor_flat"])
+    assert not torch.equal(agent.flat.data, start["flat"])
 
 
 def test_td3_gradient_of_the_policy_is_that_of_the_first_critic():
     agent = make_agent(td3.TD3)
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
-    q = agent.critics(torch.cat([obs, torch.tanh(agent.actor(obs))], -1))[:, 0]
-    expected = torch.autograd.grad(-q.mean((1, 2)).sum(), list(agent.actor.parameters()))
+    q = agent.critics(torch.cat([obs, torch.tanh(agent.net(obs))], -1))[:, 0]
+    expected = torch.autograd.grad(-q.mean((1, 2)).sum(), list(agent.net.parameters()))
     agent._actor_step(obs, 0.0)
-    for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
+    for parameter, grad in zip(agent.net.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
 
 
@@ -169,11 +169,11 @@ def test_tqc_gradient_of_the_policy_is_that_of_its_loss():
     agent = make_agent(tqc.TQC, num_quantiles=5)
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    action, log_prob = tanh_gaussian.sample_log_prob(agent.actor(obs), noise)
+    action, log_prob = tanh_gaussian.sample_log_prob(agent.net(obs), noise)
     loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).mean((1, 3))
-    expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
+    expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.net.parameters()))
     metrics = agent._actor_step(obs, noise, ENT_COEF, 0.0)
-    for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
+    for parameter, grad in zip(agent.net.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(metrics["train/actor_loss"], loss.mean(1).detach())
 
@@ -182,7 +182,7 @@ def test_crossq_normalises_present_and_next_actions_together():
     agent = make_agent(crossq.CrossQ, critic_hidden=[8], renorm_momentum=1.0)
     batch = minibatch(torch.Generator().manual_seed(0))
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    next_action, _ = tanh_gaussian.sample_log_prob(agent.actor(batch["next_obs"]), noise)
+    next_action, _ = tanh_gaussian.sample_log_prob(agent.net(batch["next_obs"]), noise)
     inputs = torch.cat(
         [torch.cat([batch["obs"], batch["action"]], -1), torch.cat([batch["next_obs"], next_action], -1)], 1
     )
@@ -191,9 +191,9 @@ def test_crossq_normalises_present_and_next_actions_together():
     for critic in range(2):  # both critics of a session see the same inputs
         torch.testing.assert_close(norm.mean[critic::2, 0], inputs.mean(1))
         torch.testing.assert_close(norm.var[critic::2, 0], inputs.var(1, correction=0))
-    assert (agent.actor.norm_0.count == 0).all()  # the policy's own statistics move when it learns
+    assert (agent.net.norm_0.count == 0).all()  # the policy's own statistics move when it learns
     agent._actor_step(batch["obs"], noise, ENT_COEF, 1e-3)
-    torch.testing.assert_close(agent.actor.norm_0.mean[:, 0], batch["obs"].mean(1))
+    torch.testing.assert_close(agent.net.norm_0.mean[:, 0], batch["obs"].mean(1))
     assert (norm.count == 1).all()  # and those of the critics do not
 
 
@@ -222,7 +222,7 @@ def test_crossq_gradients_are_those_of_its_losses():
     batch = minibatch(torch.Generator().manual_seed(0))
     obs = batch["obs"]
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
-    next_action, next_log_prob = tanh_gaussian.sample_log_prob(agent.actor(batch["next_obs"]), noise)
+    next_action, next_log_prob = tanh_gaussian.sample_log_prob(agent.net(batch["next_obs"]), noise)
     state = copy.deepcopy(agent.state_dict())  # running statistics move with every evaluation
 
     both = torch.cat([obs, batch["next_obs"]], 1), torch.cat([batch["action"], next_action.detach()], 1)
@@ -237,11 +237,11 @@ def test_crossq_gradients_are_those_of_its_losses():
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
 
     state = copy.deepcopy(agent.state_dict())
-    action, log_prob = tanh_gaussian.sample_log_prob(agent.actor(obs, training=True), noise)
+    action, log_prob = tanh_gaussian.sample_log_prob(agent.net(obs, training=True), noise)
     loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).squeeze(-1).amin(1)
-    expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.actor.parameters()))
+    expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.net.parameters()))
     agent.load_state_dict(state)
     agent._actor_step(obs, noise, ENT_COEF, 0.0)
-    for parameter, grad in zip(agent.actor.parameters(), expected, strict=True):
+    for parameter, grad in zip(agent.net.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(agent.actor_metrics["train/actor_loss"], loss.mean(1).detach())

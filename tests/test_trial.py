@@ -260,7 +260,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 def test_every_action_space_trains(load_config, space, head):
     overrides = [f"env.id=probes:{space}-v0", "tuned=none", *SMALL, "meta.max_session=2", "env.max_frame=600"]
     made = trial.Trial(*trial.check(load_config(*overrides, run_dir="made")), None)
-    assert type(made.crew.algorithm.distribution).__name__ == head
+    assert type(made.crew.algorithm.net.distribution).__name__ == head
     made.close()
     assert np.isfinite(trial.run(load_config(*overrides)))
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.host import memory
+from rllab.buffers.replay import ReplayBuffer
 from rllab.random.streams import Streams
 
 OBS, ACTION = gs.Box(-1.0, 1.0, (1,)), gs.Discrete(5)
@@ -148,28 +147,3 @@ def test_dtypes_follow_the_spaces_and_memory_is_what_the_arrays_take():
         assert buffer.arrays["action"].dtype == (np.int64 if action_space is ACTION else np.float32)
         taken = buffer.rows.nbytes + buffer.count.nbytes + sum(array.nbytes for array in buffer.arrays.values())
         assert ReplayBuffer.num_bytes(5, 2, 3, obs_space, action_space) == taken
-
-
-def test_saved_below_two_gibibytes_unless_told_otherwise():
-    assert is_saved(None, 2**31 - 1)
-    assert not is_saved(None, 2**31)
-    assert is_saved(True, 2**40)
-    assert not is_saved(False, 1)
-
-
-def test_refusals(monkeypatch):
-    def check(buffer_size, learning_starts=0):
-        check_replay(buffer_size, learning_starts, OBS, ACTION, num_sessions=4, num_envs=8)
-
-    check(16)
-    with pytest.raises(ValueError, match=r"^agent\.buffer_size: got 15, too small .* write at least 16$"):
-        check(15)
-    with pytest.raises(ValueError, match=r"agent\.learning_starts=1001; write at least 1008$"):
-        check(1000, 1001)
-    check(1008, 1001)
-    monkeypatch.setattr(memory, "available_memory", lambda: 2**20)
-    with pytest.raises(
-        ValueError, match=r"^agent\.buffer_size: got 1000000, which needs 0\.1 GiB .* write at most"
-    ) as e:
-        check(1_000_000)
-    check(int(str(e.value).split()[-1]))

@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from acting import act
 from rllab import algorithms
+from rllab.algorithms import Task
 from rllab.distributed import hogwild
 
 OBS = gs.Box(-1.0, 1.0, (3,))
 AGENTS = [name for name in algorithms.names() if name != "random"]
 NUM_STEPS, NUM_ENVS = 8, 4
 PRIVATE = {
-    "actor": "random streams and the noise of a rollout",
-    "exploration": "random streams",
+    "sampler": "random streams, the noise of a rollout, how much a worker has acted",
     "action_streams": "random streams",
     "batch_streams": "random streams",
     "minibatch_streams": "random streams",
@@ -36,7 +37,7 @@ def make(name, seed):
     known = {field: value for field, value in settings.items() if field in algorithm.Config.__dataclass_fields__}
     action_space = gs.Discrete(3) if gs.Discrete in algorithm.action_spaces else gs.Box(-1.0, 1.0, (2,))
     spaces = OBS, action_space
-    return algorithm(algorithm.Config(**known), *spaces, num_sessions=1, num_envs=NUM_ENVS, max_frame=10_000, seed=seed)
+    return algorithm(algorithm.Config(**known), Task(*spaces, 1, NUM_ENVS, 10_000), seed=seed)
 
 
 def learn(agent, steps=40):
@@ -45,7 +46,7 @@ def learn(agent, steps=40):
     buffer = agent.make_buffer()
     obs = rng.normal(size=(1, NUM_ENVS, 3)).astype(np.float32)
     for step in range(1, steps + 1):
-        action, extras = agent.act(obs, explore=True)
+        action, extras = act(agent, obs, explore=True)
         next_obs = rng.normal(size=obs.shape).astype(np.float32)
         done = rng.random((1, NUM_ENVS)) < 0.2
         buffer.add(obs, action, rng.normal(size=(1, NUM_ENVS)), done, np.zeros_like(done), next_obs, extras)
@@ -70,8 +71,8 @@ def assert_same(a, b):
     for path, value in leaves(a.state_dict()):
         assert torch.equal(value, dict(leaves(b.state_dict()))[path]), path
     obs = np.linspace(-1, 1, 30, dtype=np.float32).reshape(1, 10, 3)
-    torch.testing.assert_close(a.policy(0)(torch.from_numpy(obs[0])), b.policy(0)(torch.from_numpy(obs[0])))
-    np.testing.assert_array_equal(a.act(obs, explore=False)[0], b.act(obs, explore=False)[0])
+    torch.testing.assert_close(a.policy(0)(torch.from_numpy(obs[0]))[0], b.policy(0)(torch.from_numpy(obs[0]))[0])
+    np.testing.assert_array_equal(act(a, obs, explore=False)[0], act(b, obs, explore=False)[0])
 
 
 @pytest.mark.parametrize("name", AGENTS)

@@ -8,7 +8,7 @@ import pytest
 
 from rllab import envs
 from rllab.config import EnvConfig
-from rllab.training.evaluation import Evaluator, greedy
+from rllab.training.evaluation import Evaluator
 
 PACKAGE = """
 import gymnasium
@@ -124,8 +124,8 @@ def test_envs_can_be_drawn():
 class Constant:
     """Acts alike in all sessions."""
 
-    def act(self, obs, *, explore):
-        return np.zeros(obs.shape[:2], np.int64), {}
+    def __call__(self, obs, starts):
+        return np.zeros(obs.shape[:2], np.int64)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ class Constant:
 def test_rigorous_evaluation_repeats_itself_with_every_backend(env_id, backend, kwargs):
     cfg = EnvConfig(id=env_id, num_envs=1, backend=backend, kwargs=kwargs, num_threads=1)
     one, two = (Evaluator(cfg, sessions=range(n), num_episodes=2, num_envs=2, seed=0) for n in (1, 2))
-    act = greedy(Constant())
+    act = Constant()
     try:
         first, _ = (one.run(act, frame) for frame in (100, 200))
         again, beside = one.run(act, 100), two.run(act, 100)

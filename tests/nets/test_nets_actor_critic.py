@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.distributions import make_distribution
+from rllab.nets.greedy import GreedyPolicy
 from rllab.optim.flat import FlatParameters
 
 OBS = gs.Box(-np.inf, np.inf, (4,))
@@ -158,8 +159,8 @@ def test_greedy_policy_is_the_mode_of_its_session(make_net, network, shared, act
     obs = torch.randn(2, 20, 4) * 5 + 3
     expected = net.distribution.mode(net.policy(net.normalize(obs)))
     for session in range(2):
-        policy = GreedyPolicy(net, session)
-        torch.testing.assert_close(policy(obs[session]), expected[session], rtol=1e-5, atol=1e-6)
+        policy = GreedyPolicy(net, session, ActorCritic.greedy)
+        torch.testing.assert_close(policy(obs[session])[0], expected[session], rtol=1e-5, atol=1e-6)
         assert all(x.shape[0] == 1 for x in policy.state_dict().values())
         torch.testing.assert_close(policy.net.obs_norm.mean[0], net.obs_norm.mean[session])
 
@@ -168,12 +169,12 @@ def test_greedy_policy_is_the_mode_of_its_session(make_net, network, shared, act
 def test_greedy_policy_is_a_copy(make_net):
     net = make_net(action_space=gs.Box(-1, 1, (2,)), normalize_obs=True)
     flat = FlatParameters(net)
-    policy, obs = GreedyPolicy(net, 1), torch.randn(7, 4)
-    before = policy(obs)
+    policy, obs = GreedyPolicy(net, 1, ActorCritic.greedy), torch.randn(7, 4)
+    before, _ = policy(obs)
     flat.data += 1
     set_statistics(net)
-    assert torch.equal(policy(obs), before)
-    assert not torch.equal(GreedyPolicy(net, 1)(obs), before)
+    assert torch.equal(policy(obs)[0], before)
+    assert not torch.equal(GreedyPolicy(net, 1, ActorCritic.greedy)(obs)[0], before)
 
 
 @torch.no_grad()

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy
+from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.cnn import CNN, LAYOUTS, is_channels_last, output_shapes
 from rllab.nets.distributions import make_distribution
+from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.mlp import MLP
 from rllab.nets.torsos import choose_network, make_torso, num_activations
 from rllab.optim.flat import FlatParameters
@@ -230,8 +231,8 @@ def test_greedy_policy_is_the_mode_of_its_session(make_net, shared):
     expected = net.distribution.mode(net.policy(net.normalize(obs)))
     assert len(expected.unique()) > 1
     for session in range(3):
-        policy = GreedyPolicy(net, session)
-        assert torch.equal(policy(obs[session]), expected[session])
+        policy = GreedyPolicy(net, session, ActorCritic.greedy)
+        assert torch.equal(policy(obs[session])[0], expected[session])
         assert all(x.shape[0] == 1 for x in policy.state_dict().values())
 
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from rllab.nets.q_network import GreedyQPolicy, QNetwork, aggregate
+from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.q_network import QNetwork, aggregate
 from rllab.optim.flat import FlatParameters
 from rllab.random.exploration import Exploration
 from rllab.random.streams import Streams
@@ -33,7 +34,7 @@ def test_values_in_torch_in_numpy_and_of_the_policy(dueling, num_quantiles):
     mean = values.mean(-1)
     host = torch.from_numpy(net.host()(obs.numpy()))
     torch.testing.assert_close(host - host.mean(-1, keepdim=True), mean - mean.mean(-1, keepdim=True))
-    assert torch.equal(GreedyQPolicy(net, 1)(obs[1]), mean[1].argmax(-1))
+    assert torch.equal(GreedyPolicy(net, 1, QNetwork.greedy)(obs[1])[0], mean[1].argmax(-1))
 
 
 def choices(kind, q, level, steps=3000, num_sessions=2):

@@ -7,19 +7,17 @@ it must have. An algorithm of a user's own package is named in full, ``name: my_
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rllab.algorithms.contract import Algorithm, Metrics
+from rllab.algorithms.contract import Acted, Acting, Algorithm, Metrics, Task
 from rllab.functional.checks import UnfitError
 
-if TYPE_CHECKING:
-    from gymnasium.spaces import Space
-
-__all__ = ["Algorithm", "Metrics", "check", "find", "fitting", "load_all", "names"]
-_NO_ALGORITHMS = ("contract",)
+__all__ = ["Acted", "Acting", "Algorithm", "Metrics", "Task", "check", "find", "fitting", "load_all", "names"]
+_NO_ALGORITHMS = ("contract", "parts", "settings")
 
 
 def names() -> list[str]:
@@ -54,47 +52,34 @@ def find(name: str) -> type[Algorithm]:
     )
 
 
-def check(config: Any, obs_space: Space[Any], action_space: Space[Any], *, shown: str, **sizes: int) -> None:
-    """Raise a one-line ``ValueError`` if this config cannot learn here.
+def check(config: Any, task: Task, *, shown: str) -> None:
+    """Raise a one-line ``ValueError`` if this config of an agent cannot learn here.
 
-    Args:
-        config: of an agent.
-        obs_space: as agents see it.
-        action_space: as agents act in it.
-        shown: the env's own action space, in words.
-        sizes: what `Algorithm.check` wants to know beside.
+    `shown` is the env's own action space, in words.
     """
     try:
-        _check(find(config.name), config, obs_space, action_space, shown=shown, **sizes)
+        _check(find(config.name), config, task, shown)
     except UnfitError as error:
-        able = [f"agent={name}" for name in fitting(obs_space, action_space, **sizes)]
+        able = [f"agent={name}" for name in fitting(task)]
         write = f"write one that fits: {', '.join(able)}" if able else "no agent fits"
         raise ValueError(f"agent: got {config.name!r}, which {error}; {write}") from None
 
 
-def fitting(obs_space: Space[Any], action_space: Space[Any], **sizes: int) -> list[str]:
+def fitting(task: Task) -> list[str]:
     """Agents that can learn here, `random` among them, without any settings and given frames enough."""
-    able = []
+    able, task = [], dataclasses.replace(task, max_frame=2**62)
     for name, algorithm in load_all().items():
         with contextlib.suppress(ValueError):
-            _check(algorithm, algorithm.Config(), obs_space, action_space, shown="", **sizes | {"max_frame": 2**62})
+            _check(algorithm, algorithm.Config(), task, "")
             able.append(name)
     return able
 
 
-def _check(
-    algorithm: type[Algorithm],
-    config: Any,
-    obs_space: Space[Any],
-    action_space: Space[Any],
-    *,
-    shown: str,
-    **sizes: int,
-) -> None:
+def _check(algorithm: type[Algorithm], config: Any, task: Task, shown: str) -> None:
     kinds = getattr(algorithm, "action_spaces", None)
-    if kinds is not None and not isinstance(action_space, kinds):
+    if kinds is not None and not isinstance(task.action_space, kinds):
         raise UnfitError(f"cannot act in {shown}")
-    algorithm.check(config, obs_space, action_space, **sizes)
+    algorithm.check(config, task)
 
 
 def load_all() -> dict[str, type[Algorithm]]:

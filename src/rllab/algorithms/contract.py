@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+from rllab.functional.state import restore_state, state_of
 
 if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     from collections.abc import Sequence
@@ -20,12 +24,60 @@ Metrics: TypeAlias = "dict[str, Tensor | float | Sequence[float]]"
 shown, fetched once. A number of all sessions, or a list of one for each (counters, rates): the latest is shown. A
 name that ends in ``loss`` must be finite, or the session counts as diverged."""
 
+State: TypeAlias = "dict[str, Tensor]"
+"""What an agent remembers from one step to the next, ``[S, N, ...]`` each; empty without memory, and before the first
+step."""
 
-class Algorithm(Protocol):
-    """S sessions that train in lockstep on N sub-envs each.
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, and in which sizes.
 
     Spaces are plain ones, see `rllab.envs.actions`: choices from 0, two bounds scaled to [-1, 1].
     """
+
+    obs_space: Space[Any]
+    action_space: Space[Any]
+    num_sessions: int
+    """S, which train in lockstep."""
+    num_envs: int
+    """N, sub-envs of each session."""
+    max_frame: int
+    """Budget of each session."""
+
+    @property
+    def layout(self) -> tuple[int, int, Space[Any], Space[Any]]:
+        """S, N and the spaces: what a buffer is made from, after its number of steps."""
+        return self.num_sessions, self.num_envs, self.obs_space, self.action_space
+
+    @property
+    def obs_size(self) -> int:
+        """Numbers in an observation."""
+        return math.prod(self.obs_space.shape or ())
+
+    @property
+    def num_actions(self) -> int:
+        """Numbers in an action of a box."""
+        return math.prod(self.action_space.shape or ())
+
+    def progress(self, frame: int) -> float:
+        """Part of the budget that is used up, which schedules of coefficients go by."""
+        return frame / self.max_frame
+
+
+class Acted(NamedTuple):
+    """What `Algorithm.act` gives."""
+
+    action: np.ndarray
+    """``[S, N, ...]``."""
+    extras: Tensors
+    """To be stored beside it, ``[S, N, ...]`` each."""
+    state: State
+    """For the next step."""
+
+
+class Algorithm(Protocol):
+    """S sessions that train in lockstep on N sub-envs each."""
 
     Config: ClassVar[type[Any]]
     """Frozen dataclass: the schema of ``conf/agent/<name>.yaml``. Its first field is ``name``."""
@@ -35,43 +87,28 @@ class Algorithm(Protocol):
     counted_in_frames: ClassVar[tuple[str, ...]] = ()
     """Fields of the Config that count frames of a session: Hogwild's workers share them out. May be left out where
     there are none."""
+    saved: ClassVar[tuple[str, ...]] = ()
+    """Attributes that an exact resume needs beside `net`: objects that have a ``state_dict``, tensors, plain data."""
     device: str
     """Of its networks."""
     rollout_steps: int
     """Vector steps between two updates."""
+    net: nn.Module
+    """The network that acts, with whatever normalises its observations: what the checkpoint `best` keeps."""
 
     @staticmethod
     @abstractmethod
-    def check(
-        config: Any,
-        obs_space: Space[Any],
-        action_space: Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
+    def check(config: Any, task: Task) -> None:
         """Raise a one-line ``ValueError`` if this config cannot learn here: not in this budget, memory or network.
 
         An `UnfitError` if it is the spaces: other agents may fit. Comes before anything is made.
         """
 
-    def __init__(
-        self,
-        config: Any,
-        obs_space: Space[Any],
-        action_space: Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-        seed: int | Seed,
-        device: str = "cpu",
-    ) -> None:
+    def __init__(self, config: Any, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
         """Make networks and optimisers.
 
-        `rllab.random.streams.Streams` spawns each session's generators from `seed`. Views of parameters (for acting
-        in numpy) are made when they are first needed, by `functools.cached_property`: with Hogwild the parameters move
+        `rllab.random.streams.Streams` spawns each session's generators from `seed`. Views of parameters (for acting in
+        numpy) are made when they are first needed, by `functools.cached_property`: with Hogwild the parameters move
         into shared memory before. What workers keep to themselves is named in a class attribute ``private`` of whatever
         object holds it.
         """
@@ -81,8 +118,12 @@ class Algorithm(Protocol):
         """The storage that `update` learns from."""
 
     @abstractmethod
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        """Actions for observations ``[S, N, ...]``: ``[S, N, ...]``, and extras to store with them."""
+    def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
+        """Actions for observations ``[S, N, ...]``.
+
+        `state` is what the step before gave, and `starts` ``[S, N]`` says which sub-envs begin an episode here: what
+        is remembered of those belongs to another one.
+        """
 
     @abstractmethod
     def update(self, buffer: Any, frame: int) -> Metrics:
@@ -90,12 +131,34 @@ class Algorithm(Protocol):
 
     @abstractmethod
     def policy(self, session: int) -> nn.Module:
-        """One session's greedy policy, observations ``[B, ...]`` to actions ``[B, ...]``, normaliser inside."""
+        """One session's greedy policy, normaliser inside: ``(obs [B, ...], state, starts [B])`` to actions and state.
 
-    @abstractmethod
+        `rllab.nets.greedy.GreedyPolicy` makes it of `net`.
+        """
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resume needs, as nested plain data and tensors; ``policy`` is what `best` keeps."""
+        """Everything that an exact resume needs, as nested plain data and tensors; ``policy`` is that of `net`."""
+        return {"policy": self.net.state_dict()} | {name: state_of(getattr(self, name)) for name in self.saved}
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
+        self.net.load_state_dict(state["policy"])
+        for name in self.saved:
+            restore_state(self, name, state[name])
+
+
+class Acting:
+    """An algorithm that acts step after step: what it remembers goes from each step to the next."""
+
+    def __init__(self, algorithm: Algorithm, *, explore: bool) -> None:
+        self.algorithm, self.explore = algorithm, explore
+        self.state: State = {}
+
+    def __call__(self, obs: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Actions ``[S, N, ...]`` for observations ``[S, N, ...]``, of which some begin an episode, ``[S, N]``."""
+        return self.step(obs, starts)[0]
+
+    def step(self, obs: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, Tensors]:
+        """The same, and what is to be stored beside the actions."""
+        action, extras, self.state = self.algorithm.act(obs, self.state, starts, explore=self.explore)
+        return action, extras

@@ -2,24 +2,25 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import gymnasium.spaces as gs
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.algorithms.contract import Algorithm, Metrics
+from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.parts import check_rollout, make_actor_critic, schedules
+from rllab.algorithms.settings import PolicySettings, check_ranges
 from rllab.buffers import Tensors
-from rllab.buffers.rollout import RolloutBuffer, check_rollout
-from rllab.functional.checks import check_rollout_budget, require
+from rllab.buffers.rollout import RolloutBuffer
+from rllab.functional.checks import require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
-from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.nets.acting import Actor
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
-from rllab.nets.distributions import make_distribution
+from rllab.functional.schedules import Coefficient
+from rllab.nets.acting import PolicySampler
+from rllab.nets.actor_critic import ActorCritic, check_actor_critic
+from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
 from rllab.nets.torsos import is_image, num_activations
 from rllab.optim.adam import Adam
@@ -28,78 +29,43 @@ from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)
-class PPOConfig:
-    """Settings of PPO. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+class PPOConfig(PolicySettings):
+    """Settings of PPO."""
 
     name: str = "ppo"
-    """The algorithm."""
     lr: Coefficient = 3e-4
-    """Learning rate of Adam."""
-    num_steps: int = 128
-    """Vector steps of a rollout; times env.num_envs is what one update learns from."""
     num_epochs: int = 4
     """Passes over each rollout."""
     num_minibatches: int = 4
     """Optimiser steps per epoch; must divide num_steps * env.num_envs."""
-    gamma: float = 0.99
-    """Discount."""
     gae_lambda: float = 0.95
     """Advantage estimation: lower is less noisy and more biased."""
     clip_coef: Coefficient = 0.2
     """How far the probability ratio may move before its gradient is cut."""
     vf_clip_coef: Coefficient | None = None
     """How far a value may move from the old one; null is no clipping."""
-    ent_coef: Coefficient = 0.0
-    """Weight of the entropy bonus: higher explores more."""
-    vf_coef: Coefficient = 0.5
-    """Weight of the value loss."""
-    max_grad_norm: float = 0.5
-    """Gradient norm at which a session's gradient is clipped."""
     normalize_advantage: bool = True
     """Standardise advantages in each minibatch."""
     target_kl: float | None = None
     """Stop a session's epochs once its policy has moved 1.5 times this far from the old one; null never stops."""
     adam_eps: float = 1e-5
     """Epsilon of Adam."""
-    network: str = "auto"
-    """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,
-    `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
-    hidden: list[int] = field(default_factory=lambda: [64, 64])
-    """Widths of the hidden layers of mlp; other networks have their own."""
-    activation: Literal["tanh", "relu", "elu"] = "tanh"
-    """Activation of mlp; other networks have their own."""
     share_network: bool = False
     """One torso for policy and value, or one for each."""
-    log_std_init: float | None = None
-    """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
-    they have no scale."""
     noise_beta: float = 0.0
     """Colour of the exploration noise of continuous actions: 0 is independent, 1 pink, 2 a random walk."""
-    normalize_obs: bool = False
-    """Standardise observations by their running mean and variance."""
     normalize_reward: bool = False
     """Scale rewards so that the discounted return has a running variance of 1."""
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "num_epochs", "num_minibatches"):
-            require(
-                getattr(self, name) >= 1,
-                f"agent.{name}",
-                getattr(self, name),
-                write="an integer of at least 1",
-            )
-        for name in ("gamma", "gae_lambda"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"agent.{name}", value, write="a number from 0 to 1, e.g. 0.95")
-        for name in ("lr", "clip_coef", "ent_coef", "vf_coef"):
-            check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
-        if self.vf_clip_coef is not None:
-            check_coefficient("agent.vf_clip_coef", self.vf_clip_coef, low=0.0, high=math.inf)
-        for name in ("max_grad_norm", "adam_eps", "target_kl"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"agent.{name}", value, write="a number above 0")
-        for width in self.hidden:
-            require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
+        super().__post_init__()
+        check_ranges(
+            self,
+            integers=["num_epochs", "num_minibatches"],
+            fractions=["gae_lambda"],
+            positive=["adam_eps", "target_kl"],
+            coefficients=["clip_coef", "vf_clip_coef"],
+        )
         require(0 <= self.noise_beta <= 2, "agent.noise_beta", self.noise_beta, write="a number from 0 to 2")
 
 
@@ -108,19 +74,12 @@ class PPO(Algorithm):
 
     Config = PPOConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
+    saved = ("optimizer", "reward_norm", "sampler", "minibatch_streams", "num_updates")
 
     @staticmethod
-    def check(
-        config: PPOConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
-        check_actor_critic(obs_space, network=config.network, normalize_obs=config.normalize_obs)
-        batch = config.num_steps * num_envs
+    def check(config: PPOConfig, task: Task) -> None:
+        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        num_envs, batch = task.num_envs, config.num_steps * task.num_envs
         if batch % config.num_minibatches:
             most = max(1, min(config.num_minibatches, batch // 2))
             near = max(n for n in range(1, most + 1) if batch % n == 0)
@@ -128,82 +87,48 @@ class PPO(Algorithm):
                 f"agent.num_minibatches: got {config.num_minibatches}, which does not divide agent.num_steps * "
                 f"env.num_envs = {batch}; write one that does, e.g. agent.num_minibatches={near}"
             )
-        needed = needed_memory(config, obs_space, action_space, num_sessions, num_envs)
         even = config.num_minibatches // math.gcd(config.num_minibatches, num_envs)
-        check_rollout(needed, config.num_steps, num_sessions=num_sessions, num_envs=num_envs, multiple=even)
-        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
+        check_rollout(config, task, needed_memory(config, task), multiple=even)
 
-    def __init__(
-        self,
-        config: PPOConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-        seed: int | Seed,
-        device: str = "cpu",
-    ) -> None:
-        self.config = config
-        self.spaces = obs_space, action_space
-        self.num_sessions, self.num_envs = num_sessions, num_envs
+    def __init__(self, config: PPOConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
+        self.config, self.task, self.device = config, task, device
         self.rollout_steps = config.num_steps
-        self.max_frame = max_frame
-        self.device = device
-        self.distribution = make_distribution(
-            action_space,
-            num_sessions=num_sessions,
-            log_std_init=config.log_std_init,
-            noise_beta=config.noise_beta,
+        self.net: ActorCritic = make_actor_critic(
+            config, task, seed=seed, device=device, shared=config.share_network, noise_beta=config.noise_beta
         )
-        self.net = ActorCritic(
-            obs_space,
-            self.distribution,
-            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
-            network=config.network,
-            hidden=config.hidden,
-            activation=config.activation,
-            shared=config.share_network,
-            normalize_obs=config.normalize_obs,
-        ).to(device)
         self.flat = FlatParameters(self.net)
-        self.actor = Actor(
-            self.net,
-            Streams(seed, num_sessions, "action", device),
-            config.num_steps,
-            num_envs,
-            shared_value=config.share_network,
+        streams = Streams(seed, task.num_sessions, "action", device)
+        self.sampler = PolicySampler(
+            self.net, streams, config.num_steps, task.num_envs, shared_value=config.share_network
         )
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        names = ["lr", "clip_coef", "ent_coef", "vf_coef"] + ["vf_clip_coef"] * (config.vf_clip_coef is not None)
-        self.schedules = {name: make_schedule(getattr(config, name)) for name in names}
-        self.reward_norm = RewardNorm(num_sessions, num_envs, gamma=config.gamma).to(device)
-        self.minibatch_streams = Streams(seed, num_sessions, "minibatch", device)
-        self.num_updates = [0] * num_sessions  # optimiser steps
+        self.schedules = schedules(config, "lr", "clip_coef", "ent_coef", "vf_coef", "vf_clip_coef")
+        self.reward_norm = RewardNorm(task.num_sessions, task.num_envs, gamma=config.gamma).to(device)
+        self.minibatch_streams = Streams(seed, task.num_sessions, "minibatch", device)
+        self.num_updates = [0] * task.num_sessions  # optimiser steps
 
     def make_buffer(self) -> RolloutBuffer:
-        extras = {"outputs": (self.distribution.num_outputs,), "value": ()} if self.actor.gives_value else {}
-        return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces, extras)
+        extras = {"outputs": (self.net.distribution.num_outputs,), "value": ()} if self.sampler.gives_value else {}
+        return RolloutBuffer(self.rollout_steps, *self.task.layout, extras)
 
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+    def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
         """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once.
 
         With a large torso for both, values are stored right away instead.
         """
-        return self.actor.act(obs, explore=explore)
+        return Acted(*self.sampler.act(obs, explore=explore), state)
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
-        coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
+        coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         raw_obs, batch = self._prepare(buffer)
-        active = [True] * self.num_sessions
+        active = [True] * self.task.num_sessions
         collected: list[Tensors] = []
-        grad_norm = torch.zeros(self.num_sessions, device=self.device)
+        grad_norm = torch.zeros(self.task.num_sessions, device=self.device)
         for epoch in range(self.config.num_epochs):
             for minibatch in self._minibatches(batch):
                 outputs, value = self.net(minibatch["obs"])
-                log_prob, entropy = self.distribution.log_prob_entropy(outputs, minibatch["action"])
+                log_prob, entropy = self.net.distribution.log_prob_entropy(outputs, minibatch["action"])
                 log_ratio = log_prob - minibatch["log_prob"]
                 loss, metrics = ppo_loss(minibatch, log_ratio, entropy, value, **coefs)
                 if self.config.target_kl is not None:
@@ -236,11 +161,11 @@ class PPO(Algorithm):
     def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
         """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
         rollout = buffer.tensors(self.device)
-        num_rows = self.rollout_steps * self.num_envs
+        num_rows = self.rollout_steps * self.task.num_envs
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
         x = self.net.normalize(raw_obs)
         outputs, value = self._evaluate(rollout, x)
-        value_by_step = value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1)  # [T + 1, S, N]
+        value_by_step = value.view(self.task.num_sessions, -1, self.task.num_envs).transpose(0, 1)  # [T + 1, S, N]
         reward = self.reward_norm.scale_rollout(rollout) if self.config.normalize_reward else rollout["reward"]
         advantage = gae(
             reward,
@@ -258,13 +183,13 @@ class PPO(Algorithm):
             "valid": by_session(rollout["valid"]).float(),
         }
         batch["returns"] = batch["advantage"] + batch["value"]
-        batch["log_prob"], _ = self.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
+        batch["log_prob"], _ = self.net.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
         return raw_obs[:, :num_rows], batch
 
     def _evaluate(self, rollout: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy for every row, and values, also of the last row's successor."""
-        num_rows = self.rollout_steps * self.num_envs
-        if self.actor.gives_value:
+        num_rows = self.rollout_steps * self.task.num_envs
+        if self.sampler.gives_value:
             _, last_value = self.net(x[:, num_rows:])
             return by_session(rollout["outputs"]), torch.cat([by_session(rollout["value"]), last_value], dim=1)
         if x.dtype != torch.uint8:
@@ -298,25 +223,7 @@ class PPO(Algorithm):
             yield dict(zip(("obs", *shuffled), part, strict=True))
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyPolicy(self.net, session)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "policy": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "reward_norm": self.reward_norm.state_dict(),
-            "actor": self.actor.state_dict(),
-            "minibatch_streams": self.minibatch_streams.state_dict(),
-            "num_updates": self.num_updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.reward_norm.load_state_dict(state["reward_norm"])
-        self.actor.load_state_dict(state["actor"])
-        self.minibatch_streams.load_state_dict(state["minibatch_streams"])
-        self.num_updates = state["num_updates"]
+        return GreedyPolicy(self.net, session, ActorCritic.greedy)
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:
@@ -324,17 +231,16 @@ def take(x: Tensor, rows: Tensor) -> Tensor:
     return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
 
 
-def needed_memory(
-    config: PPOConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], num_sessions: int, num_envs: int
-) -> int:
+def needed_memory(config: PPOConfig, task: Task) -> int:
     """Bytes for the rollout and for learning from it, about; before anything is allocated."""
-    rollout = RolloutBuffer.num_bytes(config.num_steps, num_sessions, num_envs, obs_space, action_space)
-    num_rows = num_sessions * num_envs * config.num_steps
-    activations = num_activations(config.network, obs_space, hidden=config.hidden) * (1 if config.share_network else 2)
-    if is_image(obs_space) and not config.normalize_obs:  # bytes until the network: one minibatch, and its gradients
+    rollout = RolloutBuffer.num_bytes(config.num_steps, *task.layout)
+    num_rows = task.num_sessions * task.num_envs * config.num_steps
+    torsos = 1 if config.share_network else 2
+    activations = torsos * num_activations(config.network, task.obs_space, hidden=config.hidden)
+    if is_image(task.obs_space) and not config.normalize_obs:  # bytes until the network: one minibatch, its gradients
         return rollout + 4 * 2 * activations * num_rows // config.num_minibatches
     copies = 1 + config.normalize_obs  # shuffled, and normalised; all rows are valued at once
-    return rollout + 4 * num_rows * (copies * math.prod(obs_space.shape or ()) + activations)
+    return rollout + 4 * num_rows * (copies * task.obs_size + activations)
 
 
 def ppo_loss(

@@ -1,18 +1,21 @@
 """Uniformly random actions: the baseline that every agent must beat, and the zero of the strength metrics."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gymnasium.spaces as gs
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.algorithms.contract import Algorithm, Metrics
-from rllab.buffers import Tensors
+from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.nets.distributions import make_distribution
 from rllab.random.streams import Seed, Streams
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -32,48 +35,29 @@ class Random(Algorithm):
     Config = RandomConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
     rollout_steps = 1
+    saved = ("streams", "greedy_streams")
 
     @staticmethod
-    def check(
-        config: RandomConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
+    def check(config: RandomConfig, task: Task) -> None:
         pass
 
-    def __init__(
-        self,
-        config: RandomConfig,  # noqa: ARG002
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,  # noqa: ARG002
-        seed: int | Seed,
-        device: str = "cpu",
-    ) -> None:
-        self.spaces = obs_space, action_space
-        self.device = device
-        self.num_sessions, self.num_envs = num_sessions, num_envs
-        self.distribution = make_distribution(action_space, num_sessions=num_sessions)
-        self.streams = {
-            True: Streams(seed, num_sessions, "action", device),
-            False: Streams(seed, num_sessions, "minibatch", device),  # evaluation must not move training
-        }
+    def __init__(self, config: RandomConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
+        self.config, self.task, self.device = config, task, device
+        self.net = nn.Module()  # it has nothing to learn
+        self.distribution = make_distribution(task.action_space, num_sessions=task.num_sessions)
+        self.streams = Streams(seed, task.num_sessions, "action", device)
+        self.greedy_streams = Streams(seed, task.num_sessions, "minibatch", device)  # they do not move training
 
     def make_buffer(self) -> RolloutBuffer:
-        return RolloutBuffer(1, self.num_sessions, self.num_envs, *self.spaces)
+        return RolloutBuffer(1, *self.task.layout)
 
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        return self._sample(self.streams[explore], obs.shape[1]).cpu().numpy(), {}
+    def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
+        action = self.sample(self.streams if explore else self.greedy_streams, obs.shape[1])
+        return Acted(action.cpu().numpy(), {}, state)
 
-    def _sample(self, streams: Streams, num_envs: int) -> Tensor:
-        box = self.spaces[1]
+    def sample(self, streams: Streams, num_envs: int) -> Tensor:
+        """Actions ``[S, num_envs, ...]``."""
+        box = self.task.action_space
         if not isinstance(box, gs.Box):
             return self.distribution.mode(self.distribution.noise(streams, 1, num_envs)[0])  # type: ignore[no-any-return]
         uniform = streams.uniform(1, num_envs, *box.shape)[0]
@@ -84,18 +68,11 @@ class Random(Algorithm):
         unbounded = low.isinf() & high.isinf()
         return torch.where(unbounded, streams.normal(1, num_envs, *box.shape)[0], action) if unbounded.any() else action
 
-    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:  # noqa: ARG002
+    def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         return {}
 
     def policy(self, session: int) -> nn.Module:
         return RandomPolicy(self, session)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"policy": {}, "streams": [self.streams[key].state_dict() for key in (True, False)]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for key, saved in zip((True, False), state["streams"], strict=True):
-            self.streams[key].load_state_dict(saved)
 
 
 class RandomPolicy(nn.Module):
@@ -106,5 +83,5 @@ class RandomPolicy(nn.Module):
         self.agent = agent
         self.session = session
 
-    def forward(self, obs: Tensor) -> Tensor:
-        return self.agent._sample(self.agent.streams[False], obs.shape[0])[self.session]  # noqa: SLF001
+    def forward(self, obs: Tensor, state: State | None = None, starts: Tensor | None = None) -> tuple[Tensor, State]:
+        return self.agent.sample(self.agent.greedy_streams, obs.shape[0])[self.session], {}

@@ -6,26 +6,24 @@ whatever the return; of a longer one the beginning may be lost. Rows of the roll
 before the latest gradient step.
 """
 
-import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import gymnasium.spaces as gs
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.algorithms.contract import Algorithm, Metrics
+from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.parts import check_rollout, make_actor_critic, schedules
+from rllab.algorithms.settings import PolicySettings
 from rllab.buffers import Tensors
-from rllab.buffers.rollout import RolloutBuffer, check_rollout
-from rllab.functional.checks import check_rollout_budget, require
+from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.nets.acting import Actor
-from rllab.nets.actor_critic import ActorCritic, GreedyPolicy, check_actor_critic
-from rllab.nets.distributions import make_distribution
+from rllab.nets.acting import PolicySampler
+from rllab.nets.actor_critic import ActorCritic, check_actor_critic
+from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.torsos import num_activations
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
@@ -33,48 +31,16 @@ from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)
-class REINFORCEConfig:
-    """Settings of REINFORCE. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+class REINFORCEConfig(PolicySettings):
+    """Settings of REINFORCE. The value that `vf_coef` weighs is the baseline."""
 
     name: str = "reinforce"
-    """The algorithm."""
-    lr: Coefficient = 1e-3
-    """Learning rate of Adam."""
     num_steps: int = 256
     """Vector steps between two updates; at least the length of an episode, or beginnings of episodes are lost."""
-    gamma: float = 0.99
-    """Discount."""
     baseline: bool = True
     """Subtract a learned value from the returns; with it, an episode that was truncated counts on with its value."""
-    ent_coef: Coefficient = 0.0
-    """Weight of the entropy bonus: higher explores more."""
-    vf_coef: Coefficient = 0.5
-    """Weight of the baseline's loss."""
-    max_grad_norm: float = 0.5
-    """Gradient norm at which a session's gradient is clipped."""
     normalize_advantage: bool = True
     """Standardise the returns, less the baseline, in each update."""
-    network: str = "auto"
-    """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,
-    `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
-    hidden: list[int] = field(default_factory=lambda: [64, 64])
-    """Widths of the hidden layers of mlp; other networks have their own."""
-    activation: Literal["tanh", "relu", "elu"] = "tanh"
-    """Activation of mlp; other networks have their own."""
-    log_std_init: float | None = None
-    """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
-    they have no scale."""
-    normalize_obs: bool = False
-    """Standardise observations by their running mean and variance."""
-
-    def __post_init__(self) -> None:
-        require(self.num_steps >= 1, "agent.num_steps", self.num_steps, write="an integer of at least 1")
-        require(0 <= self.gamma <= 1, "agent.gamma", self.gamma, write="a number from 0 to 1, e.g. 0.99")
-        for name in ("lr", "ent_coef", "vf_coef"):
-            check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
-        require(self.max_grad_norm > 0, "agent.max_grad_norm", self.max_grad_norm, write="a number above 0")
-        for width in self.hidden:
-            require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
 
 
 class REINFORCE(Algorithm):
@@ -82,67 +48,33 @@ class REINFORCE(Algorithm):
 
     Config = REINFORCEConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
+    saved = ("optimizer", "sampler", "num_updates")
 
     @staticmethod
-    def check(
-        config: REINFORCEConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
-        check_actor_critic(obs_space, network=config.network, normalize_obs=config.normalize_obs)
-        needed = needed_memory(config, obs_space, action_space, num_sessions, num_envs)
-        check_rollout(needed, config.num_steps, num_sessions=num_sessions, num_envs=num_envs)
-        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
+    def check(config: REINFORCEConfig, task: Task) -> None:
+        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_rollout(config, task, needed_memory(config, task))
 
-    def __init__(
-        self,
-        config: REINFORCEConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-        seed: int | Seed,
-        device: str = "cpu",
-    ) -> None:
-        self.config = config
-        self.spaces = obs_space, action_space
-        self.num_sessions, self.num_envs = num_sessions, num_envs
+    def __init__(self, config: REINFORCEConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
+        self.config, self.task, self.device = config, task, device
         self.rollout_steps = config.num_steps
-        self.max_frame = max_frame
-        self.device = device
-        self.distribution = make_distribution(action_space, num_sessions=num_sessions, log_std_init=config.log_std_init)
-        self.net = ActorCritic(
-            obs_space,
-            self.distribution,
-            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
-            network=config.network,
-            hidden=config.hidden,
-            activation=config.activation,
-            normalize_obs=config.normalize_obs,
-        ).to(device)
+        self.net: ActorCritic = make_actor_critic(config, task, seed=seed, device=device)
         self.flat = FlatParameters(self.net)
-        self.actor = Actor(self.net, Streams(seed, num_sessions, "action", device), config.num_steps, num_envs)
+        streams = Streams(seed, task.num_sessions, "action", device)
+        self.sampler = PolicySampler(self.net, streams, config.num_steps, task.num_envs)
         self.optimizer = Adam(self.flat)
-        self.schedules = {name: make_schedule(getattr(config, name)) for name in ("lr", "ent_coef", "vf_coef")}
-        self.num_updates = [0] * num_sessions
+        self.schedules = schedules(config, "lr", "ent_coef", "vf_coef")
+        self.num_updates = [0] * task.num_sessions
 
     def make_buffer(self) -> RolloutBuffer:
         """Room for this rollout and the one before."""
-        return RolloutBuffer(
-            self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces, num_kept=self.rollout_steps
-        )
+        return RolloutBuffer(self.rollout_steps, *self.task.layout, num_kept=self.rollout_steps)
 
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        return self.actor.act(obs, explore=explore)
+    def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
+        return Acted(*self.sampler.act(obs, explore=explore), state)
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
-        coefs = {name: schedule(frame / self.max_frame) for name, schedule in self.schedules.items()}
+        coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
@@ -156,7 +88,7 @@ class REINFORCE(Algorithm):
         if self.config.normalize_advantage:
             advantage = masked_standardize(advantage, learned)
         weight = learned / learned.sum(-1, keepdim=True).clamp(min=1.0)
-        log_prob, entropy = self.distribution.log_prob_entropy(outputs, by_session(rollout["action"]))
+        log_prob, entropy = self.net.distribution.log_prob_entropy(outputs, by_session(rollout["action"]))
         loss, metrics = actor_critic_loss(log_prob, entropy, advantage, value - returns, weight, **coefs)
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
@@ -180,7 +112,7 @@ class REINFORCE(Algorithm):
         terminated, truncated = rollout["terminated"], rollout["truncated"]
         advantage = gae(  # at lambda 1 this is the return less the value; only a truncated end takes a value in
             rollout["reward"],
-            value.view(self.num_sessions, -1, self.num_envs).transpose(0, 1),  # [T + 1, S, N]
+            value.view(self.task.num_sessions, -1, self.task.num_envs).transpose(0, 1),  # [T + 1, S, N]
             terminated,
             truncated,
             gamma=self.config.gamma,
@@ -190,28 +122,12 @@ class REINFORCE(Algorithm):
         return by_session(advantage), by_session(learned).float()
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyPolicy(self.net, session)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "policy": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "actor": self.actor.state_dict(),
-            "num_updates": self.num_updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.actor.load_state_dict(state["actor"])
-        self.num_updates = state["num_updates"]
+        return GreedyPolicy(self.net, session, ActorCritic.greedy)
 
 
-def needed_memory(
-    config: REINFORCEConfig, obs_space: gs.Space[Any], action_space: gs.Space[Any], num_sessions: int, num_envs: int
-) -> int:
+def needed_memory(config: REINFORCEConfig, task: Task) -> int:
     """Bytes for two rollouts and for learning from them, about; before anything is allocated."""
     num_steps = 2 * config.num_steps
-    rollouts = RolloutBuffer.num_bytes(num_steps, num_sessions, num_envs, obs_space, action_space)
-    activations = 2 * num_activations(config.network, obs_space, hidden=config.hidden)  # of policy and value
-    return rollouts + 4 * 2 * activations * num_sessions * num_envs * (num_steps + 1)  # and their gradients
+    rollouts = RolloutBuffer.num_bytes(num_steps, *task.layout)
+    activations = 2 * num_activations(config.network, task.obs_space, hidden=config.hidden)  # of policy and value
+    return rollouts + 4 * 2 * activations * task.num_sessions * task.num_envs * (num_steps + 1)  # and their gradients

@@ -1,74 +1,42 @@
 """SARSA (Rummery & Niranjan 1994; Sutton & Barto 2018, 6.4) with a network: on-policy action values."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import gymnasium.spaces as gs
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.algorithms.contract import Algorithm, Metrics
-from rllab.buffers import Tensors
+from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.parts import check_budget, make_q_network, make_value_sampler
+from rllab.algorithms.settings import ValueSettings, check_ranges
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import check_rollout_budget, require
 from rllab.functional.losses import TD_LOSSES
-from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
-from rllab.nets.q_network import GreedyQPolicy, QNetwork
+from rllab.functional.reductions import by_session
+from rllab.functional.schedules import make_schedule
+from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
-from rllab.random.exploration import Exploration
-from rllab.random.streams import Seed, Streams
+from rllab.random.streams import Seed
 
 
 @dataclass(frozen=True)
-class SARSAConfig:
-    """Settings of SARSA. A coefficient may be a schedule over the budget: `agent.epsilon=linear:1:0.05:0.2`."""
+class SARSAConfig(ValueSettings):
+    """Settings of SARSA."""
 
     name: str = "sarsa"
-    """The algorithm."""
-    lr: Coefficient = 1e-3
-    """Learning rate of Adam."""
-    gamma: float = 0.99
-    """Discount."""
     num_steps: int = 4
     """Vector steps between two gradient steps; times env.num_envs is what one of them learns from."""
-    exploration: Literal["epsilon_greedy", "boltzmann"] = "epsilon_greedy"
-    """Act randomly with probability `epsilon`, or draw from softmax(values / temperature)."""
-    epsilon: Coefficient = "linear:1:0.05:0.2"
-    """Probability of a random action, for each sub-env by itself."""
-    temperature: Coefficient = 1.0
-    """Temperature of boltzmann: higher explores more."""
     loss: Literal["huber", "mse"] = "huber"
     """Of TD errors. huber counts those above 1 by their size, mse by its square: an end that is rare, where values are
     large, shows in the values."""
-    max_grad_norm: float = 10.0
-    """Gradient norm at which a session's gradient is clipped."""
-    adam_eps: float = 1e-8
-    """Epsilon of Adam."""
-    network: str = "auto"
-    """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,
-    `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
-    hidden: list[int] = field(default_factory=lambda: [64, 64])
-    """Widths of the hidden layers of mlp; other networks have their own."""
-    activation: Literal["tanh", "relu", "elu"] = "relu"
-    """Activation of mlp; other networks have their own."""
 
     def __post_init__(self) -> None:
-        require(self.num_steps >= 1, "agent.num_steps", self.num_steps, write="an integer of at least 1")
-        require(0 <= self.gamma <= 1, "agent.gamma", self.gamma, write="a number from 0 to 1")
-        check_coefficient("agent.epsilon", self.epsilon, low=0.0, high=1.0)
-        for name in ("lr", "temperature"):
-            check_coefficient(f"agent.{name}", getattr(self, name), low=0.0, high=math.inf)
-        for name in ("max_grad_norm", "adam_eps"):
-            value = getattr(self, name)
-            require(value > 0, f"agent.{name}", value, write="a number above 0")
-        for width in self.hidden:
-            require(width >= 1, "agent.hidden", self.hidden, write="a list of widths of at least 1, e.g. [64,64]")
+        super().__post_init__()
+        check_ranges(self, integers=["num_steps"])
 
 
 class SARSA(Algorithm):
@@ -76,83 +44,32 @@ class SARSA(Algorithm):
 
     Config = SARSAConfig
     action_spaces = (gs.Discrete,)
+    saved = ("optimizer", "sampler", "next_action", "num_updates")
 
     @staticmethod
-    def check(
-        config: SARSAConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Space[Any],  # noqa: ARG004
-        *,
-        num_sessions: int,  # noqa: ARG004
-        num_envs: int,
-        max_frame: int,
-    ) -> None:
-        check_network(config.network, obs_space)
-        check_rollout_budget(config.num_steps, num_envs=num_envs, max_frame=max_frame)
+    def check(config: SARSAConfig, task: Task) -> None:
+        check_network(config.network, task.obs_space)
+        check_budget(config.num_steps, f"one rollout is agent.num_steps={config.num_steps}", task)
 
-    def __init__(
-        self,
-        config: SARSAConfig,
-        obs_space: gs.Space[Any],
-        action_space: gs.Discrete,
-        *,
-        num_sessions: int,
-        num_envs: int,
-        max_frame: int,
-        seed: int | Seed,
-        device: str = "cpu",
-    ) -> None:
-        self.config = config
-        self.spaces = obs_space, action_space
-        self.num_sessions, self.num_envs = num_sessions, num_envs
+    def __init__(self, config: SARSAConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
+        self.config, self.task, self.device = config, task, device
         self.rollout_steps = config.num_steps
-        self.max_frame = max_frame
-        self.device = device
-        self.net = QNetwork(
-            obs_space,
-            int(action_space.n),
-            generators=Streams(seed, num_sessions, "weights").generators,  # drawn on the CPU, whatever the device
-            network=config.network,
-            hidden=config.hidden,
-            activation=config.activation,
-        ).to(device)
+        self.net: QNetwork = make_q_network(config, task, seed=seed, device=device)
         self.flat = FlatParameters(self.net)
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        self.schedules = {name: make_schedule(getattr(config, name)) for name in ("lr", "epsilon", "temperature")}
-        self.exploration = Exploration(
-            config.exploration, Streams(seed, num_sessions, "action"), num_envs, int(action_space.n)
-        )
-        self.exploring = "epsilon" if config.exploration == "epsilon_greedy" else "temperature"
+        self.lr = make_schedule(config.lr)
+        self.sampler = make_value_sampler(config, task, self.net, seed=seed)
         self.next_action: np.ndarray | None = None  # chosen by the last update, before it learned
         self.num_updates = 0  # gradient steps
-        self.frame = 0  # the run's, with those of other workers on this policy
 
     def make_buffer(self) -> RolloutBuffer:
-        return RolloutBuffer(self.rollout_steps, self.num_sessions, self.num_envs, *self.spaces)
+        return RolloutBuffer(self.rollout_steps, *self.task.layout)
 
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        if not explore:
-            return self._values(obs).argmax(-1), {}
-        action = self._choose(obs) if self.next_action is None else self.next_action
-        self.next_action = None
-        return action, {}
-
-    def _choose(self, obs: np.ndarray) -> np.ndarray:
-        level = self.schedules[self.exploring](self.frame / self.max_frame)
-        self.frame += self.num_envs
-        return self.exploration.choose(self._values(obs), level)
-
-    @cached_property
-    def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """`_values` in numpy; made when it is first needed, when it is known where the parameters lie."""
-        return self.net.host()
-
-    def _values(self, obs: np.ndarray) -> np.ndarray:
-        """Values of actions ``[S, N, A]``."""
-        if self.host_values is not None:
-            return self.host_values(obs)
-        with torch.no_grad():
-            return self.net(torch.from_numpy(obs).to(self.device)).squeeze(-1).cpu().numpy()  # type: ignore[no-any-return]
+    def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
+        if not explore or self.next_action is None:
+            return Acted(self.sampler.act(obs, explore=explore), {}, state)
+        action, self.next_action = self.next_action, None
+        return Acted(action, {}, state)
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         """One gradient step on the rollout.
@@ -161,11 +78,11 @@ class SARSA(Algorithm):
         a truncation that is the one chosen for the episode's last observation, which the env does not execute.
         """
         rollout = buffer.tensors(self.device)
-        self.frame = frame
-        self.next_action = self._choose(buffer.arrays["obs"][-1])
+        self.sampler.frame = frame
+        self.next_action = self.sampler.act(buffer.arrays["obs"][-1], explore=True)
         next_action = torch.cat([rollout["action"][1:], torch.from_numpy(self.next_action).to(self.device)[None]])
-        q = self.net(rollout["obs"].transpose(0, 1).flatten(1, 2))  # [S, (T + 1) * N, A, 1]
-        by_step = q.view(self.num_sessions, -1, self.num_envs, q.shape[2]).transpose(0, 1)  # [T + 1, S, N, A]
+        q = self.net(by_session(rollout["obs"]))  # [S, (T + 1) * N, A, 1]
+        by_step = q.view(self.task.num_sessions, -1, self.task.num_envs, q.shape[2]).transpose(0, 1)  # [T + 1, S, N, A]
         action = rollout["action"].unsqueeze(-1)
         next_q = by_step.detach()[1:].gather(-1, next_action.unsqueeze(-1)).squeeze(-1)
         chosen_q = by_step[:-1].gather(-1, action).squeeze(-1)
@@ -174,7 +91,7 @@ class SARSA(Algorithm):
         loss = (TD_LOSSES[self.config.loss](chosen_q - target) * weight).sum((0, 2))
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
-        lr = self.schedules["lr"](frame / self.max_frame)
+        lr = self.lr(self.task.progress(frame))
         self.optimizer.step(lr)
         self.num_updates += 1
         return {
@@ -183,29 +100,11 @@ class SARSA(Algorithm):
             "train/grad_norm": grad_norm,
             "train/lr": lr,
             "train/num_updates": self.num_updates,
-            f"train/{self.exploring}": self.schedules[self.exploring](frame / self.max_frame),
+            f"train/{self.config.exploring}": self.sampler.schedule(self.task.progress(frame)),
         }
 
     def policy(self, session: int) -> nn.Module:
-        return GreedyQPolicy(self.net, session)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "policy": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "exploration": self.exploration.state_dict(),
-            "next_action": self.next_action,
-            "num_updates": self.num_updates,
-            "frame": self.frame,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.exploration.load_state_dict(state["exploration"])
-        self.next_action = state["next_action"]
-        self.num_updates = state["num_updates"]
-        self.frame = state["frame"]
+        return GreedyPolicy(self.net, session, QNetwork.greedy)
 
 
 def sarsa_target(reward: Tensor, terminated: Tensor, next_q: Tensor, *, gamma: float) -> Tensor:

@@ -9,11 +9,7 @@ import torch
 
 from rllab.buffers import Tensors
 from rllab.functional.returns import n_step_return
-from rllab.host import memory
 from rllab.random.streams import Streams
-
-SAVED_BELOW = 2 * 2**30
-"""Bytes up to which a buffer is part of the checkpoint, unless `save_buffer` says otherwise."""
 
 
 class ReplayBuffer:
@@ -184,39 +180,6 @@ class ReplayBuffer:
         for name, saved in state["arrays"].items():
             self.arrays[name][: len(saved)] = saved
         self.num_unlisted = self.size
-
-
-def is_saved(save_buffer: bool | None, num_bytes: int) -> bool:
-    """Whether a buffer of this size is part of the checkpoint: as `save_buffer` says; null: below 2 GiB."""
-    return num_bytes < SAVED_BELOW if save_buffer is None else save_buffer
-
-
-def check_replay(
-    buffer_size: int,
-    learning_starts: int,
-    obs_space: gs.Space[Any],
-    action_space: gs.Space[Any],
-    *,
-    num_sessions: int,
-    num_envs: int,
-    kind: type[ReplayBuffer] = ReplayBuffer,
-) -> None:
-    """Raise a one-line ``ValueError`` if such a buffer cannot be learned from, or does not fit into memory."""
-    num_steps = buffer_size // num_envs
-    if num_steps < 2 or num_steps * num_envs < learning_starts:
-        least = max(2 * num_envs, math.ceil(learning_starts / num_envs) * num_envs)
-        raise ValueError(
-            f"agent.buffer_size: got {buffer_size}, too small for env.num_envs={num_envs} and "
-            f"agent.learning_starts={learning_starts}; write at least {least}"
-        )
-    needed = kind.num_bytes(num_steps, num_sessions, num_envs, obs_space, action_space)
-    available = memory.available_memory()
-    if available is not None and needed > available:
-        raise ValueError(
-            f"agent.buffer_size: got {buffer_size}, which needs {memory.gibibytes(needed)} of memory with "
-            f"meta.max_session={num_sessions}, {memory.gibibytes(available)} are there; "
-            f"write at most {int(0.8 * buffer_size * available / needed)}"
-        )
 
 
 def _layout(

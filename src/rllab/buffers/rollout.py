@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from rllab.buffers import Tensors
-from rllab.host import memory
 
 
 class RolloutBuffer:
@@ -137,25 +136,3 @@ def _layout(
         "truncated": (rows, np.bool_),
         "valid": ((num_steps + 1, *rows[1:]), np.bool_),
     }
-
-
-def check_rollout(needed: int, num_steps: int, *, num_sessions: int, num_envs: int, multiple: int = 1) -> None:
-    """Raise a one-line ``ValueError`` if a rollout of `num_steps` does not fit, with a `multiple` of steps that does.
-
-    Args:
-        needed: bytes for the rollout and for learning from it, about.
-        num_steps: what ``agent.num_steps`` is.
-        num_sessions: S.
-        num_envs: N.
-        multiple: which numbers of steps come out even.
-    """
-    available = memory.available_memory()
-    if available is None or needed <= available:
-        return
-    near = int(0.8 * num_steps * available / needed) // multiple * multiple
-    hint = f"write agent.num_steps={near}, or" if near else "write"
-    raise ValueError(
-        f"agent.num_steps: got {num_steps}, whose rollouts need {memory.gibibytes(needed)} of memory with "
-        f"env.num_envs={num_envs} and meta.max_session={num_sessions}, {memory.gibibytes(available)} are there; {hint} "
-        "less of one of the three"
-    )

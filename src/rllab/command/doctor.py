@@ -74,8 +74,7 @@ def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
     findings, able = [], []
     try:
         info = envs.inspect(cfg.env)
-        sizes = {"num_sessions": cfg.meta.max_session, "num_envs": cfg.env.num_envs, "max_frame": cfg.env.max_frame}
-        able = algorithms.fitting(info.obs_space, info.action_space, **sizes)
+        able = algorithms.fitting(cfg.task(info.obs_space, info.action_space, cfg.meta.max_session))
         cfg, _ = trial.check(cfg)
         findings.append(Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {cfg.env.backend}"))
     except (ConfigError, ValueError) as error:

@@ -27,6 +27,7 @@ from omegaconf.errors import (
 )
 
 from rllab import algorithms
+from rllab.algorithms import Task
 from rllab.functional.checks import require
 
 Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
@@ -233,20 +234,16 @@ class RunConfig:
         """The class that `agent.name` names."""
         return algorithms.find(self.agent.name)
 
+    def task(self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int) -> Task:
+        """What some sessions are to learn; the spaces are those of `envs.inspect`."""
+        return Task(obs_space, action_space, num_sessions, self.env.num_envs, self.env.max_frame)
+
     def make_algorithm(
         self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int, seed: int | Seed
     ) -> Algorithm:
         """The agent for some sessions, as it is before training; the spaces are those of `envs.inspect`."""
-        return self.algorithm()(
-            self.agent,
-            obs_space,
-            action_space,
-            num_sessions=num_sessions,
-            num_envs=self.env.num_envs,
-            max_frame=self.env.max_frame,
-            seed=seed,
-            device=self.meta.device,
-        )
+        task = self.task(obs_space, action_space, num_sessions)
+        return self.algorithm()(self.agent, task, seed=seed, device=self.meta.device)
 
 
 def conf_dir() -> Path:

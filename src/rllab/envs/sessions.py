@@ -44,7 +44,8 @@ class Finished(NamedTuple):
 class SessionEnvs:
     """S sessions of N sub-envs each in one `VectorEnv`; session s owns rows ``s*N .. (s+1)*N - 1``.
 
-    Observations come as float32, or uint8 where the env has them so. ``obs`` is what the agent acts on next.
+    Observations come as float32, or uint8 where the env has them so. ``obs`` is what the agent acts on next, and
+    ``starts`` ``[S, N]`` says where an episode begins with it.
     """
 
     def __init__(self, envs: VectorEnv, num_sessions: int, *, seed_each_row: bool = True) -> None:
@@ -54,6 +55,8 @@ class SessionEnvs:
         self.obs_space = envs.single_observation_space
         self.action_space = envs.single_action_space
         self.obs: np.ndarray = np.zeros(())
+        self.starts = np.ones(self.shape, np.bool_)
+        self.done = ~self.starts  # of the latest step; under NEXT_STEP autoreset the next one only resets
         self.first_session = 0  # the number of the first one here, for errors
 
     def reset(self, seeds: list[int]) -> np.ndarray:
@@ -67,6 +70,8 @@ class SessionEnvs:
         except Exception as error:
             raise self._failure(error) from error
         self.obs = self._seen(self._by_session(obs))
+        self.starts = np.ones(self.shape, np.bool_)
+        self.done = ~self.starts
         return self.obs
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Finished | None]:
@@ -95,7 +100,9 @@ class SessionEnvs:
         flat = reward.ravel()
         if not flat.dot(flat) <= HUGE:  # hardly ever, and then not always by a huge one
             reward = self._learnable(reward)
-        return self.obs, reward, terminated.reshape(shape), truncated.reshape(shape), finished
+        terminated, truncated = terminated.reshape(shape), truncated.reshape(shape)
+        self.starts, self.done = self.done, terminated | truncated
+        return self.obs, reward, terminated, truncated, finished
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
         if obs.dtype.char not in "Bf":  # bytes and 32 bits; a comparison of dtypes costs half a microsecond
@@ -133,11 +140,11 @@ class SessionEnvs:
 
     def state_dict(self) -> dict[str, Any]:
         """Current observation and the envs' own state, which is None where it cannot be saved."""
-        return {"obs": self.obs, "envs": get_state(self.vector)}
+        return {"obs": self.obs, "starts": self.starts, "done": self.done, "envs": get_state(self.vector)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         set_state(self.vector, state["envs"])
-        self.obs = state["obs"]
+        self.obs, self.starts, self.done = state["obs"], state["starts"], state["done"]
 
     def close(self) -> None:
         self.vector.close()

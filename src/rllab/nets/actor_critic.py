@@ -1,6 +1,5 @@
 """Policy and value network of S sessions, with the observation normaliser inside."""
 
-import copy
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -71,6 +70,10 @@ class ActorCritic(nn.Module):
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
         return cast("Tensor", self.actor_head(self.actor_torso(self._input(x))))
 
+    def greedy(self, obs: Tensor) -> Tensor:
+        """The most likely actions for observations ``[S, B, *obs_shape]``."""
+        return cast("Tensor", self.distribution.mode(self.policy(self.normalize(obs))))
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy, and values ``[S, B]``, for normalised observations."""
         x = self._input(x)
@@ -100,18 +103,3 @@ def check_actor_critic(obs_space: gs.Space[Any], *, network: str, normalize_obs:
             f"agent.normalize_obs: got True for images {obs_space.shape}, which the network scales to [0, 1]; "
             "write agent.normalize_obs=false"
         )
-
-
-class GreedyPolicy(nn.Module):
-    """One session's most likely action: observations ``[B, *obs_shape]`` to actions ``[B, ...]``."""
-
-    def __init__(self, net: ActorCritic, session: int) -> None:
-        super().__init__()
-        self.net = copy.deepcopy(net)
-        for tensor in (*self.net.parameters(), *self.net.buffers()):
-            tensor.data = tensor.data[session : session + 1].clone()
-
-    @torch.no_grad()
-    def forward(self, obs: Tensor) -> Tensor:
-        x = self.net.normalize(obs.unsqueeze(0))
-        return cast("Tensor", self.net.distribution.mode(self.net.policy(x)).squeeze(0))

@@ -37,3 +37,8 @@ def shape_of(space: gs.Space[Any]) -> tuple[int, ...]:
 def uniform_actions(streams: Streams, num_envs: int, num_actions: int) -> Tensor:
     """Uniform actions in [-1, 1], ``[S, N, num_actions]``."""
     return 2.0 * streams.uniform(1, num_envs, num_actions)[0] - 1.0
+
+
+def as_vectors(obs: Tensor) -> Tensor:
+    """Observations ``[S, B, ...]`` flat and in floating point, ``[S, B, obs_size]``."""
+    return obs.flatten(2).float()

@@ -1,6 +1,5 @@
 """Action values of S sessions, as numbers or as quantiles."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +51,14 @@ class QNetwork(nn.Module):
         outputs = outputs.view(*outputs.shape[:2], -1, self.num_quantiles)
         return aggregate(outputs) if self.dueling else outputs
 
+    def mean(self, obs: Tensor) -> Tensor:
+        """Mean returns ``[S, B, num_actions]``."""
+        return self(obs).mean(-1) if self.num_quantiles > 1 else self(obs).squeeze(-1)  # type: ignore[no-any-return]
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        """The best actions ``[S, B]``."""
+        return self.mean(obs).argmax(-1)
+
     def host(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """Preferences ``[S, B, num_actions]`` in numpy, on the parameters' own memory, where there are MLPs on the CPU.
 
@@ -75,17 +82,3 @@ def aggregate(outputs: Tensor) -> Tensor:
     """Value first, then advantages along axis 2, ``[S, B, 1 + A, ...]``, to values of actions ``[S, B, A, ...]``."""
     value, advantage = outputs[:, :, :1], outputs[:, :, 1:]
     return value + advantage - advantage.mean(2, keepdim=True)
-
-
-class GreedyQPolicy(nn.Module):
-    """One session's best action: observations ``[B, *obs_shape]`` to actions ``[B]``."""
-
-    def __init__(self, net: QNetwork, session: int) -> None:
-        super().__init__()
-        self.net = copy.deepcopy(net)
-        for tensor in (*self.net.parameters(), *self.net.buffers()):
-            tensor.data = tensor.data[session : session + 1].clone()
-
-    @torch.no_grad()
-    def forward(self, obs: Tensor) -> Tensor:
-        return self.net(obs.unsqueeze(0)).mean(-1).argmax(-1).squeeze(0)  # type: ignore[no-any-return]

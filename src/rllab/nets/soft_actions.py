@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 import gymnasium.spaces as gs
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rllab.nets import tanh_gaussian
-from rllab.nets.box import check_bounded_box, uniform_actions
+from rllab.nets.box import as_vectors, check_bounded_box, uniform_actions
 from rllab.nets.distributions import Categorical
 from rllab.random.streams import Streams
 
@@ -116,3 +117,43 @@ def make_actions(space: gs.Space[Any]) -> ContinuousActions | DiscreteActions:
         return DiscreteActions(int(space.n))
     check_bounded_box(space)
     return ContinuousActions(math.prod(space.shape or ()))
+
+
+class SoftSampler:
+    """Draws the actions of a policy over such actions; uniformly random ones before learning begins."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        actions: ContinuousActions | DiscreteActions,
+        streams: Streams,
+        num_envs: int,
+        learning_starts: int,
+    ) -> None:
+        self.net, self.actions, self.streams = net, actions, streams
+        self.num_envs, self.learning_starts = num_envs, learning_starts
+        self.num_acted = 0  # frames
+
+    @torch.no_grad()
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Actions for observations ``[S, N, ...]``."""
+        if not explore:
+            action = self.greedy(self.net, torch.from_numpy(obs).to(self.streams.device))
+        elif self.num_acted + self.num_envs <= self.learning_starts:
+            action = self.actions.random(self.streams, self.num_envs)
+        else:
+            outputs = self.net(as_vectors(torch.from_numpy(obs).to(self.streams.device)))
+            action = self.actions.sample(outputs, self.actions.noise(self.streams, 1, self.num_envs)[0])
+        self.num_acted += explore * self.num_envs
+        return action.cpu().numpy()
+
+    def greedy(self, net: nn.Module, obs: Tensor) -> Tensor:
+        """The actions ``[S, B, ...]`` that such a network likes best."""
+        return self.actions.mode(net(as_vectors(obs)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"streams": self.streams.state_dict(), "num_acted": self.num_acted}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.streams.load_state_dict(state["streams"])
+        self.num_acted = state["num_acted"]

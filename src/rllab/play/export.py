@@ -55,7 +55,7 @@ class RawPolicy(nn.Module):
         self.register_buffer("bounds", None if actions.bounds is None else torch.from_numpy(np.stack(actions.bounds)))
 
     def forward(self, obs: Tensor) -> Tensor:
-        action: Tensor = self.policy(obs)
+        action: Tensor = self.policy(obs)[0]
         action = action.reshape(-1, *self.offset.shape)
         action = action + self.offset if self.bounds is None else scaled(action, self.offset, self.scale, *self.bounds)
         return action.to(self.dtype).reshape(-1, *self.shape)
@@ -105,10 +105,10 @@ def observations(player: Player, session: int) -> np.ndarray:
     act = player.act([session])
     rows: list[np.ndarray] = []
     with closing(envs.make(player.config.env, num_sessions=1, num_envs=num_envs)) as games:
-        obs = games.reset(session_seeds(seed, session, "test", num_envs, 0))
+        games.reset(session_seeds(seed, session, "test", num_envs, 0))
         while len(rows) * num_envs < NUM_CHECKED:
-            rows.append(obs[0].copy())
-            obs, *_ = games.step(act(obs))
+            rows.append(games.obs[0].copy())
+            games.step(act(games.obs, games.starts))
     return np.concatenate(rows)[:NUM_CHECKED]
 
 

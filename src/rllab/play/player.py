@@ -8,11 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from rllab import checkpoint, config, envs
+from rllab.algorithms import Acting
 from rllab.analysis.shelf import read_json
 from rllab.checkpoint import CheckpointError
 from rllab.config import ConfigError, RunConfig
@@ -50,19 +51,19 @@ class Player:
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
     def policy(self, session: int) -> nn.Module:
-        """A session's greedy policy: observations ``[B, ...]`` to actions ``[B, ...]``, normaliser inside."""
+        """A session's greedy policy as a module, see `Algorithm.policy`."""
         return self.agent.policy(session)
 
     def act(self, sessions: Sequence[int]) -> Act:
         """How some of the sessions act: ``[len(sessions), n, ...]``, n being `env.num_envs` at most."""
         shape, chosen = (self.config.meta.num_policies, self.config.env.num_envs), list(sessions)
+        acting = Acting(self.agent, explore=self.explore)
 
-        def act(obs: np.ndarray) -> np.ndarray:
-            n = obs.shape[1]
-            full = np.zeros((*shape, *obs.shape[2:]), obs.dtype)  # an agent draws noise for all its sub-envs
-            full[chosen, :n] = obs
-            action, _ = self.agent.act(full, explore=self.explore)
-            return action[chosen, :n]
+        def act(obs: np.ndarray, starts: np.ndarray) -> np.ndarray:
+            n = obs.shape[1]  # an agent remembers, and draws noise, for all its sub-envs
+            all_obs, all_starts = np.zeros((*shape, *obs.shape[2:]), obs.dtype), np.ones(shape, np.bool_)
+            all_obs[chosen, :n], all_starts[chosen, :n] = obs, starts
+            return acting(all_obs, all_starts)[chosen, :n]
 
         return act
 
@@ -119,8 +120,10 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
             policy, frames = best["policy"], best["frame"]
         else:
             policy, frames = checkpoint.read(last, "algorithm", "policy"), [_frame(last, cfg)] * num_policies
-        counts = _counts(last, cfg) if explore else {}
-        agent = _with_policy(cfg, info, policy, counts)
+        in_processes = cfg.meta.distributed or cfg.meta.num_workers != 1
+        first = ("workers", 0) if in_processes else ()
+        saved = checkpoint.read(last, *first, "algorithm") if explore else {}
+        agent = _with_policy(cfg, info, policy, saved)
     except CheckpointError as error:
         raise ConfigError(_explain(str(error), path, which)) from None
     except KeyError as error:
@@ -151,15 +154,14 @@ def _frame(last: Path, cfg: RunConfig) -> int:
         return int(checkpoint.read(last, "step")) * cfg.env.num_envs
 
 
-def _counts(last: Path, cfg: RunConfig) -> dict[str, float]:
-    """How far the training was, for the schedules of exploration: the plain numbers of an agent's state."""
-    in_processes = cfg.meta.distributed or cfg.meta.num_workers != 1
-    state = checkpoint.read(last, *(("workers", 0) if in_processes else ()), "algorithm")
-    return {name: x for name, x in state.items() if isinstance(x, (int, float))}
+def _with_counts(state: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    """An agent's state with the frames of a `saved` one, for the schedules of exploration."""
+    known = state | {name: saved[name] for name in ("frame", "num_acted") if name in state and name in saved}
+    return {name: _with_counts(x, saved.get(name, {})) if name == "sampler" else x for name, x in known.items()}
 
 
-def _with_policy(cfg: RunConfig, info: envs.EnvInfo, policy: dict[str, Tensor], counts: dict[str, float]) -> Algorithm:
-    """A new agent with these policies of all sessions.
+def _with_policy(cfg: RunConfig, info: envs.EnvInfo, policy: dict[str, Tensor], saved: dict[str, Any]) -> Algorithm:
+    """A new agent with these policies of all sessions, which has acted for as many frames as the `saved` one.
 
     Raises:
         CheckpointError: they do not fit what this version of rllab makes of the config.
@@ -172,7 +174,7 @@ def _with_policy(cfg: RunConfig, info: envs.EnvInfo, policy: dict[str, Tensor], 
             raise CheckpointError(
                 f"{name} is {given.get(name, 'not there')} where config.yaml makes {wanted.get(name, 'nothing')}"
             )
-    agent.load_state_dict(state | counts | {"policy": policy})
+    agent.load_state_dict(_with_counts(state, saved) | {"policy": policy})
     return agent
 
 

@@ -122,9 +122,9 @@ def _why_not(config: EnvConfig, error: Exception) -> str:
 def _play(player: Player, session: int, games: SessionEnvs, *, num_episodes: int, seed: int) -> Iterator[Episode]:
     """Yield episodes as they end."""
     act = player.act([session])
-    obs = games.reset(session_seeds(player.config.meta.seed, session, "test", 1, seed))
+    games.reset(session_seeds(player.config.meta.seed, session, "test", 1, seed))
     while num_episodes:
-        obs, _, _, _, finished = games.step(act(obs))
+        *_, finished = games.step(act(games.obs, games.starts))
         if finished is not None:
             num_episodes -= 1
             yield float(finished.returns[0]), int(finished.lengths[0])

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rllab import envs
-from rllab.algorithms import Algorithm
 from rllab.config import EnvConfig
 from rllab.envs import MAX_STEPS
 from rllab.envs.sub_env import kept_globals
 from rllab.random.streams import Purpose, Seed, session_seeds
 
-Act = Callable[[np.ndarray], np.ndarray]
-"""Observations ``[S, N, ...]`` to actions ``[S, N, ...]``."""
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Observations ``[S, N, ...]``, and where an episode begins with them ``[S, N]``, to actions ``[S, N, ...]``."""
 Watch = Callable[[int, int], None]
 """Told after each vector step how many episodes have ended, over sessions, and how many steps there were."""
 
@@ -38,11 +37,6 @@ class Progress:
         if time.monotonic() - self.said >= LINE_PERIOD:
             self.said = time.monotonic()
             self.say(f"{self.what}: {ended} of {self.total} episodes after {steps:,} steps; {self.hint}")
-
-
-def greedy(algorithm: Algorithm) -> Act:
-    """How an algorithm acts without exploring."""
-    return lambda obs: algorithm.act(obs, explore=False)[0]
 
 
 def cut_note(cut: np.ndarray) -> str:
@@ -113,13 +107,13 @@ class Evaluator:
     def _run(self, act: Act, key: int, watch: Watch | None) -> Evaluation:
         num_sessions, num_envs = self.envs.shape
         seeds = [session_seeds(self.seed, session, self.purpose, num_envs, key) for session in self.sessions]
-        obs = self.envs.reset([seed for session in seeds for seed in session])
+        self.envs.reset([seed for session in seeds for seed in session])
         returns = np.full((num_sessions, self.num_episodes), np.nan)
         lengths = np.zeros(returns.shape, np.int64)
         played = np.zeros(self.envs.shape, np.int64)
         num_ended = num_steps = 0
         while not self.stopped and num_ended < returns.size:
-            obs, _, _, _, finished = self.envs.step(act(obs))
+            *_, finished = self.envs.step(act(self.envs.obs, self.envs.starts))
             num_steps += 1
             if finished is not None:
                 slot = finished.session, finished.env

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter as now
 from typing import NamedTuple
 
-from rllab.algorithms import Algorithm
+from rllab.algorithms import Acting
 from rllab.buffers import Buffer
 from rllab.envs import SessionEnvs
 from rllab.tracking.tracker import Tracker
@@ -66,18 +66,18 @@ class Event(NamedTuple):
 
 def train(
     envs: SessionEnvs,
-    algorithm: Algorithm,
+    acting: Acting,
     buffer: Buffer,
     tracker: Tracker,
     events: Sequence[Event],
     clock: Clock,
 ) -> None:
     """Act, step, store, learn, until the budget is used up or the clock is stopped."""
-    obs = envs.obs
+    obs, algorithm = envs.obs, acting.algorithm
     shares = tracker.seconds
     while not (clock.finished or clock.stopped):
         start = now()
-        action, extras = algorithm.act(obs, explore=True)
+        action, extras = acting.step(obs, envs.starts)
         acted = now()
         next_obs, reward, terminated, truncated, finished = envs.step(action)
         stepped = now()

@@ -7,14 +7,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from rllab import envs
-from rllab.algorithms import Algorithm
+from rllab.algorithms import Acting, Algorithm
 from rllab.config import RunConfig
 from rllab.envs import DivergedError
 from rllab.envs.sub_env import global_state, set_global_state
 from rllab.functional.finite import not_finite
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Row, Tracker
-from rllab.training.evaluation import Evaluation, Evaluator, Watch, greedy
+from rllab.training.evaluation import Evaluation, Evaluator, Watch
 from rllab.training.loop import Clock, Event, train
 
 CheckpointKind = Literal["log", "eval"]
@@ -47,6 +47,7 @@ class Sessions:
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
         self.envs.first_session = numbers.start
         self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, num_sessions, self.seed)
+        self.acting = Acting(self.algorithm, explore=True)
         self.buffer = self.algorithm.make_buffer()
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
@@ -90,6 +91,7 @@ class Sessions:
         notes = []
         self.clock.restore(state["step"], state["frame"])
         self.algorithm.load_state_dict(state["algorithm"])
+        self.acting.state = state["acting"]
         self.buffer.load_state_dict(state["buffer"])
         if not self.buffer.save:
             notes.append("the replay buffer was not saved: it fills anew, up to agent.learning_starts")
@@ -129,7 +131,7 @@ class Sessions:
             owed, self.owed = self.owed, []
             for kind in owed:
                 self._say(kind, tell)
-            train(self.envs, self.algorithm, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
+            train(self.envs, self.acting, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
             self.envs_failed = not self.owed  # those of the evaluation otherwise
             self.refuse_divergence()  # it may be why
@@ -175,7 +177,7 @@ class Sessions:
         else:
             self.refuse_divergence()
             try:
-                found = self.evaluator.run(greedy(self.algorithm), frame, self.watch)
+                found = self.evaluator.run(Acting(self.algorithm, explore=False), frame, self.watch)
             except envs.EnvError as error:
                 due: list[CheckpointKind] = ["eval", "log"]
                 self.owed = due if self.clock.due(self.cfg.meta.log_frequency) else due[:1]
@@ -196,6 +198,7 @@ class Sessions:
             "step": self.clock.step,
             "frame": self.clock.frame,
             "algorithm": self.algorithm.state_dict(),
+            "acting": self.acting.state,
             "buffer": self.buffer.state_dict(),
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),

@@ -88,10 +88,9 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
     num_sharing = meta.max_session if meta.distributed else 1  # workers that share out the budget
     try:
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
-        agent, sizes = distributed.share(cfg), {"num_sessions": meta.max_session, "num_envs": cfg.env.num_envs}
-        max_frame = cfg.env.max_frame // num_sharing
-        shown = str(info.actions.env_space)
-        algorithms.check(agent, info.obs_space, info.action_space, shown=shown, max_frame=max_frame, **sizes)
+        task = cfg.task(info.obs_space, info.action_space, meta.max_session)
+        task = dataclasses.replace(task, max_frame=task.max_frame // num_sharing)
+        algorithms.check(distributed.share(cfg), task, shown=str(info.actions.env_space))
     except BudgetError as error:  # of a worker, perhaps
         what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
         raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error
