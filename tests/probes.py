@@ -114,6 +114,15 @@ class Scripted(Probe):
         return obs, reward, terminated, truncated, info | {"lives": 5 - self.time}
 
 
+class Timed(Scripted):
+    """The observation is the number of steps since the episode began."""
+
+    observation_space = gs.Box(0.0, 3.0, (1,))
+
+    def observe(self):
+        return np.array([self.time], np.float32)
+
+
 class BrightSide(Probe):
     """An image, half of it bright: the action must name the half."""
 
@@ -199,6 +208,7 @@ for cls in (
     SecondActionPays,
     Truncated,
     Scripted,
+    Timed,
     Undrawn,
     UndrawnByKeyword,
     UndrawnSilently,
