@@ -148,7 +148,7 @@ REFUSED = {
         "meta.distributed: got 'shared' for one session, which has nobody to share with; write meta.max_session=2"
     ),
     "meta.distributed=synced agent=random": (
-        "meta.distributed: got 'synced' for agent=random, which learns nothing; write meta.distributed=false"
+        "meta.distributed: got 'synced' for agent=random, which has nothing to share; write meta.distributed=false"
     ),
     "meta.distributed=shared meta.num_workers=2": (
         "meta.distributed: got 'shared', where each session is a worker; write meta.num_workers=1"

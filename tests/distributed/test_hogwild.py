@@ -138,17 +138,12 @@ def test_sub_envs_of_a_worker_have_returns_of_their_own():
     assert torch.equal(first.reward_norm.var, second.reward_norm.var)
 
 
-def test_a_numpy_view_made_too_early_is_refused():
-    agent = make("dqn", seed=0)
-    learn(agent, 1)  # it has acted, in numpy
-    with pytest.raises(RuntimeError, match="DQN has made a numpy view of its parameters before they could be shared"):
-        hogwild.share(agent)
-
-
 def test_an_algorithm_of_plain_torch_modules_is_shared_too():
     class Plain:
+        shared = ("net", "target", "statistics")
+
         def __init__(self):
-            self.layers = [nn.Linear(2, 3), {"target": nn.Linear(2, 3)}]
+            self.net, self.target = nn.Linear(2, 3), nn.Linear(2, 3)
             self.statistics = torch.zeros(5, dtype=torch.float64)
 
     first, second = Plain(), Plain()
@@ -156,7 +151,7 @@ def test_an_algorithm_of_plain_torch_modules_is_shared_too():
     hogwild.attach(second, block, copies=False)
     first.statistics += 1
     with torch.no_grad():
-        first.layers[1]["target"].weight.fill_(7.0)
+        first.target.weight.fill_(7.0)
     assert (second.statistics == 1).all()
-    assert (second.layers[1]["target"].weight == 7).all()
-    assert torch.equal(first.layers[0].bias, second.layers[0].bias)
+    assert (second.target.weight == 7).all()
+    assert torch.equal(first.net.bias, second.net.bias)

@@ -58,6 +58,7 @@ class A2C(Algorithm):
     Config = A2CConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
     saved = ("optimizer", "reward_norm", "sampler", "num_updates")
+    shared = ("net", "optimizer", "reward_norm")
 
     @staticmethod
     def check(config: A2CConfig, task: Task) -> None:

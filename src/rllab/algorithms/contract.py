@@ -89,6 +89,9 @@ class Algorithm(Protocol):
     there are none."""
     saved: ClassVar[tuple[str, ...]] = ()
     """Attributes that an exact resume needs beside `net`: objects that have a ``state_dict``, tensors, plain data."""
+    shared: ClassVar[tuple[str, ...]] = ()
+    """Attributes that Hogwild's workers share: networks and their targets, optimisers, what else is learned or runs
+    along; tensors, modules, and objects whose `tensors()` are to be shared. Without any there is no Hogwild."""
     device: str
     """Of its networks."""
     rollout_steps: int
@@ -109,8 +112,7 @@ class Algorithm(Protocol):
 
         `rllab.random.streams.Streams` spawns each session's generators from `seed`. Views of parameters (for acting in
         numpy) are made when they are first needed, by `functools.cached_property`: with Hogwild the parameters move
-        into shared memory before. What workers keep to themselves is named in a class attribute ``private`` of whatever
-        object holds it.
+        into shared memory before.
         """
 
     @abstractmethod

@@ -63,6 +63,7 @@ class CrossQ(Algorithm):
         *("critics", "optimizer", "critic_optimizer", "temperature"),
         *("sampler", "batch_streams", "num_updates", "actor_metrics"),
     )
+    shared = ("net", "critics", "optimizer", "critic_optimizer", "temperature")
 
     @staticmethod
     def check(config: CrossQConfig, task: Task) -> None:

@@ -56,6 +56,7 @@ class DQN(Algorithm):
     action_spaces = (gs.Discrete,)
     counted_in_frames = ("learning_starts", "buffer_size")
     saved = ("target", "optimizer", "sampler", "batch_streams", "num_updates", "updated_at")
+    shared = ("net", "optimizer", "target", "target_flat", "updated_at")
 
     @staticmethod
     def check(config: DQNConfig, task: Task) -> None:

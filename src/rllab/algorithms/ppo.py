@@ -75,6 +75,7 @@ class PPO(Algorithm):
     Config = PPOConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
     saved = ("optimizer", "reward_norm", "sampler", "minibatch_streams", "num_updates")
+    shared = ("net", "optimizer", "reward_norm")
 
     @staticmethod
     def check(config: PPOConfig, task: Task) -> None:

@@ -49,6 +49,7 @@ class REINFORCE(Algorithm):
     Config = REINFORCEConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
     saved = ("optimizer", "sampler", "num_updates")
+    shared = ("net", "optimizer")
 
     @staticmethod
     def check(config: REINFORCEConfig, task: Task) -> None:

@@ -50,6 +50,7 @@ class SAC(Algorithm):
         *("critics", "target_critics", "optimizer", "critic_optimizer", "temperature"),
         *("sampler", "batch_streams", "num_updates", "actor_metrics"),
     )
+    shared = ("net", "critics", "target_critics", "target_flat", "optimizer", "critic_optimizer", "temperature")
 
     @staticmethod
     def check(config: SACConfig, task: Task) -> None:

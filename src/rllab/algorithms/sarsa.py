@@ -45,6 +45,7 @@ class SARSA(Algorithm):
     Config = SARSAConfig
     action_spaces = (gs.Discrete,)
     saved = ("optimizer", "sampler", "next_action", "num_updates")
+    shared = ("net", "optimizer")
 
     @staticmethod
     def check(config: SARSAConfig, task: Task) -> None:

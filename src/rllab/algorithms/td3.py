@@ -59,6 +59,10 @@ class TD3(Algorithm):
         *("critics", "target", "target_critics", "optimizer", "critic_optimizer"),
         *("action_streams", "batch_streams", "num_acted", "frame", "num_updates", "actor_metrics"),
     )
+    shared = (
+        *("net", "critics", "target", "target_flat", "target_critics", "target_critic_flat"),
+        *("optimizer", "critic_optimizer"),
+    )
 
     @staticmethod
     def check(config: TD3Config, task: Task) -> None:

@@ -58,6 +58,7 @@ class TQC(Algorithm):
         *("critics", "target_critics", "optimizer", "critic_optimizer", "temperature"),
         *("sampler", "batch_streams", "num_updates"),
     )
+    shared = ("net", "critics", "target_critics", "target_flat", "optimizer", "critic_optimizer", "temperature")
 
     @staticmethod
     def check(config: TQCConfig, task: Task) -> None:

@@ -59,8 +59,10 @@ def _check_hogwild(cfg: RunConfig) -> None:
         raise ConfigError(f"{name} for one session, which has nobody to share with; write meta.max_session=2")
     if meta.num_workers not in (1, "auto"):
         raise ConfigError(f"{name}, where each session is a worker; write meta.num_workers=1")
-    if cfg.agent.name == "random":
-        raise ConfigError(f"{name} for agent=random, which learns nothing; write meta.distributed=false")
+    if not getattr(cfg.algorithm(), "shared", ()):
+        raise ConfigError(
+            f"{name} for agent={cfg.agent.name}, which has nothing to share; write meta.distributed=false"
+        )
 
 
 def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:

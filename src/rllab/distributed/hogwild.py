@@ -1,30 +1,23 @@
 """Hogwild: one policy in memory that several processes share and change without locks.
 
 Recht, Re, Wright, Niu 2011, https://arxiv.org/abs/1106.5730; for reinforcement learning Mnih et al. 2016,
-https://arxiv.org/abs/1602.01783. Not the parameters alone are shared, but all that an algorithm holds in tensors:
-moments and step counts of optimisers, targets, temperatures, normalisers. What is private says so, see `private`.
+https://arxiv.org/abs/1602.01783. Not the parameters alone are shared, but moments and step counts of optimisers,
+targets, temperatures and normalisers too: what the algorithm names in `Algorithm.shared`.
 """
 
 from __future__ import annotations
 
-import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from rllab.optim.adam import Adam
-from rllab.optim.rmsprop import RMSprop
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rllab.algorithms import Algorithm
     from rllab.optim.flat import FlatParameters
 
 _ALIGNMENT = 64  # bytes, as torch aligns memory
-_LEAVES = (type, types.ModuleType, types.MethodType, types.BuiltinFunctionType, str, bytes)
 
 
 def share(algorithm: Algorithm) -> Tensor:
@@ -61,52 +54,28 @@ def pull(algorithm: Algorithm) -> None:
 
 def _learned(algorithm: Algorithm) -> list[FlatParameters]:
     """The parameters that optimisers move."""
-    optimizers = (node for node in _walk(algorithm, {}) if isinstance(node, (Adam, RMSprop)))
-    return [optimizer.flat for optimizer in optimizers]
+    parts = [getattr(algorithm, name) for name in algorithm.shared]
+    return [part.flat for part in parts if hasattr(part, "flat")]
 
 
 def _storages(algorithm: Algorithm) -> list[tuple[torch.UntypedStorage, list[Tensor]]]:
     """What is to be shared, each with the tensors that look at it, in the same order for all that are made alike."""
-    private = set()
+    tensors = [tensor for name in algorithm.shared for tensor in _tensors(getattr(algorithm, name))]
     found: dict[int, tuple[torch.UntypedStorage, list[Tensor]]] = {}
-    arrays = []
-    for node in _walk(algorithm, {}):
-        if isinstance(node, Tensor) and node.is_cpu and node.numel():
-            storage = node.untyped_storage()
-            found.setdefault(storage.data_ptr(), (storage, []))[1].append(node)
-        elif isinstance(node, np.ndarray) and node.size:
-            arrays.append(node.__array_interface__["data"][0])
-        for name in getattr(type(node), "private", ()):
-            private.add(getattr(node, name).untyped_storage().data_ptr())
-    shared = [pair for address, pair in found.items() if address not in private]
-    for storage, _ in shared:
-        start = storage.data_ptr()
-        if any(start <= address < start + storage.nbytes() for address in arrays):
-            raise RuntimeError(
-                f"{type(algorithm).__name__} has made a numpy view of its parameters before they could be shared; "
-                "make it when it is first needed (functools.cached_property)"
-            )
-    return shared
+    for tensor in {id(tensor): tensor for tensor in tensors}.values():  # each once: a parameter is of two parts
+        storage = tensor.untyped_storage()
+        found.setdefault(storage.data_ptr(), (storage, []))[1].append(tensor)
+    return list(found.values())
 
 
-def _walk(node: Any, seen: dict[int, Any]) -> Iterator[Any]:
-    """All objects that `node` holds, itself included; each once."""
-    if id(node) in seen or isinstance(node, _LEAVES):
-        return
-    seen[id(node)] = node
-    yield node
-    if isinstance(node, dict):
-        children = list(node.values())
-    elif isinstance(node, (list, tuple)):
-        children = list(node)
-    elif isinstance(node, Tensor):
-        children = []
-    elif isinstance(node, types.FunctionType):  # a policy in numpy, for one, closes over its arrays
-        children = [cell.cell_contents for cell in node.__closure__ or ()]
-    else:
-        children = list(vars(node).values()) if hasattr(node, "__dict__") else []
-    for child in children:
-        yield from _walk(child, seen)
+def _tensors(part: object) -> list[Tensor]:
+    """All tensors of a part: of a module its parameters and buffers, except those that it names in `private`."""
+    if isinstance(part, Tensor):
+        return [part]
+    if isinstance(part, nn.Module):
+        private = getattr(part, "private", ())
+        return [*part.parameters(), *(buffer for name, buffer in part.named_buffers() if name not in private)]
+    return part.tensors()  # type: ignore[attr-defined, no-any-return]
 
 
 def _layout(storages: list[tuple[torch.UntypedStorage, list[Tensor]]]) -> list[int]:

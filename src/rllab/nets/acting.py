@@ -20,9 +20,6 @@ from rllab.random.streams import Streams
 class PolicySampler:
     """Draws a policy's actions, with noise drawn for a whole rollout at once."""
 
-    private = ("noise",)
-    """What workers that share a policy keep to themselves."""
-
     def __init__(
         self, net: ActorCritic, streams: Streams, num_steps: int, num_envs: int, *, shared_value: bool = False
     ) -> None:

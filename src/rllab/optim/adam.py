@@ -58,6 +58,10 @@ class Adam:
         )
         self.flat.pull()
 
+    def tensors(self) -> list[Tensor]:
+        """What workers that share a policy share."""
+        return [self.exp_avg, self.exp_avg_sq, self.steps, *self.flat.tensors()]
+
     def state_dict(self) -> dict[str, Any]:
         return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps}
 

@@ -11,9 +11,6 @@ class FlatParameters:
     several processes share it while each computes with a copy of its own.
     """
 
-    private = ("grad",)
-    """What workers that share a policy keep to themselves."""
-
     def __init__(self, module: nn.Module) -> None:
         self.parameters = parameters = list(module.parameters())
         num_sessions = parameters[0].shape[0]
@@ -36,6 +33,10 @@ class FlatParameters:
         for parameter, grad in zip(self.parameters, grads, strict=True):
             assert parameter.grad is not None
             parameter.grad.copy_(grad)
+
+    def tensors(self) -> list[Tensor]:
+        """What workers that share a policy share: all but the gradient."""
+        return [self.data, *self.parameters]
 
     def keep_copy(self) -> None:
         """From now on `master` is another tensor."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rllab.optim.flat import FlatParameters
 
@@ -25,6 +26,10 @@ class RMSprop:
         self.square_avg.mul_(self.alpha).addcmul_(grad, grad, value=1.0 - self.alpha)
         self.flat.master.addcdiv_(grad, self.square_avg.sqrt().add_(self.eps), value=-lr)
         self.flat.pull()
+
+    def tensors(self) -> list[Tensor]:
+        """What workers that share a policy share."""
+        return [self.square_avg, *self.flat.tensors()]
 
     def state_dict(self) -> dict[str, Any]:
         return {"square_avg": self.square_avg}

@@ -45,6 +45,10 @@ class Temperature:
             self.flat.backward(log_coef.squeeze(1) * (entropy.detach().mean(1) - self.target_entropy))
             self.optimizer.step(lr)
 
+    def tensors(self) -> list[Tensor]:
+        """What workers that share a policy share."""
+        return self.optimizer.tensors()
+
     def state_dict(self) -> dict[str, Any]:
         return {"log_coef": self.flat.data, "optimizer": self.optimizer.state_dict()}
 
