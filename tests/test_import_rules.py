@@ -65,8 +65,7 @@ def broken_rule(module, names):
         if imported(library) and not within(module, *rooms):
             return f"{library} belongs in {', '.join(rooms)}"
     standard = names[0].split(".")[0] in sys.stdlib_module_names
-    shared = [f"rllab.algorithms.{name}" for name in ("contract", "parts", "settings")]
-    known = (*CORE, *CORE_OUTSIDE, *shared, "rllab.host.memory")
+    known = (*CORE, *CORE_OUTSIDE, "rllab.algorithms.contract", "rllab.algorithms.shared", "rllab.host.memory")
     if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*known)):
         return "it may know torch, numpy, gymnasium.spaces, functional, nets and buffers"
     if module in ("rllab.training.loop", "rllab.training.evaluation") and any(

@@ -9,9 +9,9 @@ from rllab.nets.distributions import (
     Categorical,
     DiagGaussian,
     MultiCategorical,
-    colour,
     make_distribution,
 )
+from rllab.random.noise import colour
 from rllab.random.streams import Streams
 
 S, B = 2, 6

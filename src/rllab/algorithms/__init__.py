@@ -17,12 +17,11 @@ from rllab.algorithms.contract import Acted, Acting, Algorithm, Metrics, Task
 from rllab.functional.checks import UnfitError
 
 __all__ = ["Acted", "Acting", "Algorithm", "Metrics", "Task", "check", "find", "fitting", "load_all", "names"]
-_NO_ALGORITHMS = ("contract", "parts", "settings")
 
 
 def names() -> list[str]:
     """Algorithms that ship with rllab: the modules of this package."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NO_ALGORITHMS)
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg and m.name != "contract")
 
 
 def find(name: str) -> type[Algorithm]:

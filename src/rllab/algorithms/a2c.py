@@ -8,19 +8,17 @@ import numpy as np
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_rollout, make_actor_critic, schedules
-from rllab.algorithms.settings import PolicySettings, check_ranges
+from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, memory_of_one_step
+from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
-from rllab.nets.acting import PolicySampler
-from rllab.nets.actor_critic import ActorCritic, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
-from rllab.nets.torsos import num_activations
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.optim.rmsprop import RMSprop
@@ -63,7 +61,8 @@ class A2C(Algorithm):
     @staticmethod
     def check(config: A2CConfig, task: Task) -> None:
         check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
-        check_rollout(config, task, needed_memory(config, task))
+        needed = memory_of_one_step(config, task, num_steps=config.num_steps, shared=config.share_network)
+        check_rollout(config, task, needed)
 
     def __init__(self, config: A2CConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
         self.config, self.task, self.device = config, task, device
@@ -128,12 +127,3 @@ class A2C(Algorithm):
 
     def policy(self, session: int) -> nn.Module:
         return GreedyPolicy(self.net, session, ActorCritic.greedy)
-
-
-def needed_memory(config: A2CConfig, task: Task) -> int:
-    """Bytes for the rollout and for learning from it, about; before anything is allocated."""
-    rollout = RolloutBuffer.num_bytes(config.num_steps, *task.layout)
-    torsos = 1 if config.share_network else 2
-    activations = torsos * num_activations(config.network, task.obs_space, hidden=config.hidden)
-    num_rows = task.num_sessions * task.num_envs * (config.num_steps + 1)
-    return rollout + 4 * 2 * activations * num_rows  # and their gradients

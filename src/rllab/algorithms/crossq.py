@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_replay, make_replay, make_temperature, sample_vectors, schedules
-from rllab.algorithms.settings import SoftSettings, check_ranges
+from rllab.algorithms.shared.off_policy import SoftSettings, check_replay, make_replay, make_temperature, sample_vectors
+from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.checks import require
 from rllab.functional.schedules import Coefficient
 from rllab.nets.batch_renorm import RenormMLP
-from rllab.nets.box import check_vector_obs
 from rllab.nets.critics import RenormCritics
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.soft_actions import SoftSampler, make_actions
+from rllab.nets.spaces import check_vector_obs
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_replay, make_q_network, make_replay, make_value_sampler, schedules
-from rllab.algorithms.settings import QSettings, check_ranges
+from rllab.algorithms.shared.off_policy import check_replay, make_replay
+from rllab.algorithms.shared.settings import check_ranges, schedules
+from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import TD_LOSSES, td_target

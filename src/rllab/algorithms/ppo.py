@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_rollout, make_actor_critic, schedules
-from rllab.algorithms.settings import PolicySettings, check_ranges
+from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic
+from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.checks import require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
-from rllab.nets.acting import PolicySampler
-from rllab.nets.actor_critic import ActorCritic, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
 from rllab.nets.torsos import is_image, num_activations

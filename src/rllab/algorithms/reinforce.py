@@ -14,17 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_rollout, make_actor_critic, schedules
-from rllab.algorithms.settings import PolicySettings
+from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, memory_of_one_step
+from rllab.algorithms.shared.settings import schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.nets.acting import PolicySampler
-from rllab.nets.actor_critic import ActorCritic, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
-from rllab.nets.torsos import num_activations
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -54,7 +52,8 @@ class REINFORCE(Algorithm):
     @staticmethod
     def check(config: REINFORCEConfig, task: Task) -> None:
         check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
-        check_rollout(config, task, needed_memory(config, task))
+        needed = memory_of_one_step(config, task, num_steps=2 * config.num_steps)  # this rollout and the one before
+        check_rollout(config, task, needed)
 
     def __init__(self, config: REINFORCEConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
         self.config, self.task, self.device = config, task, device
@@ -124,11 +123,3 @@ class REINFORCE(Algorithm):
 
     def policy(self, session: int) -> nn.Module:
         return GreedyPolicy(self.net, session, ActorCritic.greedy)
-
-
-def needed_memory(config: REINFORCEConfig, task: Task) -> int:
-    """Bytes for two rollouts and for learning from them, about; before anything is allocated."""
-    num_steps = 2 * config.num_steps
-    rollouts = RolloutBuffer.num_bytes(num_steps, *task.layout)
-    activations = 2 * num_activations(config.network, task.obs_space, hidden=config.hidden)  # of policy and value
-    return rollouts + 4 * 2 * activations * task.num_sessions * task.num_envs * (num_steps + 1)  # and their gradients

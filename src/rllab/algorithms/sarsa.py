@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_budget, make_q_network, make_value_sampler
-from rllab.algorithms.settings import ValueSettings, check_ranges
+from rllab.algorithms.shared.settings import check_budget, check_ranges
+from rllab.algorithms.shared.values import ValueSettings, make_q_network, make_value_sampler
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.reductions import by_session

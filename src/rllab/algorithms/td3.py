@@ -9,18 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.parts import check_replay, make_replay, sample_vectors, schedules
-from rllab.algorithms.settings import CriticSettings, check_ranges
+from rllab.algorithms.shared.off_policy import CriticSettings, check_replay, make_replay, sample_vectors
+from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.checks import require
 from rllab.functional.schedules import Coefficient, check_coefficient
-from rllab.nets.box import as_vectors, check_bounded_box, check_vector_obs, uniform_actions
 from rllab.nets.critics import Critics
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.mlp import MLP
+from rllab.nets.spaces import as_vectors, check_bounded_box, check_vector_obs
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
+from rllab.random.noise import uniform_actions
 from rllab.random.streams import Seed, Streams
 
 

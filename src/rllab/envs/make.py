@@ -22,7 +22,7 @@ from rllab.envs.sub_env import has_axes
 from rllab.envs.workers import AsyncEnvs
 from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
 from rllab.host.process import num_cpus
-from rllab.nets.box import has_pixels
+from rllab.nets.spaces import has_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.random.noise import coloured, gumbel, logistic
 from rllab.random.streams import Streams
 
 Array = Any
@@ -29,8 +30,7 @@ class Categorical(nn.Module):
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Gumbel noise ``[steps, S, num_envs, num_actions]``: logits + noise is largest at a sample."""
-        uniform = streams.uniform(steps, num_envs, self.num_outputs)
-        return -torch.log(-torch.log(uniform.clamp(min=1e-20)))
+        return gumbel(streams, steps, num_envs, self.num_outputs)
 
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
@@ -54,7 +54,7 @@ class MultiCategorical(nn.Module):
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Gumbel noise ``[steps, S, num_envs, sum(nvec)]``."""
-        return Categorical(self.num_outputs).noise(streams, steps, num_envs)
+        return gumbel(streams, steps, num_envs, self.num_outputs)
 
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
@@ -77,8 +77,7 @@ class Bernoulli(nn.Module):
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Logistic noise ``[steps, S, num_envs, n]``: logits + noise is positive with the switch's probability."""
-        uniform = streams.uniform(steps, num_envs, self.num_outputs)
-        return torch.logit(uniform, eps=1e-7)
+        return logistic(streams, steps, num_envs, self.num_outputs)
 
     def mode(self, logits: Array) -> Array:
         """Most likely actions."""
@@ -108,8 +107,7 @@ class DiagGaussian(nn.Module):
 
     def noise(self, streams: Streams, steps: int, num_envs: int) -> Tensor:
         """Normal noise ``[steps, S, num_envs, n]`` of the present standard deviation, coloured along the first axis."""
-        white = streams.normal(steps, num_envs, self.num_outputs)
-        return self.log_std.detach().exp() * (white if self.noise_beta == 0 else colour(white, self.noise_beta))
+        return self.log_std.detach().exp() * coloured(streams, steps, num_envs, self.num_outputs, beta=self.noise_beta)
 
     def mode(self, mean: Array) -> Array:
         """Most likely actions."""
@@ -122,25 +120,6 @@ class DiagGaussian(nn.Module):
         log_prob = -0.5 * z.square().sum(-1) - scale - 0.5 * self.num_outputs * math.log(2 * math.pi)
         entropy = scale + 0.5 * self.num_outputs * (1.0 + math.log(2 * math.pi))
         return log_prob, entropy.expand_as(log_prob)
-
-
-def colour(white: Tensor, beta: float) -> Tensor:
-    """Shape standard normal noise along its first axis to the power spectrum ``1 / f**beta``, at unit variance.
-
-    The lowest frequencies, zero included, share the power of one period of the whole length (Timmer & König 1995).
-    """
-    steps = white.shape[0]
-    frequency = torch.fft.rfftfreq(steps, device=white.device).clamp(min=1.0 / steps)
-    amplitude = frequency ** (-beta / 2)
-    # variance of the inverse transform: every frequency but zero (and Nyquist) stands for two conjugate terms
-    twice = torch.full_like(amplitude, 2.0)
-    twice[0] = 1.0
-    if steps % 2 == 0:
-        twice[-1] = 1.0
-    amplitude = amplitude / ((twice * amplitude.square()).sum() / steps).sqrt()
-    spectrum = torch.fft.rfft(white, dim=0) * amplitude.reshape(-1, *[1] * (white.dim() - 1))
-    coloured: Tensor = torch.fft.irfft(spectrum, n=steps, dim=0)
-    return coloured
 
 
 def initial_log_std(space: gs.Box[Any]) -> list[float]:

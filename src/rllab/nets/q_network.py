@@ -1,6 +1,8 @@
 """Action values of S sessions, as numbers or as quantiles."""
 
+import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import gymnasium.spaces as gs
@@ -8,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rllab.functional.schedules import Schedule
+from rllab.functional.state import restore_state, state_of
 from rllab.nets.cnn import CNN
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.torsos import choose_network, make_torso
+from rllab.random.exploration import Exploration
 
 
 class QNetwork(nn.Module):
@@ -82,3 +87,65 @@ def aggregate(outputs: Tensor) -> Tensor:
     """Value first, then advantages along axis 2, ``[S, B, 1 + A, ...]``, to values of actions ``[S, B, A, ...]``."""
     value, advantage = outputs[:, :, :1], outputs[:, :, 1:]
     return value + advantage - advantage.mean(2, keepdim=True)
+
+
+class ValueSampler:
+    """Chooses actions by their values: epsilon-greedily, or by Boltzmann's distribution."""
+
+    saved = ("exploration", "num_acted", "frame")
+
+    def __init__(
+        self, net: QNetwork, exploration: Exploration, level: Schedule, *, max_frame: int, learning_starts: int = 0
+    ) -> None:
+        """Act with `net`, which may be changed from outside.
+
+        Args:
+            net: values of actions.
+            exploration: how actions are chosen by them.
+            level: of exploration, epsilon or the temperature, over the budget.
+            max_frame: the budget.
+            learning_starts: frames of uniformly random actions before.
+        """
+        self.net = net
+        self.device = next(net.parameters()).device
+        self.exploration = exploration
+        self.schedule = level
+        self.max_frame, self.learning_starts = max_frame, learning_starts
+        self.num_acted = 0  # frames that were acted here
+        self.frame = 0  # the run's, with those of other workers on this policy
+
+    @cached_property
+    def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """`values` in numpy; made when it is first needed, when it is known where the parameters lie."""
+        return self.net.host()
+
+    def values(self, obs: np.ndarray) -> np.ndarray:
+        """Mean returns of actions ``[S, N, A]``, perhaps up to a constant."""
+        if self.host_values is not None:
+            return self.host_values(obs)
+        with torch.no_grad():
+            return self.net.mean(torch.from_numpy(obs).to(self.device)).cpu().numpy()
+
+    @property
+    def level(self) -> float:
+        """Of exploration, now: epsilon or the temperature; infinity before learning starts."""
+        if self.num_acted < self.learning_starts:
+            return math.inf
+        return self.schedule(self.frame / self.max_frame)
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Actions ``[S, N]``."""
+        values = self.values(obs)
+        if not explore:
+            return values.argmax(-1)  # type: ignore[no-any-return]
+        action = self.exploration.choose(values, self.level)
+        self.num_acted += obs.shape[1]
+        self.frame += obs.shape[1]
+        return action
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: state_of(getattr(self, name)) for name in self.saved}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in self.saved:
+            restore_state(self, name, state[name])

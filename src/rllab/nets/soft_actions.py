@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from rllab.nets import tanh_gaussian
-from rllab.nets.box import as_vectors, check_bounded_box, uniform_actions
 from rllab.nets.distributions import Categorical
+from rllab.nets.spaces import as_vectors, check_bounded_box
+from rllab.random.noise import uniform_actions
 from rllab.random.streams import Streams
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from rllab.nets.box import has_pixels, shape_of
 from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
 from rllab.nets.mlp import MLP, Activation
+from rllab.nets.spaces import has_pixels, shape_of
 from rllab.nets.user_torso import make_user_torso, try_user_torso
 
 

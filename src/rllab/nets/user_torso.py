@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rllab.nets.box import shape_of
 from rllab.nets.cnn import LAYOUTS
+from rllab.nets.spaces import shape_of
 from rllab.nets.stacked import Stacked
 
 Make = Callable[[gs.Space[Any]], nn.Module]

@@ -1,4 +1,4 @@
-"""What agents without a network for images or for infinite actions ask of spaces."""
+"""What networks, and agents with a network for vectors or bounded actions alone, ask of spaces."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import numpy as np
 from torch import Tensor
 
 from rllab.functional.checks import UnfitError
-from rllab.random.streams import Streams
 
 
 def check_bounded_box(space: gs.Space[Any]) -> None:
@@ -32,11 +31,6 @@ def shape_of(space: gs.Space[Any]) -> tuple[int, ...]:
     """Shape of observations as agents see them, which all have one."""
     assert space.shape is not None
     return space.shape
-
-
-def uniform_actions(streams: Streams, num_envs: int, num_actions: int) -> Tensor:
-    """Uniform actions in [-1, 1], ``[S, N, num_actions]``."""
-    return 2.0 * streams.uniform(1, num_envs, num_actions)[0] - 1.0
 
 
 def as_vectors(obs: Tensor) -> Tensor:

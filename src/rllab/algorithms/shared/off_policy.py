@@ -1,0 +1,142 @@
+"""What agents share that learn from a replay buffer."""
+
+import math
+from dataclasses import dataclass, field
+
+from rllab.algorithms.contract import Task
+from rllab.algorithms.shared.settings import Activation, Settings, check_budget, check_ranges
+from rllab.buffers import Tensors
+from rllab.buffers.prioritized import PrioritizedReplayBuffer
+from rllab.buffers.replay import ReplayBuffer
+from rllab.functional.checks import require
+from rllab.functional.schedules import Coefficient
+from rllab.host import memory
+from rllab.optim.temperature import Temperature, check_ent_coef
+from rllab.random.streams import Streams
+
+SAVED_BELOW = 2 * 2**30
+"""Bytes up to which a replay buffer is part of the checkpoint, unless `save_buffer` says otherwise."""
+
+
+@dataclass(frozen=True)
+class ReplaySettings(Settings):
+    """Of agents that learn from a replay buffer."""
+
+    buffer_size: int = 1_000_000
+    """Frames of each session that the replay buffer holds."""
+    learning_starts: int = 5_000
+    """Frames of each session before the first gradient step; until then actions are uniformly random."""
+    batch_size: int = 256
+    """Transitions of each session in one gradient step."""
+    train_freq: int = 1
+    """Vector steps between two updates."""
+    n_step: int = 1
+    """Rewards that a target sums before it bootstraps."""
+    save_buffer: bool | None = None
+    """Whether checkpoints hold the replay buffer, so that a resumed run goes on exactly; null: below 2 GiB."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, integers=["buffer_size", "batch_size", "train_freq", "n_step"])
+        starts = self.learning_starts
+        require(starts >= 0, "agent.learning_starts", starts, write="0 or more frames")
+
+
+@dataclass(frozen=True)
+class CriticSettings(ReplaySettings):
+    """Of agents with a policy that critics judge."""
+
+    lr: Coefficient = 3e-4
+    """Learning rate of Adam for policy, critics, and the entropy coefficient where it is learned."""
+    critic_lr: Coefficient | None = None
+    """Learning rate of the critics, if it is another one."""
+    gradient_steps: int = -1
+    """Gradient steps of an update; -1 takes one for each frame that was collected."""
+    num_critics: int = 2
+    """Critics, of which the most pessimistic counts."""
+    hidden: list[int] = field(default_factory=lambda: [256, 256])
+    """Widths of the hidden layers of each network."""
+    activation: Activation = "relu"
+    """Activation of the hidden layers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, coefficients=["critic_lr"], integers=["num_critics"], widths=["hidden"])
+        steps = self.gradient_steps
+        write = "an integer of at least 1, or -1 for one for each frame"
+        require(steps >= 1 or steps == -1, "agent.gradient_steps", steps, write=write)
+
+    def steps_of_update(self, num_envs: int) -> int:
+        """Gradient steps of an update."""
+        return self.train_freq * num_envs if self.gradient_steps == -1 else self.gradient_steps
+
+
+@dataclass(frozen=True)
+class SoftSettings(CriticSettings):
+    """Of agents that maximise entropy beside the return."""
+
+    ent_coef: Coefficient = "auto"
+    """Weight of the entropy, higher explores more; auto learns it for each session so that the policy keeps
+    target_entropy."""
+    target_entropy: float | None = None
+    """Entropy that ent_coef=auto aims at; null is minus the number of continuous actions, or 0.5 log(n) of n discrete
+    ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ent_coef(self.ent_coef)
+
+
+def check_replay(config: ReplaySettings, task: Task, kind: type[ReplayBuffer] = ReplayBuffer) -> None:
+    """Raise a one-line ``ValueError`` if there is too little in such a buffer to learn, or no memory or time for it."""
+    num_envs, starts = task.num_envs, config.learning_starts
+    num_steps = config.buffer_size // num_envs
+    if num_steps < 2 or num_steps * num_envs < starts:
+        least = max(2 * num_envs, math.ceil(starts / num_envs) * num_envs)
+        raise ValueError(
+            f"agent.buffer_size: got {config.buffer_size}, too small for env.num_envs={num_envs} and "
+            f"agent.learning_starts={starts}; write at least {least}"
+        )
+    needed, available = kind.num_bytes(num_steps, *task.layout), memory.available_memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"agent.buffer_size: got {config.buffer_size}, which needs {memory.gibibytes(needed)} of memory with "
+            f"meta.max_session={task.num_sessions}, {memory.gibibytes(available)} are there; "
+            f"write at most {int(0.8 * config.buffer_size * available / needed)}"
+        )
+    first = max(1, math.ceil(starts / (config.train_freq * num_envs))) * config.train_freq  # update that learns
+    check_budget(first, f"agent.learning_starts={starts}, agent.train_freq={config.train_freq}", task)
+
+
+def make_replay(config: ReplaySettings, task: Task, device: str, *, per_alpha: float | None = None) -> ReplayBuffer:
+    """The buffer that these settings ask for; with `per_alpha` a prioritized one."""
+    sizes = (config.buffer_size // task.num_envs, *task.layout)
+    save = config.save_buffer
+    if save is None:
+        save = ReplayBuffer.num_bytes(*sizes) < SAVED_BELOW
+    if per_alpha is not None:
+        return PrioritizedReplayBuffer(*sizes, alpha=per_alpha, device=device, save=save)
+    return ReplayBuffer(*sizes, device=device, save=save)
+
+
+def sample_vectors(buffer: ReplayBuffer, config: ReplaySettings, streams: Streams) -> Tensors:
+    """A minibatch as these settings ask for, its observations flat and in floating point, ``[S, B, obs_size]``."""
+    minibatch = buffer.sample(config.batch_size, streams, gamma=config.gamma, n_step=config.n_step)
+    for name in ("obs", "next_obs"):
+        minibatch[name] = minibatch[name].flatten(2).float()
+    return minibatch
+
+
+def make_temperature(
+    config: SoftSettings,
+    task: Task,
+    target_entropy: float,
+    device: str,
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Temperature:
+    """The entropy coefficient that these settings ask for; their own target entropy goes before `target_entropy`."""
+    target = target_entropy if config.target_entropy is None else config.target_entropy
+    return Temperature(
+        config.ent_coef, target_entropy=target, num_sessions=task.num_sessions, device=device, betas=betas
+    )
