@@ -228,8 +228,26 @@ def test_unfit_spaces_are_refused(name):
             check(config, obs, space)
         for other in re.findall(r"agent=(\w+)", str(caught.value)):  # they do fit
             check(algorithms.find(other).Config(), obs, space)
-    with pytest.raises(ValueError, match=rf"^agent: got '{name}', which has no network for images"):
-        check(config, gs.Box(0, 255, (3, 8, 8), np.uint8), BOX)
+
+
+@pytest.mark.usefixtures("no_picture")
+@pytest.mark.parametrize(("name", "space"), CASES)
+@pytest.mark.parametrize("obs_space", [gs.Box(0, 255, (2, 10, 10), np.uint8), gs.Box(-1, 1, (3,))])
+def test_images_and_networks_of_ones_own(name, space, obs_space):
+    network = "auto" if obs_space.dtype == np.uint8 else "probes:Torso"
+    settings = {"network": network, "hidden": [8], "batch_size": 4, "buffer_size": 80, "learning_starts": 8}
+    algorithm = algorithms.find(name)
+    agent = algorithm(algorithm.Config(**settings), Task(obs_space, space, 2, 4, 1000), seed=0)
+    start, buffer, ends = agent.flat.data.clone(), agent.make_buffer(), np.zeros((2, 4), bool)
+    for step in range(1, 6):
+        obs, next_obs = (np.stack([[obs_space.sample() for _ in range(4)]] * 2) for _ in range(2))
+        action, extras = act(agent, obs, explore=True)
+        buffer.add(obs, action, np.ones((2, 4)), ends, ends, next_obs, extras)
+        agent.update(buffer, step * 4)
+    assert (agent.flat.data != start).any(1).all()
+    expected, _ = act(agent, obs, explore=False)
+    found, _ = agent.policy(1)(torch.from_numpy(obs[1]))
+    np.testing.assert_allclose(found, expected[1], atol=1e-6)
 
 
 REFUSED = [

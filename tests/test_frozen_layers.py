@@ -20,6 +20,8 @@ AGENTS = {
     "sarsa": ["agent.num_steps=5"],
     "dqn": OFF_POLICY,
     "qrdqn": OFF_POLICY,
+    "sac": [*OFF_POLICY[:3], "agent.hidden=[8]"],
+    "crossq": [*OFF_POLICY[:3], "agent.hidden=[8]", "agent.critic_hidden=[8]"],
 }
 
 

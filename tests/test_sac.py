@@ -10,7 +10,7 @@ import torch
 from rllab import algorithms
 from rllab.algorithms import Task, crossq, td3, tqc
 from rllab.nets import tanh_gaussian
-from rllab.nets.critics import Critics, RenormCritics
+from rllab.nets.obs_net import Critics
 from rllab.nets.soft_actions import ContinuousActions, DiscreteActions
 from rllab.random.streams import Streams
 
@@ -23,13 +23,13 @@ class FixedCritics:
     def __init__(self, values):
         self.values = values
 
-    def __call__(self, x):
+    def __call__(self, obs, told):
         return self.values
 
 
 def soft_value(actions, outputs, noise, critics, obs, ent_coef):
-    x, log_prob = actions.propose(obs, outputs, noise)
-    return actions.soft_value(critics(x), log_prob, ent_coef)
+    told, log_prob = actions.propose(outputs, noise)
+    return actions.soft_value(critics(obs, told), log_prob, ent_coef)
 
 
 def test_continuous_soft_value_by_hand():
@@ -55,8 +55,9 @@ def test_discrete_soft_value_by_hand():
 def make_case(actions):
     """Outputs of a policy, noise, critics and observations, in double precision."""
     streams = Streams(0, 2, "weights")
-    critics = Critics([3 + actions.num_inputs, 8, actions.num_values], num_critics=2, generators=streams.generators)
-    noise = streams.normal(1, 5, actions.num_inputs)[0].double()
+    options = {"num_told": actions.num_told, "hidden": [8], "generators": streams.generators}
+    critics = Critics(gs.Box(-1, 1, (3,)), actions.num_values, num_critics=2, **options)
+    noise = streams.normal(1, 5, actions.num_told)[0].double()
     outputs = streams.normal(1, 5, actions.num_outputs)[0].double().requires_grad_()
     return outputs, noise, critics.double(), streams.normal(1, 5, 3)[0].double(), ENT_COEF.double()
 
@@ -75,7 +76,7 @@ def test_only_the_value_of_the_action_taken_learns():
     actions = DiscreteActions(3)
     _, _, critics, obs, _ = make_case(actions)
     taken = torch.tensor([[0, 1, 2, 2, 1], [2, 2, 0, 1, 0]])
-    values = critics(actions.critic_input(obs, taken))
+    values = critics(obs, actions.told(taken))
     q = actions.taken(values, taken)
     (grad,) = torch.autograd.grad(q.sum(), values)
     expected = torch.nn.functional.one_hot(taken, 3).double().unsqueeze(1).expand(-1, 2, -1, -1)
@@ -151,7 +152,7 @@ def test_td3_delays_policy_and_targets():
 def test_td3_gradient_of_the_policy_is_that_of_the_first_critic():
     agent = make_agent(td3.TD3)
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
-    q = agent.critics(torch.cat([obs, torch.tanh(agent.net(obs))], -1))[:, 0]
+    q = agent.critics(obs, torch.tanh(agent.net(obs)))[:, 0]
     expected = torch.autograd.grad(-q.mean((1, 2)).sum(), list(agent.net.parameters()))
     agent._actor_step(obs, 0.0)
     for parameter, grad in zip(agent.net.parameters(), expected, strict=True):
@@ -170,7 +171,7 @@ def test_tqc_gradient_of_the_policy_is_that_of_its_loss():
     obs = minibatch(torch.Generator().manual_seed(0))["obs"]
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
     action, log_prob = tanh_gaussian.sample_log_prob(agent.net(obs), noise)
-    loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).mean((1, 3))
+    loss = ENT_COEF * log_prob - agent.critics(obs, action).mean((1, 3))
     expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.net.parameters()))
     metrics = agent._actor_step(obs, noise, ENT_COEF, 0.0)
     for parameter, grad in zip(agent.net.parameters(), expected, strict=True):
@@ -187,13 +188,13 @@ def test_crossq_normalises_present_and_next_actions_together():
         [torch.cat([batch["obs"], batch["action"]], -1), torch.cat([batch["next_obs"], next_action], -1)], 1
     )
     agent._critic_step(batch, noise, ENT_COEF, 1e-3)
-    norm = agent.critics.mlp.norm_0
+    norm = agent.critics.net.mlp.norm_0
     for critic in range(2):  # both critics of a session see the same inputs
         torch.testing.assert_close(norm.mean[critic::2, 0], inputs.mean(1))
         torch.testing.assert_close(norm.var[critic::2, 0], inputs.var(1, correction=0))
-    assert (agent.net.norm_0.count == 0).all()  # the policy's own statistics move when it learns
+    assert (agent.net.mlp.norm_0.count == 0).all()  # the policy's own statistics move when it learns
     agent._actor_step(batch["obs"], noise, ENT_COEF, 1e-3)
-    torch.testing.assert_close(agent.net.norm_0.mean[:, 0], batch["obs"].mean(1))
+    torch.testing.assert_close(agent.net.mlp.norm_0.mean[:, 0], batch["obs"].mean(1))
     assert (norm.count == 1).all()  # and those of the critics do not
 
 
@@ -211,9 +212,9 @@ def test_crossq_bootstraps_from_the_critics_themselves_without_a_gradient(monkey
     torch.testing.assert_close(agent.critic_flat.grad, without)
 
 
-def with_next_fixed(critics, x, *, training):
+def with_next_fixed(critics, obs, told, *, training):
     """The critics, but with 5 as the value of what comes next."""
-    values = RenormCritics.forward(critics, x, training=training)
+    values = Critics.forward(critics, obs, told, training=training)
     return torch.cat([values[:, :, :4], torch.full_like(values[:, :, 4:], 5.0)], 2)
 
 
@@ -226,7 +227,7 @@ def test_crossq_gradients_are_those_of_its_losses():
     state = copy.deepcopy(agent.state_dict())  # running statistics move with every evaluation
 
     both = torch.cat([obs, batch["next_obs"]], 1), torch.cat([batch["action"], next_action.detach()], 1)
-    q, next_q = agent.critics(torch.cat(both, -1), training=True).squeeze(-1).chunk(2, -1)
+    q, next_q = agent.critics(*both, training=True).squeeze(-1).chunk(2, -1)
     next_value = next_q.amin(1) - ENT_COEF * next_log_prob
     target = (batch["reward"] + batch["discount"] * next_value).detach()
     loss = 0.5 * (q - target.unsqueeze(1)).square().mean(-1).sum()
@@ -238,7 +239,7 @@ def test_crossq_gradients_are_those_of_its_losses():
 
     state = copy.deepcopy(agent.state_dict())
     action, log_prob = tanh_gaussian.sample_log_prob(agent.net(obs, training=True), noise)
-    loss = ENT_COEF * log_prob - agent.critics(torch.cat([obs, action], -1)).squeeze(-1).amin(1)
+    loss = ENT_COEF * log_prob - agent.critics(obs, action).squeeze(-1).amin(1)
     expected = torch.autograd.grad(loss.mean(1).sum(), list(agent.net.parameters()))
     agent.load_state_dict(state)
     agent._actor_step(obs, noise, ENT_COEF, 0.0)

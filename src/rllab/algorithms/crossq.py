@@ -1,7 +1,6 @@
 """CrossQ (Bhatt, Palenicek, Belousov, Argus, Amiranashvili, Brox, Peters 2024), for discrete actions too."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import gymnasium.spaces as gs
 import numpy as np
@@ -9,17 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.off_policy import SoftSettings, check_replay, make_replay, make_temperature, sample_vectors
+from rllab.algorithms.shared.off_policy import (
+    SoftSettings,
+    check_replay,
+    make_replay,
+    make_temperature,
+    network_options,
+    sample,
+)
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.checks import require
 from rllab.functional.schedules import Coefficient
 from rllab.nets.batch_renorm import RenormMLP
-from rllab.nets.critics import RenormCritics
 from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.obs_net import Critics, ObsNet
 from rllab.nets.soft_actions import SoftSampler, make_actions
-from rllab.nets.spaces import check_vector_obs
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -68,7 +74,7 @@ class CrossQ(Algorithm):
     @staticmethod
     def check(config: CrossQConfig, task: Task) -> None:
         make_actions(task.action_space)
-        check_vector_obs(task.obs_space)
+        check_network(config.network, task.obs_space)
         check_replay(config, task)
 
     def __init__(self, config: CrossQConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -76,13 +82,12 @@ class CrossQ(Algorithm):
         self.rollout_steps = config.train_freq
         self.gradient_steps = config.steps_of_update(task.num_envs)
         self.actions = actions = make_actions(task.action_space)
-        generators = Streams(seed, task.num_sessions, "weights").generators
-        renorm: dict[str, Any] = {"momentum": config.renorm_momentum, "warmup": config.renorm_warmup}
+        common = network_options(config, task, seed) | {"kind": RenormMLP}
+        common |= {"momentum": config.renorm_momentum, "warmup": config.renorm_warmup}
         # a small last layer: the first policy hardly depends on the observation
-        sizes = [task.obs_size, *config.hidden, actions.num_outputs]
-        self.net = RenormMLP(sizes, generators=generators, last_gain=0.01, **renorm).to(device)
-        sizes = [task.obs_size + actions.num_inputs, *config.critic_hidden, actions.num_values]
-        self.critics = RenormCritics(sizes, num_critics=config.num_critics, generators=generators, **renorm).to(device)
+        self.net = ObsNet(task.obs_space, actions.num_outputs, last_gain=0.01, **common).to(device)
+        common |= {"hidden": config.critic_hidden, "num_critics": config.num_critics, "num_told": actions.num_told}
+        self.critics = Critics(task.obs_space, actions.num_values, **common).to(device)
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         betas = (config.adam_beta1, 0.999)
         self.optimizer, self.critic_optimizer = Adam(self.flat, betas=betas), Adam(self.critic_flat, betas=betas)
@@ -108,7 +113,7 @@ class CrossQ(Algorithm):
         lr = self.schedules["lr"](progress)
         critic_lr = self.schedules.get("critic_lr", self.schedules["lr"])(progress)
         for _ in range(self.gradient_steps):
-            minibatch = sample_vectors(buffer, config, self.batch_streams)
+            minibatch = sample(buffer, config, self.batch_streams)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, critic_lr)
@@ -128,8 +133,10 @@ class CrossQ(Algorithm):
         """Present and next actions go through the critics as one batch, so that both are normalised alike."""
         obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
         with torch.no_grad():
-            next_x, next_log_prob = self.actions.propose(next_obs, self.net(next_obs), noise)
-        both = self.critics(torch.cat([self.actions.critic_input(obs, action), next_x], 1), training=True)
+            next_told, next_log_prob = self.actions.propose(self.net(next_obs), noise)
+        told = self.actions.told(action)
+        told = None if told is None or next_told is None else torch.cat([told, next_told], 1)
+        both = self.critics(torch.cat([obs, next_obs], 1), told, training=True)
         values, next_values = both.chunk(2, 2)  # [S, C, B, ...]
         next_value = self.actions.soft_value(next_values.detach(), next_log_prob, ent_coef)
         target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]

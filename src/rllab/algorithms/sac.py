@@ -9,16 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.off_policy import SoftSettings, check_replay, make_replay, make_temperature, sample_vectors
-from rllab.algorithms.shared.settings import check_ranges, schedules
+from rllab.algorithms.shared.off_policy import (
+    SoftSettings,
+    check_replay,
+    make_replay,
+    make_temperature,
+    network_options,
+    sample,
+)
+from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.schedules import Coefficient, check_coefficient
-from rllab.nets.critics import Critics
 from rllab.nets.greedy import GreedyPolicy
-from rllab.nets.mlp import MLP
+from rllab.nets.obs_net import Critics, ObsNet
 from rllab.nets.soft_actions import SoftSampler, make_actions
-from rllab.nets.spaces import check_vector_obs
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -29,6 +35,8 @@ class SACConfig(SoftSettings):
     """Settings of SAC."""
 
     name: str = "sac"
+    activation: Activation = "relu"
+    """Activation of the hidden layers."""
     policy_delay: int = 1
     """Gradient steps of the critics for one of the policy."""
     tau: Coefficient = 0.005
@@ -55,7 +63,7 @@ class SAC(Algorithm):
     @staticmethod
     def check(config: SACConfig, task: Task) -> None:
         make_actions(task.action_space)
-        check_vector_obs(task.obs_space)
+        check_network(config.network, task.obs_space)
         check_replay(config, task)
 
     def __init__(self, config: SACConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -63,12 +71,11 @@ class SAC(Algorithm):
         self.rollout_steps = config.train_freq
         self.gradient_steps = config.steps_of_update(task.num_envs)
         self.actions = actions = make_actions(task.action_space)
-        generators, kind = Streams(seed, task.num_sessions, "weights").generators, config.activation
+        common = network_options(config, task, seed) | {"activation": config.activation}
         # a small last layer: the first policy hardly depends on the observation
-        sizes = [task.obs_size, *config.hidden, actions.num_outputs]
-        self.net = MLP(sizes, generators=generators, activation=kind, last_gain=0.01).to(device)
-        sizes = [task.obs_size + actions.num_inputs, *config.hidden, actions.num_values]
-        self.critics = Critics(sizes, num_critics=config.num_critics, generators=generators, activation=kind).to(device)
+        self.net = ObsNet(task.obs_space, actions.num_outputs, last_gain=0.01, **common).to(device)
+        common |= {"num_critics": config.num_critics, "num_told": actions.num_told}
+        self.critics = Critics(task.obs_space, actions.num_values, **common).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         self.target_flat = FlatParameters(self.target_critics)
@@ -94,7 +101,7 @@ class SAC(Algorithm):
         progress = self.task.progress(frame)
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample_vectors(buffer, config, self.batch_streams)
+            minibatch = sample(buffer, config, self.batch_streams)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs.get("critic_lr", coefs["lr"]))
@@ -114,10 +121,10 @@ class SAC(Algorithm):
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         obs, next_obs, action = minibatch["obs"], minibatch["next_obs"], minibatch["action"]
         with torch.no_grad():
-            next_x, next_log_prob = self.actions.propose(next_obs, self.net(next_obs), noise)
-            next_value = self.actions.soft_value(self.target_critics(next_x), next_log_prob, ent_coef)
+            next_told, next_log_prob = self.actions.propose(self.net(next_obs), noise)
+            next_value = self.actions.soft_value(self.target_critics(next_obs, next_told), next_log_prob, ent_coef)
             target = minibatch["reward"] + minibatch["discount"] * next_value  # [S, B]
-        q = self.actions.taken(self.critics(self.actions.critic_input(obs, action)), action)  # [S, C, B]
+        q = self.actions.taken(self.critics(obs, self.actions.told(action)), action)  # [S, C, B]
         loss = 0.5 * (q - target.unsqueeze(1)).square().mean(2)  # of each critic
         self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.off_policy import CriticSettings, check_replay, make_replay, sample_vectors
-from rllab.algorithms.shared.settings import check_ranges, schedules
+from rllab.algorithms.shared.off_policy import CriticSettings, check_replay, make_replay, network_options, sample
+from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.checks import require
 from rllab.functional.schedules import Coefficient, check_coefficient
-from rllab.nets.critics import Critics
 from rllab.nets.greedy import GreedyPolicy
-from rllab.nets.mlp import MLP
-from rllab.nets.spaces import as_vectors, check_bounded_box, check_vector_obs
+from rllab.nets.obs_net import Critics, ObsNet
+from rllab.nets.spaces import check_bounded_box
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.noise import uniform_actions
@@ -30,6 +30,8 @@ class TD3Config(CriticSettings):
     """Settings of TD3."""
 
     name: str = "td3"
+    activation: Activation = "relu"
+    """Activation of the hidden layers."""
     num_critics: int = 2
     """Critics, of which the most pessimistic makes the target."""
     policy_delay: int = 2
@@ -68,19 +70,18 @@ class TD3(Algorithm):
     @staticmethod
     def check(config: TD3Config, task: Task) -> None:
         check_bounded_box(task.action_space)
-        check_vector_obs(task.obs_space)
+        check_network(config.network, task.obs_space)
         check_replay(config, task)
 
     def __init__(self, config: TD3Config, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
         self.config, self.task, self.device = config, task, device
         self.rollout_steps = config.train_freq
         self.gradient_steps = config.steps_of_update(task.num_envs)
-        generators, kind = Streams(seed, task.num_sessions, "weights").generators, config.activation
+        common = network_options(config, task, seed) | {"activation": config.activation}
         # a small last layer: the first actions are near 0, where tanh is not saturated
-        sizes = [task.obs_size, *config.hidden, task.num_actions]
-        self.net = MLP(sizes, generators=generators, activation=kind, last_gain=0.01).to(device)
-        sizes = [task.obs_size + task.num_actions, *config.hidden, 1]
-        self.critics = Critics(sizes, num_critics=config.num_critics, generators=generators, activation=kind).to(device)
+        self.net = ObsNet(task.obs_space, task.num_actions, last_gain=0.01, **common).to(device)
+        common |= {"num_critics": config.num_critics, "num_told": task.num_actions}
+        self.critics = Critics(task.obs_space, 1, **common).to(device)
         self.target, self.target_critics = copy.deepcopy(self.net), copy.deepcopy(self.critics)
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         self.target_flat, self.target_critic_flat = FlatParameters(self.target), FlatParameters(self.target_critics)
@@ -116,7 +117,7 @@ class TD3(Algorithm):
             return {}
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample_vectors(buffer, config, self.batch_streams)
+            minibatch = sample(buffer, config, self.batch_streams)
             metrics = self._critic_step(minibatch, coefs["policy_noise"], coefs.get("critic_lr", coefs["lr"]))
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
@@ -136,9 +137,9 @@ class TD3(Algorithm):
         noise = policy_noise * self.action_streams.normal(1, *action.shape[1:])[0]
         with torch.no_grad():
             next_action = smoothed(torch.tanh(self.target(next_obs)), noise, self.config.noise_clip)
-            next_q = self.target_critics(torch.cat([next_obs, next_action], -1)).squeeze(-1)  # [S, C, B]
+            next_q = self.target_critics(next_obs, next_action).squeeze(-1)  # [S, C, B]
             target = minibatch["reward"] + minibatch["discount"] * next_q.amin(1)
-        q = self.critics(torch.cat([minibatch["obs"], action], -1)).squeeze(-1)
+        q = self.critics(minibatch["obs"], action).squeeze(-1)
         loss = 0.5 * (q - target.unsqueeze(1)).square().mean(2)  # of each critic
         self.critic_flat.backward(loss.sum(1))
         self.critic_optimizer.step(lr)
@@ -146,7 +147,7 @@ class TD3(Algorithm):
 
     def _actor_step(self, obs: Tensor, lr: float) -> None:
         """Towards what the first critic likes better."""
-        values = self.critics(torch.cat([obs, torch.tanh(self.net(obs))], -1))
+        values = self.critics(obs, torch.tanh(self.net(obs)))
         loss = -values[:, 0].mean((1, 2))
         self.flat.backward(loss)
         self.optimizer.step(lr)
@@ -158,7 +159,7 @@ class TD3(Algorithm):
 
 def greedy(net: nn.Module, obs: Tensor) -> Tensor:
     """Actions ``[S, B, ...]`` without noise."""
-    return torch.tanh(net(as_vectors(obs)))
+    return torch.tanh(net(obs))
 
 
 def smoothed(action: Tensor, noise: Tensor, noise_clip: float) -> Tensor:

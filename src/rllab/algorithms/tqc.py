@@ -9,18 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.off_policy import SoftSettings, check_replay, make_replay, make_temperature, sample_vectors
-from rllab.algorithms.shared.settings import check_ranges, schedules
+from rllab.algorithms.shared.off_policy import (
+    SoftSettings,
+    check_replay,
+    make_replay,
+    make_temperature,
+    network_options,
+    sample,
+)
+from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.checks import require
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import Coefficient, check_coefficient
-from rllab.nets.critics import Critics
 from rllab.nets.greedy import GreedyPolicy
-from rllab.nets.mlp import MLP
+from rllab.nets.obs_net import Critics, ObsNet
 from rllab.nets.soft_actions import ContinuousActions, SoftSampler
-from rllab.nets.spaces import check_bounded_box, check_vector_obs
+from rllab.nets.spaces import check_bounded_box
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -31,6 +38,8 @@ class TQCConfig(SoftSettings):
     """Settings of TQC."""
 
     name: str = "tqc"
+    activation: Activation = "relu"
+    """Activation of the hidden layers."""
     num_critics: int = 2
     """Critics, each of which predicts a distribution of returns."""
     tau: Coefficient = 0.005
@@ -63,7 +72,7 @@ class TQC(Algorithm):
     @staticmethod
     def check(config: TQCConfig, task: Task) -> None:
         check_bounded_box(task.action_space)
-        check_vector_obs(task.obs_space)
+        check_network(config.network, task.obs_space)
         check_replay(config, task)
 
     def __init__(self, config: TQCConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -71,12 +80,11 @@ class TQC(Algorithm):
         self.rollout_steps = config.train_freq
         self.gradient_steps = config.steps_of_update(task.num_envs)
         self.actions = ContinuousActions(task.num_actions)
-        generators, kind = Streams(seed, task.num_sessions, "weights").generators, config.activation
+        common = network_options(config, task, seed) | {"activation": config.activation}
         # a small last layer: the first policy hardly depends on the observation
-        sizes = [task.obs_size, *config.hidden, 2 * task.num_actions]
-        self.net = MLP(sizes, generators=generators, activation=kind, last_gain=0.01).to(device)
-        sizes = [task.obs_size + task.num_actions, *config.hidden, config.num_quantiles]
-        self.critics = Critics(sizes, num_critics=config.num_critics, generators=generators, activation=kind).to(device)
+        self.net = ObsNet(task.obs_space, self.actions.num_outputs, last_gain=0.01, **common).to(device)
+        common |= {"num_critics": config.num_critics, "num_told": self.actions.num_told}
+        self.critics = Critics(task.obs_space, config.num_quantiles, **common).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         self.target_flat = FlatParameters(self.target_critics)
@@ -101,7 +109,7 @@ class TQC(Algorithm):
         progress = self.task.progress(frame)
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample_vectors(buffer, config, self.batch_streams)
+            minibatch = sample(buffer, config, self.batch_streams)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs.get("critic_lr", coefs["lr"]))
@@ -119,11 +127,11 @@ class TQC(Algorithm):
     def _critic_step(self, minibatch: Tensors, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         next_obs = minibatch["next_obs"]
         with torch.no_grad():
-            next_x, next_log_prob = self.actions.propose(next_obs, self.net(next_obs), noise)
-            next_quantiles = self.target_critics(next_x)  # [S, C, B, Q]
+            next_action, next_log_prob = self.actions.propose(self.net(next_obs), noise)
+            next_quantiles = self.target_critics(next_obs, next_action)  # [S, C, B, Q]
             next_value = truncated(next_quantiles, self.config.num_dropped) - (ent_coef * next_log_prob).unsqueeze(-1)
             target = minibatch["reward"].unsqueeze(-1) + minibatch["discount"].unsqueeze(-1) * next_value
-        quantiles = self.critics(self.actions.critic_input(minibatch["obs"], minibatch["action"]))
+        quantiles = self.critics(minibatch["obs"], minibatch["action"])
         # of each critic; a mean over the quantiles too, as in the paper's code
         loss = quantile_huber(quantiles, target.unsqueeze(1)).mean(2) / quantiles.shape[3]
         self.critic_flat.backward(loss.sum(1))
@@ -132,8 +140,8 @@ class TQC(Algorithm):
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
         """Towards what all quantiles of all critics like better on average."""
-        x, log_prob = self.actions.propose(obs, self.net(obs), noise)
-        quantiles = self.critics(x)
+        action, log_prob = self.actions.propose(self.net(obs), noise)
+        quantiles = self.critics(obs, action)
         loss = (ent_coef * log_prob - quantiles.mean((1, 3))).mean(1)
         self.flat.backward(loss)
         self.optimizer.step(lr)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rllab.nets import tanh_gaussian
 from rllab.nets.distributions import Categorical
-from rllab.nets.spaces import as_vectors, check_bounded_box
+from rllab.nets.spaces import check_bounded_box
 from rllab.random.noise import uniform_actions
 from rllab.random.streams import Streams
 
@@ -22,17 +22,17 @@ class ContinuousActions:
     """Outputs of a critic."""
 
     def __init__(self, num_actions: int) -> None:
-        self.num_inputs = num_actions  # of a critic, besides the observation
+        self.num_told = num_actions  # to a critic, beside the observation
         self.num_outputs = 2 * num_actions  # of the policy
         self.target_entropy = -float(num_actions)
 
     def random(self, streams: Streams, num_envs: int) -> Tensor:
         """Uniform actions ``[S, N, ...]``."""
-        return uniform_actions(streams, num_envs, self.num_inputs)
+        return uniform_actions(streams, num_envs, self.num_told)
 
     def noise(self, streams: Streams, steps: int, rows: int) -> Tensor:
         """What `sample` and `propose` need, ``[steps, S, rows, ...]``."""
-        return streams.normal(steps, rows, self.num_inputs)
+        return streams.normal(steps, rows, self.num_told)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         """Actions drawn from the policy, given its outputs."""
@@ -42,14 +42,13 @@ class ContinuousActions:
         """Greedy actions."""
         return tanh_gaussian.mode(outputs)
 
-    def critic_input(self, obs: Tensor, action: Tensor) -> Tensor:
-        """What a critic is asked about actions ``[S, B, ...]``."""
-        return torch.cat([obs, action], -1)
+    def told(self, action: Tensor) -> Tensor | None:
+        """What critics are told of actions ``[S, B, ...]``: all of them, or nothing if they value every choice."""
+        return action
 
-    def propose(self, obs: Tensor, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """What a critic is asked about what the policy would do, and its log-probability ``[S, B]``."""
-        action, log_prob = tanh_gaussian.sample_log_prob(outputs, noise)
-        return self.critic_input(obs, action), log_prob
+    def propose(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor | None, Tensor]:
+        """What critics are told of what the policy would do, and its log-probability ``[S, B]``."""
+        return tanh_gaussian.sample_log_prob(outputs, noise)
 
     def soft_value(self, values: Tensor, log_prob: Tensor, ent_coef: Tensor) -> Tensor:
         """Value of what was proposed, entropy included, by the most pessimistic critic, ``[S, B]``."""
@@ -63,14 +62,14 @@ class ContinuousActions:
         self, outputs: Tensor, noise: Tensor, critics: nn.Module, obs: Tensor, ent_coef: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Loss and entropy of each row, ``[S, B]``."""
-        x, log_prob = self.propose(obs, outputs, noise)
-        return ent_coef * log_prob - critics(x).squeeze(-1).amin(1), -log_prob
+        told, log_prob = self.propose(outputs, noise)
+        return ent_coef * log_prob - critics(obs, told).squeeze(-1).amin(1), -log_prob
 
 
 class DiscreteActions:
     """One choice of n (Christodoulou 2019). A critic has a value for each, so expectations over actions are exact."""
 
-    num_inputs = 0
+    num_told = 0
 
     def __init__(self, num_actions: int) -> None:
         self.num_outputs = self.num_values = num_actions
@@ -89,12 +88,12 @@ class DiscreteActions:
     def mode(self, outputs: Tensor) -> Tensor:
         return outputs.argmax(-1)
 
-    def critic_input(self, obs: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002 - a critic values all of them
-        return obs
+    def told(self, action: Tensor) -> Tensor | None:  # noqa: ARG002 - critics value all choices
+        return None
 
-    def propose(self, obs: Tensor, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - likewise
+    def propose(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor | None, Tensor]:  # noqa: ARG002 - likewise
         """Log-probabilities of all actions, ``[S, B, n]``."""
-        return obs, outputs.log_softmax(-1)
+        return None, outputs.log_softmax(-1)
 
     def soft_value(self, values: Tensor, log_prob: Tensor, ent_coef: Tensor) -> Tensor:
         return (log_prob.exp() * (values.amin(1) - ent_coef.unsqueeze(-1) * log_prob)).sum(-1)
@@ -105,9 +104,9 @@ class DiscreteActions:
     def actor_loss(
         self, outputs: Tensor, noise: Tensor, critics: nn.Module, obs: Tensor, ent_coef: Tensor
     ) -> tuple[Tensor, Tensor]:
-        x, log_prob = self.propose(obs, outputs, noise)
+        told, log_prob = self.propose(outputs, noise)
         with torch.no_grad():  # they judge all actions, and so none of them is a function of the policy
-            values = critics(x).amin(1)  # [S, B, n]
+            values = critics(obs, told).amin(1)  # [S, B, n]
         probs = log_prob.exp()
         return (probs * (ent_coef.unsqueeze(-1) * log_prob - values)).sum(-1), -(probs * log_prob).sum(-1)
 
@@ -143,14 +142,14 @@ class SoftSampler:
         elif self.num_acted + self.num_envs <= self.learning_starts:
             action = self.actions.random(self.streams, self.num_envs)
         else:
-            outputs = self.net(as_vectors(torch.from_numpy(obs).to(self.streams.device)))
+            outputs = self.net(torch.from_numpy(obs).to(self.streams.device))
             action = self.actions.sample(outputs, self.actions.noise(self.streams, 1, self.num_envs)[0])
         self.num_acted += explore * self.num_envs
         return action.cpu().numpy()
 
     def greedy(self, net: nn.Module, obs: Tensor) -> Tensor:
         """The actions ``[S, B, ...]`` that such a network likes best."""
-        return self.actions.mode(net(as_vectors(obs)))
+        return self.actions.mode(net(obs))
 
     def state_dict(self) -> dict[str, Any]:
         return {"streams": self.streams.state_dict(), "num_acted": self.num_acted}

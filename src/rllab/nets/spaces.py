@@ -1,10 +1,10 @@
-"""What networks, and agents with a network for vectors or bounded actions alone, ask of spaces."""
+"""What networks, and agents of bounded actions alone, ask of spaces."""
 
+import math
 from typing import Any
 
 import gymnasium.spaces as gs
 import numpy as np
-from torch import Tensor
 
 from rllab.functional.checks import UnfitError
 
@@ -13,12 +13,6 @@ def check_bounded_box(space: gs.Space[Any]) -> None:
     """Raise `UnfitError` for actions that are not scaled to [-1, 1]: such an agent squashes its own."""
     if not (isinstance(space, gs.Box) and space.is_bounded("both")):
         raise UnfitError("needs actions with two usable bounds")
-
-
-def check_vector_obs(space: gs.Space[Any]) -> None:
-    """Raise `UnfitError` for images."""
-    if has_pixels(space):
-        raise UnfitError(f"has no network for images {space.shape}")
 
 
 def has_pixels(space: gs.Space[Any]) -> bool:
@@ -33,6 +27,6 @@ def shape_of(space: gs.Space[Any]) -> tuple[int, ...]:
     return space.shape
 
 
-def as_vectors(obs: Tensor) -> Tensor:
-    """Observations ``[S, B, ...]`` flat and in floating point, ``[S, B, obs_size]``."""
-    return obs.flatten(2).float()
+def size_of(space: gs.Space[Any]) -> int:
+    """Numbers in an observation."""
+    return math.prod(shape_of(space))

@@ -1,6 +1,7 @@
 """Torsos by name: from observations ``[S, B, *obs_shape]`` to features ``[S, B, n]``."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium.spaces as gs
@@ -33,10 +34,12 @@ def make_torso(
     obs_space: gs.Space[Any],
     generators: list[torch.Generator],
     *,
-    hidden: list[int],
-    activation: Activation,
+    hidden: Sequence[int] = (),
+    activation: Activation = "relu",
 ) -> tuple[nn.Module, int]:
     """The torso of this name, `choose_network`'s or a user's, and how many features it gives.
+
+    `hidden` and `activation` are those of `mlp`.
 
     Raises:
         ValueError: it is not there, or does not take such observations.

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from rllab.algorithms.contract import Task
-from rllab.algorithms.shared.settings import Activation, Settings, check_budget, check_ranges
+from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges
 from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
@@ -12,7 +13,7 @@ from rllab.functional.checks import require
 from rllab.functional.schedules import Coefficient
 from rllab.host import memory
 from rllab.optim.temperature import Temperature, check_ent_coef
-from rllab.random.streams import Streams
+from rllab.random.streams import Seed, Streams
 
 SAVED_BELOW = 2 * 2**30
 """Bytes up to which a replay buffer is part of the checkpoint, unless `save_buffer` says otherwise."""
@@ -54,10 +55,12 @@ class CriticSettings(ReplaySettings):
     """Gradient steps of an update; -1 takes one for each frame that was collected."""
     num_critics: int = 2
     """Critics, of which the most pessimistic counts."""
+    network: str = "auto"
+    """What comes before the hidden layers of each network. mlp: nothing, observations are flat numbers; cnn or
+    cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own, `my_pkg.nets:MyTorso`, built
+    with the observation space, that gives features."""
     hidden: list[int] = field(default_factory=lambda: [256, 256])
     """Widths of the hidden layers of each network."""
-    activation: Activation = "relu"
-    """Activation of the hidden layers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,12 +122,15 @@ def make_replay(config: ReplaySettings, task: Task, device: str, *, per_alpha: f
     return ReplayBuffer(*sizes, device=device, save=save)
 
 
-def sample_vectors(buffer: ReplayBuffer, config: ReplaySettings, streams: Streams) -> Tensors:
-    """A minibatch as these settings ask for, its observations flat and in floating point, ``[S, B, obs_size]``."""
-    minibatch = buffer.sample(config.batch_size, streams, gamma=config.gamma, n_step=config.n_step)
-    for name in ("obs", "next_obs"):
-        minibatch[name] = minibatch[name].flatten(2).float()
-    return minibatch
+def sample(buffer: ReplayBuffer, config: ReplaySettings, streams: Streams) -> Tensors:
+    """A minibatch as these settings ask for."""
+    return buffer.sample(config.batch_size, streams, gamma=config.gamma, n_step=config.n_step)
+
+
+def network_options(config: CriticSettings, task: Task, seed: int | Seed) -> dict[str, Any]:
+    """What `rllab.nets.obs_net` wants to know of the networks that these settings ask for."""
+    generators = Streams(seed, task.num_sessions, "weights").generators  # drawn on the CPU, whatever the device
+    return {"generators": generators, "network": config.network, "hidden": config.hidden}
 
 
 def make_temperature(
