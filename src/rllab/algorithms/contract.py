@@ -93,7 +93,7 @@ class Algorithm(Protocol):
     """Attributes that Hogwild's workers share: networks and their targets, optimisers, what else is learned or runs
     along; tensors, modules, and objects whose `tensors()` are to be shared. Without any there is no Hogwild."""
     device: str
-    """Of its networks."""
+    """Torch device of its networks."""
     rollout_steps: int
     """Vector steps between two updates."""
     net: nn.Module

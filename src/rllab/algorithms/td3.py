@@ -146,7 +146,7 @@ class TD3(Algorithm):
         return {"train/critic_loss": loss.detach().mean(1), "train/q_value": q.detach().mean((1, 2))}
 
     def _actor_step(self, obs: Tensor, lr: float) -> None:
-        """Towards what the first critic likes better."""
+        """Move the policy towards actions that the first critic values more."""
         values = self.critics(obs, torch.tanh(self.net(obs)))
         loss = -values[:, 0].mean((1, 2))
         self.flat.backward(loss)

@@ -139,7 +139,7 @@ class TQC(Algorithm):
         return {"train/critic_loss": loss.detach().mean(1), "train/q_value": quantiles.detach().mean((1, 2, 3))}
 
     def _actor_step(self, obs: Tensor, noise: Tensor, ent_coef: Tensor, lr: float) -> dict[str, Tensor]:
-        """Towards what all quantiles of all critics like better on average."""
+        """Move the policy towards actions that all quantiles of all critics value more on average."""
         action, log_prob = self.actions.propose(self.net(obs), noise)
         quantiles = self.critics(obs, action)
         loss = (ent_coef * log_prob - quantiles.mean((1, 3))).mean(1)

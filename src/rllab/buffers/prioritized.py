@@ -48,7 +48,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         return rows + 16 * num_sessions * tree_width((num_steps + 1) * num_envs)
 
     def _list(self) -> None:
-        """The row at the write position was a transition before it was overwritten."""
+        """Give new transitions the highest priority, and the row that is being overwritten none."""
         steps = self._newest(self.num_unlisted)
         super()._list()
         valid = self.arrays["valid"][steps].swapaxes(0, 1).reshape(self.num_sessions, -1)
@@ -80,7 +80,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         return torch.from_numpy(weights / weights.max(1, keepdims=True)).float().to(self.device)
 
     def update_priorities(self, rows: np.ndarray, td_error: Tensor) -> None:
-        """Of drawn rows, ``[S, B]`` each."""
+        """Set the priorities of drawn rows from their TD errors, ``[S, B]`` each."""
         priority = (td_error.abs().double().cpu().numpy() + self.eps) ** self.alpha
         self.tree.set(self._leaf_of(rows), priority)
         np.maximum(self.highest, priority.max(1), out=self.highest)

@@ -93,7 +93,7 @@ class ReplayBuffer:
         arrays["obs"][self.position] = next_obs
 
     def _advance(self) -> None:
-        """To the next row; whether it will be a transition is known already."""
+        """Move the write position to the next row: it is a transition unless an episode has just ended there."""
         done = self.arrays["done"][self.position]
         self.position = (self.position + 1) % (self.num_steps + 1)
         self.size = min(self.size + 1, self.num_steps)
@@ -126,7 +126,7 @@ class ReplayBuffer:
         self.rows[session, number % self.rows.shape[1]] = steps[step] * self.stride + session * self.num_envs + env
 
     def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """First and last number, plus one, of each session's transitions, ``[S]`` each."""
+        """Numbers of each session's stored transitions, ``[S]`` each: the first one, and the one after the last."""
         if self.num_unlisted:
             self._list()
         return self.count[self.position - self.size - 1], self.count[self.position - 1]

@@ -35,7 +35,7 @@ class BatchRenorm(nn.Module):
         self.register_buffer("count", torch.zeros(num_sessions, 1, 1))
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
-        """By the running statistics; with `training` by those of this batch, which move the running ones."""
+        """Normalise by the running statistics, or with `training` by those of this batch, which then move them."""
         running_std = (self.var + self.eps).sqrt()
         if not training:
             scale = self.weight / running_std
@@ -78,7 +78,7 @@ class RenormMLP(nn.Module):
             self.register_parameter(f"bias_{i}", nn.Parameter(torch.zeros(len(generators), 1, fan_out)))
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
-        """With `training`, by the statistics of this batch, which move the running ones."""
+        """Evaluate; with `training`, normalise by the statistics of this batch, which move the running ones."""
         for i in range(self.num_layers):
             norm, weight, bias = (getattr(self, f"{name}_{i}") for name in ("norm", "weight", "bias"))
             x = torch.baddbmm(bias, norm(x, training=training), weight.mT)

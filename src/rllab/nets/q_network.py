@@ -128,7 +128,7 @@ class ValueSampler:
 
     @property
     def level(self) -> float:
-        """Of exploration, now: epsilon or the temperature; infinity before learning starts."""
+        """Present level of exploration: epsilon or the temperature; infinity before learning starts."""
         if self.num_acted < self.learning_starts:
             return math.inf
         return self.schedule(self.frame / self.max_frame)

@@ -39,7 +39,7 @@ class FlatParameters:
         return [self.data, *self.parameters]
 
     def keep_copy(self) -> None:
-        """From now on `master` is another tensor."""
+        """Let optimisers move a tensor of its own, `master`, instead of ``data``."""
         self.master = self.data.clone()
 
     def pull(self) -> None:

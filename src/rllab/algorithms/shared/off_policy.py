@@ -21,7 +21,7 @@ SAVED_BELOW = 2 * 2**30
 
 @dataclass(frozen=True)
 class ReplaySettings(Settings):
-    """Of agents that learn from a replay buffer."""
+    """Settings of agents that learn from a replay buffer."""
 
     buffer_size: int = 1_000_000
     """Frames of each session that the replay buffer holds."""
@@ -45,7 +45,7 @@ class ReplaySettings(Settings):
 
 @dataclass(frozen=True)
 class CriticSettings(ReplaySettings):
-    """Of agents with a policy that critics judge."""
+    """Settings of agents with a policy that critics judge."""
 
     lr: Coefficient = 3e-4
     """Learning rate of Adam for policy, critics, and the entropy coefficient where it is learned."""
@@ -76,7 +76,7 @@ class CriticSettings(ReplaySettings):
 
 @dataclass(frozen=True)
 class SoftSettings(CriticSettings):
-    """Of agents that maximise entropy beside the return."""
+    """Settings of agents that maximise entropy beside the return."""
 
     ent_coef: Coefficient = "auto"
     """Weight of the entropy, higher explores more; auto learns it for each session so that the policy keeps

@@ -15,7 +15,7 @@ from rllab.random.streams import Seed, Streams
 
 @dataclass(frozen=True)
 class PolicySettings(NetworkSettings):
-    """Of agents that learn a policy, and values beside it, from rollouts."""
+    """Settings of agents that learn a policy, and values beside it, from rollouts."""
 
     num_steps: int = 128
     """Vector steps of a rollout; times env.num_envs is what one update learns from."""

@@ -14,7 +14,7 @@ Activation = Literal["tanh", "relu", "elu"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Of every agent that learns. A coefficient may be a schedule over the budget: `agent.lr=linear:1e-3:0`."""
+    """Settings of every agent that learns. A coefficient may be a schedule over time: `agent.lr=linear:1e-3:0`."""
 
     name: str = ""
     """The algorithm."""
@@ -29,7 +29,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class NetworkSettings(Settings):
-    """Of agents whose network is chosen by name."""
+    """Settings of agents whose network is chosen by name."""
 
     network: str = "auto"
     """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,

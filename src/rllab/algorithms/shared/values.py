@@ -17,7 +17,7 @@ from rllab.random.streams import Seed, Streams
 
 @dataclass(frozen=True)
 class ValueSettings(NetworkSettings):
-    """Of agents that learn values of discrete actions, and act on them."""
+    """Settings of agents that learn values of discrete actions, and act on them."""
 
     activation: Activation = "relu"
     max_grad_norm: float = 10.0
@@ -43,7 +43,7 @@ class ValueSettings(NetworkSettings):
 
 @dataclass(frozen=True)
 class QSettings(ReplaySettings, ValueSettings):
-    """Of deep Q-learning."""
+    """Settings of deep Q-learning."""
 
     buffer_size: int = 100_000
     learning_starts: int = 1000
