@@ -26,7 +26,8 @@ import torch
 from benchmarks.kinds import ACTIONS, LENGTH, OBSERVATIONS
 from rllab import algorithms, checkpoint
 from rllab.analysis import plots
-from rllab.config import Backend, ConfigError, EnvConfig, MetaConfig, RunConfig
+from rllab.config import Backend, EnvConfig, MetaConfig, RunConfig
+from rllab.errors import ConfigError
 from rllab.training import trial
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "spaces.md"

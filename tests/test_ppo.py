@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rllab.algorithms import ppo
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.host import memory
 from rllab.training import trial
 

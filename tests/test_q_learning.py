@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rllab.algorithms import dqn, qrdqn, sarsa
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.training import trial
 from test_trial import assert_same_policy
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from command_line import assert_refused, everything_in
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 
 META = (
     "device, distributed, eval_frequency, final_eval, keep_trials, log_frequency, max_session, max_trial, num_threads, "

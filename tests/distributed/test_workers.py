@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from rllab import checkpoint, distributed, envs
-from rllab.config import ConfigError
 from rllab.distributed import checks, workers
+from rllab.errors import ConfigError
 from rllab.training import trial
 from rllab.training.sessions import Checkpoint
 

@@ -13,7 +13,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from rllab.algorithms.contract import Algorithm, Metrics
-from rllab.functional.checks import UnfitError
+from rllab.errors import UnfitError
 
 if TYPE_CHECKING:
     from gymnasium.spaces import Space

@@ -16,7 +16,8 @@ from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import check_replay_budget, require
+from rllab.errors import require
+from rllab.functional.checks import check_replay_budget
 from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.nets.q_network import GreedyQPolicy, QNetwork

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer, check_replay, is_saved
-from rllab.functional.checks import check_replay_budget, require
+from rllab.errors import require
+from rllab.functional.checks import check_replay_budget
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.nets.q_network import GreedyQPolicy, QNetwork

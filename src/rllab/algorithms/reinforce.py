@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer, check_rollout
-from rllab.functional.checks import check_rollout_budget, require
+from rllab.errors import require
+from rllab.functional.checks import check_rollout_budget
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae

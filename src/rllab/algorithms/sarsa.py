@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from rllab.algorithms.contract import Algorithm, Metrics
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import check_rollout_budget, require
+from rllab.errors import require
+from rllab.functional.checks import check_rollout_budget
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.nets.q_network import GreedyQPolicy, QNetwork

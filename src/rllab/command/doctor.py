@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json
 from rllab.command.output import fail, print_json
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,6 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
 def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
     """What is found of the agent and of the env, and the agents that can learn in it."""
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
-    from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
     from rllab.training import trial  # noqa: PLC0415 - as above
 

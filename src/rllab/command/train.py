@@ -27,7 +27,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
-from rllab.config import ConfigError, RunConfig
+from rllab.config import RunConfig
+from rllab.errors import ConfigError
 
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 

@@ -27,7 +27,7 @@ from omegaconf.errors import (
 )
 
 from rllab import algorithms
-from rllab.functional.checks import require
+from rllab.errors import ConfigError, require
 
 Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
 
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
     Frames = int | float
     Number = int | float
-
-
-class ConfigError(Exception):
-    """Bad input. Its text is one line: the field, what it got, and what to write instead."""
 
 
 def _to_frames(config: object, name: str, *, optional: bool = False) -> None:

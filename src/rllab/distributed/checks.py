@@ -4,8 +4,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from rllab.config import ConfigError, MetaConfig, RunConfig
+from rllab.config import MetaConfig, RunConfig
 from rllab.envs import EnvInfo
+from rllab.errors import ConfigError
 from rllab.host.process import num_cpus
 
 

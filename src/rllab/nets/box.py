@@ -6,7 +6,7 @@ import gymnasium.spaces as gs
 import numpy as np
 from torch import Tensor
 
-from rllab.functional.checks import UnfitError
+from rllab.errors import UnfitError
 from rllab.random.streams import Streams
 
 

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.host.process import end_group, start_process
 from rllab.search.options import check_options
 

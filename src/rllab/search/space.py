@@ -15,7 +15,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.samplers import BaseSampler
 
 from rllab import search
-from rllab.config import ConfigError, MetaConfig
+from rllab.config import MetaConfig
+from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
 from rllab.search import report
 from rllab.search.console import SearchConsole

@@ -18,8 +18,7 @@ import torch
 from rllab import algorithms, checkpoint, config, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
-from rllab.config import ConfigError, RunConfig
-from rllab.functional.checks import BudgetError
+from rllab.errors import BudgetError, ConfigError
 from rllab.host import provenance
 from rllab.host.process import LOCK, Hold, is_held, program, stopping_on_signals
 from rllab.tracking.console import Console
@@ -29,6 +28,7 @@ from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.sessions import Sessions
 
 if TYPE_CHECKING:
+    from rllab.config import RunConfig
     from rllab.search.handle import TrialHandle
     from rllab.training.sessions import Checkpoint
 
