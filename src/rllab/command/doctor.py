@@ -54,13 +54,10 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs and agents
     if config_dir is not None:
         words = [*words, f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
-    names = {word.partition("=")[0] for word in words}
-    if "env.id" in names and "env" not in names:
-        words = ["env=gymnasium", *words]
     config.register()
     try:
         with initialize_config_dir(str(config.conf_dir())):
-            return config.load(compose("config", [*words, "run_dir=."]))
+            return config.load(compose("config", [*config.complete(words), "run_dir=."]))
     except Exception as error:  # noqa: BLE001 - whatever Hydra finds wrong with the words
         fail(config.explain(error), code=2)
 

@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 # before numpy is imported: its threads would fight torch's over small products
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import hydra
 import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -27,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
-from rllab.config import RunConfig
+from rllab.config import RunConfig, hydra_internals
 from rllab.errors import ConfigError
 
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -35,29 +33,31 @@ _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLErro
 
 def main() -> None:
     """Compose, check, train. Bad input ends with one line on stderr; RLLAB_TRACEBACK=1 shows more."""
-    parser = get_args_parser()
+    parser = hydra_internals.get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
-    if args.cfg and not args.resolve:
-        sys.argv.append("--resolve")
-    words = {word.partition("=")[0] for word in args.overrides}
-    if "env.id" in words and "env" not in words:  # not what the default preset knows of another env
-        sys.argv.append("env=gymnasium")
+    args.resolve |= args.cfg is not None
+    args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
     config.register()
     with _bad_input_refused():
         _check_choices(args.overrides)
         try:
-            _train()
+            hydra_internals.run_app(
+                _train,
+                args,
+                parser,
+                config_path=str(config.conf_dir()),
+                config_name="config",
+                trusted="rllab.command.train.CheckJobs",
+            )
         except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
             sys.exit(130)
 
 
-@hydra.main(
-    config_path=str(config.conf_dir()), config_name="config", execution_whitelist="rllab.command.train.CheckJobs"
-)
 def _train(cfg: DictConfig) -> float:
+    """Run one job that Hydra has composed."""
     from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()

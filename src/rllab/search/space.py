@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origi
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
-from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from rllab.config.hydra_internals import create_optuna_distribution_from_override, node_type
 from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def _annotation(config: DictConfig, name: str) -> Any:
     node: Any = config
     for parent in parents:
         node = node.get(parent) if isinstance(node, DictConfig) and parent in node else None
-    child = node._get_node(key) if isinstance(node, DictConfig) and key in node else None  # noqa: SLF001 - keeps the type
-    return child._metadata.ref_type if child is not None else None  # noqa: SLF001 - the public way resolves it
+    return node_type(node, key) if isinstance(node, DictConfig) else None
 
 
 def _two_values(annotation: Any) -> str:

@@ -334,5 +334,5 @@ def validation_command(argv: list[str]) -> str | None:
     """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run."""
     if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
         return None
-    kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra.")) and w != "env=gymnasium"]
+    kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra."))]
     return f"{program(argv)} {shlex.join([*kept, 'meta=validate'])}"

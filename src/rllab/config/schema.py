@@ -1,0 +1,231 @@
+"""The schema of a run: which fields there are, their types, what they default to, and the ranges that they must keep.
+
+Presets in ``conf/`` are merged into these dataclasses, so a misspelt key or a wrong type is refused before anything
+starts. They need neither torch nor Gymnasium.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import MISSING
+
+from rllab import algorithms
+from rllab.errors import require
+
+Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
+
+if TYPE_CHECKING:
+    from gymnasium.spaces import Space
+
+    from rllab.algorithms import Algorithm
+    from rllab.random.streams import Seed
+
+    Frames = int
+    Number = float
+else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
+    Frames = int | float
+    Number = int | float
+
+
+def _to_frames(config: object, name: str, *, optional: bool = False) -> None:
+    """Make a number of frames such as 1e6 an int, in place of the frozen field; refuse what is below 1."""
+    group = "env" if isinstance(config, EnvConfig) else "meta"
+    if isinstance(config, SearchScheduler):
+        group = "meta.search_scheduler"
+    value = getattr(config, name)
+    if value is None and optional:
+        return
+    whole = math.isfinite(value) and value == int(value) and value >= 1
+    require(
+        whole,
+        f"{group}.{name}",
+        value,
+        write=f"a whole number of frames of at least 1, e.g. {group}.{name}=1e4",
+    )
+    object.__setattr__(config, name, int(value))
+
+
+@dataclass(frozen=True)
+class SearchResources:
+    """What one trial of a search occupies, hence how many run at once."""
+
+    cpu: Number = 1
+    """CPU cores of one trial."""
+    gpu: Number = 0
+    """GPUs of one trial; a fraction lets several trials share one. Without meaning on meta.device=cpu."""
+
+    def __post_init__(self) -> None:
+        require(self.cpu > 0, "meta.search_resources.cpu", self.cpu, write="a number above 0, e.g. 1")
+        require(self.gpu >= 0, "meta.search_resources.gpu", self.gpu, write="0 or more, e.g. 0.25")
+
+
+@dataclass(frozen=True)
+class SearchScheduler:
+    """Which trials of a search are stopped early."""
+
+    kind: Literal["median", "asha", "none"] = "median"
+    """Pruner: below the median of the other trials, asynchronous successive halving, or none."""
+    grace_period: Frames | None = None
+    """Frames before a trial may be pruned; null is a tenth of env.max_frame."""
+    reduction_factor: int = 3
+    """ASHA keeps one trial in this many at each rung."""
+
+    def __post_init__(self) -> None:
+        _to_frames(self, "grace_period", optional=True)
+        name = "meta.search_scheduler.reduction_factor"
+        require(self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3")
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """How an experiment is run: seeds, trials, checkpoints, evaluation, resources."""
+
+    max_session: int = 4
+    """Sessions (seeds) of a trial. They train in lockstep, in one program."""
+    max_trial: int = 1
+    """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
+    log_frequency: Frames = 1000
+    """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
+    eval_frequency: Frames = 1000
+    """Frames between two evaluation checkpoints, independent of log_frequency."""
+    distributed: Literal[False, "shared", "synced"] = False
+    """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
+    the same parameters in memory. synced: each on a copy, which it brings up to date after every gradient step."""
+    rigorous_eval: int | None = None
+    """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
+    evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
+    search_resources: SearchResources = field(default_factory=SearchResources)
+    """What one trial of a search occupies."""
+    search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
+    """Which trials of a search are stopped early."""
+    final_eval: int | None = 20
+    """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
+    trial.json holds scores without exploration. null or 0: none."""
+    keep_trials: int = 3
+    """Trials of a search whose models stay, the best ones. A plain grid keeps them all."""
+    seed: int = 0
+    """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
+    device: str = "cpu"
+    """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (cuda where there is one)."""
+    num_threads: int = 1
+    """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
+    they cost a factor of five and more where something does. Another number of threads rounds differently."""
+    num_workers: int | Literal["auto"] = 1
+    """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
+    worker_timeout: Number = 600
+    """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
+    resume: str | None = None
+    """Run directory to continue, to the budget of its own config."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_session", "max_trial", "keep_trials"):
+            value = getattr(self, name)
+            require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
+        _to_frames(self, "log_frequency")
+        _to_frames(self, "eval_frequency")
+        for name, nothing in (("rigorous_eval", "score from training episodes"), ("final_eval", "no such scores")):
+            episodes = getattr(self, name)
+            write = f"null ({nothing}) or a number of evaluation episodes, e.g. 10"
+            require(episodes is None or episodes >= 0, f"meta.{name}", episodes, write=write)
+        require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
+        workers = self.num_workers
+        write = "auto or an integer of at least 1, e.g. meta.num_workers=2"
+        require(workers == "auto" or workers >= 1, "meta.num_workers", workers, write=write)
+        timeout = self.worker_timeout
+        require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
+        threads = self.num_threads
+        require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
+
+    @property
+    def num_policies(self) -> int:
+        """What is trained, scored and drawn: one for each session, or with Hogwild a single one."""
+        return 1 if self.distributed else self.max_session
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The task: which env, how many copies, and for how long."""
+
+    id: str = MISSING
+    """Gymnasium id, `CartPole-v1`, or `my_pkg:MyEnv-v0` to import a package that registers it."""
+    num_envs: int = 8
+    """Sub-envs of each session. A trial steps max_session times as many."""
+    max_frame: Frames = 100_000
+    """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
+    game: str | None = None
+    """Atari game, Breakout or space_invaders; the atari presets make `id` of it."""
+    backend: Backend = "auto"
+    """Vectorisation. auto: the fastest that is installed and means the same env. gymnasium: in this process, by the
+    env's own vectorised implementation (vector_entry_point) where that keeps sessions apart, otherwise one env after
+    the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
+    num_threads: int | None = None
+    """Threads of envpool and ale; null: one for each core that this process may use."""
+    timeout: Number = 300
+    """Seconds that a sub-env of backend=async may take for one step before it counts as hung."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
+    wrappers: list[str] = field(default_factory=list)
+    """Gymnasium wrappers around each sub-env, innermost first: `[gymnasium.wrappers.TimeAwareObservation]`, or any
+    callable of a package of your own that takes an env and gives one."""
+    clip_reward: bool = False
+    """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
+    life_loss_terminal: bool = False
+    """Learning takes a lost life for the end (no bootstrapping past it); a score is that of the whole game."""
+    reward_threshold: Number | None = None
+    """Mean return at which the task counts as solved; null takes the one that the env registers, if any."""
+    random_return: Number | None = None
+    """Mean return of a random policy, the zero of the `strength` metrics; `agent=random` measures it."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_envs >= 1,
+            "env.num_envs",
+            self.num_envs,
+            write="an integer of at least 1, e.g. env.num_envs=8",
+        )
+        limit = self.max_episode_steps
+        write = "null (the env's own) or an integer of at least 1, e.g. env.max_episode_steps=1000"
+        require(limit is None or limit >= 1, "env.max_episode_steps", limit, write=write)
+        threads = self.num_threads
+        write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
+        require(threads is None or threads >= 1, "env.num_threads", threads, write=write)
+        require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
+        _to_frames(self, "max_frame")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One trial: this agent, on this env, with these meta settings."""
+
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    """How the experiment is run."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """The task."""
+    agent: Any = MISSING
+    """The agent: the Config of its algorithm."""
+    run_dir: str = MISSING
+    """Where the results go."""
+
+    def algorithm(self) -> type[Algorithm]:
+        """The class that `agent.name` names."""
+        return algorithms.find(self.agent.name)
+
+    def make_algorithm(
+        self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int, seed: int | Seed
+    ) -> Algorithm:
+        """The agent for some sessions, as it is before training; the spaces are those of `envs.inspect`."""
+        return self.algorithm()(
+            self.agent,
+            obs_space,
+            action_space,
+            num_sessions=num_sessions,
+            num_envs=self.env.num_envs,
+            max_frame=self.env.max_frame,
+            seed=seed,
+            device=self.meta.device,
+        )
