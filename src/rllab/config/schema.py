@@ -6,9 +6,10 @@ starts. They need neither torch nor Gymnasium.
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from omegaconf import MISSING
 
@@ -30,22 +31,48 @@ else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
     Number = int | float
 
 
-def _to_frames(config: object, name: str, *, optional: bool = False) -> None:
-    """Make a number of frames such as 1e6 an int, in place of the frozen field; refuse what is below 1."""
-    group = "env" if isinstance(config, EnvConfig) else "meta"
-    if isinstance(config, SearchScheduler):
-        group = "meta.search_scheduler"
-    value = getattr(config, name)
-    if value is None and optional:
-        return
-    whole = math.isfinite(value) and value == int(value) and value >= 1
-    require(
-        whole,
-        f"{group}.{name}",
-        value,
-        write=f"a whole number of frames of at least 1, e.g. {group}.{name}=1e4",
-    )
-    object.__setattr__(config, name, int(value))
+class Changes(enum.Flag):
+    """What another value of a field changes. A field whose annotation does not say so changes both.
+
+    Each field of MetaConfig says it; what is compared with what, and what goes on with what, follows from there.
+    """
+
+    NOTHING = 0
+    """Neither: the field says what a run may take, or how much is kept of it."""
+    RESULT = enum.auto()
+    """What a session learns or scores: `rllab compare` keeps runs with different values apart."""
+    SEARCH = enum.auto()
+    """Which search it is: with another value the same command begins another study."""
+    BOTH = RESULT | SEARCH
+
+
+class _FrameCount:
+    """The default of a field that counts frames, and what makes an int of a number such as 1e6 when the field is set.
+
+    A frozen dataclass sets its fields once, in its constructor: "Descriptor-typed fields" in Python's documentation of
+    dataclasses.
+    """
+
+    def __init__(self, field: str, default: int | None) -> None:
+        """`field` is its full name."""
+        self.field, self.default = field, default
+        self.name = field.rpartition(".")[2]
+
+    def __get__(self, config: object | None, owner: type) -> int | None:
+        return self.default if config is None else vars(config)[self.name]
+
+    def __set__(self, config: object, value: float | None) -> None:
+        if value is not None:
+            whole = math.isfinite(value) and value == int(value) and value >= 1
+            write = f"a whole number of frames of at least 1, e.g. {self.field}=1e4"
+            require(whole, self.field, value, write=write)
+            value = int(value)
+        vars(config)[self.name] = value
+
+
+def _frames(field: str, default: int | None) -> Any:
+    """`_FrameCount`, which to mypy is the value that the field has."""
+    return _FrameCount(field, default)
 
 
 @dataclass(frozen=True)
@@ -68,13 +95,12 @@ class SearchScheduler:
 
     kind: Literal["median", "asha", "none"] = "median"
     """Pruner: below the median of the other trials, asynchronous successive halving, or none."""
-    grace_period: Frames | None = None
+    grace_period: Frames | None = _frames("meta.search_scheduler.grace_period", None)
     """Frames before a trial may be pruned; null is a tenth of env.max_frame."""
     reduction_factor: int = 3
     """ASHA keeps one trial in this many at each rung."""
 
     def __post_init__(self) -> None:
-        _to_frames(self, "grace_period", optional=True)
         name = "meta.search_scheduler.reduction_factor"
         require(self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3")
 
@@ -83,49 +109,47 @@ class SearchScheduler:
 class MetaConfig:
     """How an experiment is run: seeds, trials, checkpoints, evaluation, resources."""
 
-    max_session: int = 4
+    max_session: Annotated[int, Changes.SEARCH] = 4
     """Sessions (seeds) of a trial. They train in lockstep, in one program."""
-    max_trial: int = 1
+    max_trial: Annotated[int, Changes.NOTHING] = 1
     """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
-    log_frequency: Frames = 1000
+    log_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.log_frequency", 1000)
     """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
-    eval_frequency: Frames = 1000
+    eval_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.eval_frequency", 1000)
     """Frames between two evaluation checkpoints, independent of log_frequency."""
-    distributed: Literal[False, "shared", "synced"] = False
+    distributed: Annotated[Literal[False, "shared", "synced"], Changes.BOTH] = False
     """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
     the same parameters in memory. synced: each on a copy, which it brings up to date after every gradient step."""
-    rigorous_eval: int | None = None
+    rigorous_eval: Annotated[int | None, Changes.BOTH] = None
     """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
     evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
-    search_resources: SearchResources = field(default_factory=SearchResources)
+    search_resources: Annotated[SearchResources, Changes.NOTHING] = field(default_factory=SearchResources)
     """What one trial of a search occupies."""
-    search_scheduler: SearchScheduler = field(default_factory=SearchScheduler)
+    search_scheduler: Annotated[SearchScheduler, Changes.SEARCH] = field(default_factory=SearchScheduler)
     """Which trials of a search are stopped early."""
-    final_eval: int | None = 20
+    final_eval: Annotated[int | None, Changes.SEARCH] = 20
     """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
     trial.json holds scores without exploration. null or 0: none."""
-    keep_trials: int = 3
+    keep_trials: Annotated[int, Changes.NOTHING] = 3
     """Trials of a search whose models stay, the best ones. A plain grid keeps them all."""
-    seed: int = 0
+    seed: Annotated[int, Changes.SEARCH] = 0
     """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
-    device: str = "cpu"
+    device: Annotated[str, Changes.BOTH] = "cpu"
     """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (cuda where there is one)."""
-    num_threads: int = 1
+    num_threads: Annotated[int, Changes.RESULT] = 1
     """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
     they cost a factor of five and more where something does. Another number of threads rounds differently."""
-    num_workers: int | Literal["auto"] = 1
+    num_workers: Annotated[int | Literal["auto"], Changes.SEARCH] = 1
     """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
-    worker_timeout: Number = 600
+    worker_timeout: Annotated[Number, Changes.SEARCH] = 600
     """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
-    resume: str | None = None
+    resume: Annotated[str | None, Changes.SEARCH] = None
     """Run directory to continue, to the budget of its own config."""
 
     def __post_init__(self) -> None:
         for name in ("max_session", "max_trial", "keep_trials"):
             value = getattr(self, name)
             require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
-        _to_frames(self, "log_frequency")
-        _to_frames(self, "eval_frequency")
         for name, nothing in (("rigorous_eval", "score from training episodes"), ("final_eval", "no such scores")):
             episodes = getattr(self, name)
             write = f"null ({nothing}) or a number of evaluation episodes, e.g. 10"
@@ -138,6 +162,16 @@ class MetaConfig:
         require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
         threads = self.num_threads
         require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether scores come from evaluation episodes, and not from the returns of training."""
+        return bool(self.rigorous_eval)
+
+    @property
+    def scored_at(self) -> Literal["eval", "log"]:
+        """The checkpoints that give each session a new score."""
+        return "eval" if self.evaluates else "log"
 
     @property
     def num_policies(self) -> int:
@@ -153,7 +187,7 @@ class EnvConfig:
     """Gymnasium id, `CartPole-v1`, or `my_pkg:MyEnv-v0` to import a package that registers it."""
     num_envs: int = 8
     """Sub-envs of each session. A trial steps max_session times as many."""
-    max_frame: Frames = 100_000
+    max_frame: Frames = _frames("env.max_frame", 100_000)
     """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
     max_episode_steps: int | None = None
     """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
@@ -165,7 +199,7 @@ class EnvConfig:
     the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
     num_threads: int | None = None
     """Threads of envpool and ale; null: one for each core that this process may use."""
-    timeout: Number = 300
+    timeout: Annotated[Number, Changes.SEARCH] = 300
     """Seconds that a sub-env of backend=async may take for one step before it counts as hung."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
@@ -176,9 +210,9 @@ class EnvConfig:
     """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
     life_loss_terminal: bool = False
     """Learning takes a lost life for the end (no bootstrapping past it); a score is that of the whole game."""
-    reward_threshold: Number | None = None
+    reward_threshold: Annotated[Number | None, Changes.SEARCH] = None
     """Mean return at which the task counts as solved; null takes the one that the env registers, if any."""
-    random_return: Number | None = None
+    random_return: Annotated[Number | None, Changes.SEARCH] = None
     """Mean return of a random policy, the zero of the `strength` metrics; `agent=random` measures it."""
 
     def __post_init__(self) -> None:
@@ -195,7 +229,6 @@ class EnvConfig:
         write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
         require(threads is None or threads >= 1, "env.num_threads", threads, write=write)
         require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
-        _to_frames(self, "max_frame")
 
 
 @dataclass(frozen=True)
@@ -208,7 +241,7 @@ class RunConfig:
     """The task."""
     agent: Any = MISSING
     """The agent: the Config of its algorithm."""
-    run_dir: str = MISSING
+    run_dir: Annotated[str, Changes.NOTHING] = MISSING
     """Where the results go."""
 
     def algorithm(self) -> type[Algorithm]:
@@ -229,3 +262,23 @@ class RunConfig:
             seed=seed,
             device=self.meta.device,
         )
+
+
+def fields_unchanging(what: Changes) -> frozenset[str]:
+    """Full names of the fields of which another value does not change this: ``meta.max_trial``."""
+    sections = {"": RunConfig, "meta.": MetaConfig, "env.": EnvConfig}
+    hints = {prefix: get_type_hints(config, include_extras=True) for prefix, config in sections.items()}
+    return frozenset(
+        prefix + name for prefix in hints for name, hint in hints[prefix].items() if what not in declared(hint)
+    )
+
+
+def declared(hint: Any) -> Changes:
+    """What another value of a field with this annotation changes."""
+    return next((mark for mark in get_args(hint) if isinstance(mark, Changes)), Changes.BOTH)
+
+
+def fields_counting_frames() -> frozenset[str]:
+    """Full names of the fields that may be written as 1e6 and are whole numbers all the same."""
+    defaults = [value for config in (MetaConfig, SearchScheduler, EnvConfig) for value in vars(config).values()]
+    return frozenset(value.field for value in defaults if isinstance(value, _FrameCount))

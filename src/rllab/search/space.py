@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rllab.config.hydra_internals import create_optuna_distribution_from_override, node_type
+from rllab.config.schema import fields_counting_frames
 from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _MAX_CHECKED = 16
 """Jobs of a grid that are checked one by one before the first starts; each takes about 0.1 s."""
 _OF_THE_SEARCH = ("meta.max_trial", "meta.keep_trials", "meta.search_", "search", "run_dir")
 """Fields that have one value for all trials."""
-_FRAMES = ("meta.log_frequency", "meta.eval_frequency", "env.max_frame")
+_FRAMES = fields_counting_frames()
 """Fields that may be written as 1e6 and are whole numbers all the same."""
 
 
