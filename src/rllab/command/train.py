@@ -58,13 +58,13 @@ def main() -> None:
 
 def _train(cfg: DictConfig) -> float:
     """Run one job that Hydra has composed."""
-    from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
+    from rllab.training import run_directory, trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(_continued(run) if held else run, held)
+        return trial.run(run_directory.continued(run) if held else run, held)
     with _bad_input_refused():  # here already: Hydra would print a line of its own
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
@@ -106,15 +106,6 @@ def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
             f"meta.max_trial: got {run.meta.max_trial}, but this is one run; add -m and a space, e.g. "
             "-m meta=asha search=ppo, or write meta.max_trial=1"
         )
-
-
-def _continued(run: RunConfig) -> RunConfig:
-    """A trial that was interrupted goes on where it was saved last, or begins anew if it never was."""
-    directory = Path(run.run_dir)
-    if (directory / "checkpoints" / "last.safetensors").exists():
-        return dataclasses.replace(run, meta=dataclasses.replace(run.meta, resume=str(directory)))
-    (directory / "config.yaml").unlink(missing_ok=True)
-    return run
 
 
 def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:

@@ -164,9 +164,14 @@ class MetaConfig:
         require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
 
     @property
+    def eval_episodes(self) -> int:
+        """Episodes of each session at an evaluation checkpoint; 0 where scores come from training."""
+        return self.rigorous_eval or 0
+
+    @property
     def evaluates(self) -> bool:
         """Whether scores come from evaluation episodes, and not from the returns of training."""
-        return bool(self.rigorous_eval)
+        return self.eval_episodes > 0
 
     @property
     def scored_at(self) -> Literal["eval", "log"]:

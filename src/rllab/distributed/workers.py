@@ -11,22 +11,23 @@ from itertools import pairwise
 from multiprocessing.connection import Pipe, wait
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from rllab import checkpoint
 from rllab.distributed import merge, worker
 from rllab.distributed.checks import share
 from rllab.distributed.policy import SharedPolicy
+from rllab.distributed.reports import Reports
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
 from rllab.functional.finite import not_finite
 from rllab.host.process import end_group, num_cpus, start_process
-from rllab.training.sessions import Checkpoint
+from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
+
+    import torch
 
     from rllab.config import RunConfig
     from rllab.envs import EnvInfo
@@ -43,12 +44,12 @@ class WorkerError(Exception):
 class _Worker:
     """One process, and what it has said."""
 
-    numbers: range
+    index: int
+    numbers: range  # of its sessions
     process: BaseProcess
     link: Connection
     ready: bool = False
     notes: list[str] = field(default_factory=list)
-    checkpoints: list[Checkpoint] = field(default_factory=list)  # that not all have reached
     state: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     best_changed: bool = False
@@ -70,6 +71,7 @@ class Workers:
         self.num_workers = cfg.meta.max_session if cfg.meta.distributed else int(cfg.meta.num_workers)
         self.board = Board.make(self.num_workers)
         self.workers: list[_Worker] = []
+        self.reports = Reports(cfg, self.num_workers)
         self.frame = 0  # that all have reached, as far as checkpoints tell
         self.num_snapshots = 0
         self.going = False  # workers wait until `train` lets them go
@@ -86,12 +88,12 @@ class Workers:
         self.workers = [self._start(index, numbers) for index, numbers in enumerate(self._shares())]
         if state is not None:
             self.frame = state["frame"]
-            for each, saved, pending in zip(self.workers, state["workers"], state["pending"], strict=True):
+            self.reports.waiting = [[CheckpointReport(*part) for part in parts] for parts in state["pending"]]
+            for each, saved in zip(self.workers, state["workers"], strict=True):
                 each.state = saved
-                each.checkpoints.extend(Checkpoint(*found) for found in pending)
         for each in self.workers:
             if best is not None and self.policy is None:
-                each.best = _cut(best, each.numbers)
+                each.best = merge.part_of_best(best, each.numbers)
             each.link.send([part and checkpoint.dumps(part) for part in (each.state, each.best)])
         while not all(each.ready for each in self.workers):
             self._receive()
@@ -110,7 +112,7 @@ class Workers:
         arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
         with theirs:
             process = start_process(worker.main, theirs, *arguments)
-        return _Worker(numbers, process, ours)
+        return _Worker(index, numbers, process, ours)
 
     def _config(self) -> RunConfig:
         """What a worker is told: its part of the cores, and with Hogwild of what is counted in frames of a session."""
@@ -118,7 +120,7 @@ class Workers:
         env = replace(env, num_threads=env.num_threads or max(1, num_cpus() // self.num_workers))
         return replace(self.cfg, env=env, agent=share(self.cfg))
 
-    def train(self, tell: Callable[[Checkpoint], None]) -> None:
+    def train(self, tell: Callable[[CheckpointReport], None]) -> None:
         """Wait until all have trained to the budget, or until `stop`; `tell` is called at each checkpoint.
 
         Raises:
@@ -131,8 +133,10 @@ class Workers:
             each.link.send("go")
         while not all(each.ended for each in self.workers):
             self._receive()
-            for found in self._complete():
-                tell(found)
+            while not self.board.stop[0] and (parts := self.reports.take()):  # the rest is for a run that goes on
+                report = merge.side_by_side(parts) if self.policy is None else self.policy.checkpoint(parts)
+                self.frame = report.frame
+                tell(report)
         if self.failure is not None:
             raise self.failure
 
@@ -160,8 +164,8 @@ class Workers:
         match message:
             case ("ready", notes):
                 each.ready, each.notes = True, notes
-            case ("checkpoint", found):
-                each.checkpoints.append(found)
+            case ("checkpoint", report):
+                self.reports.waiting[each.index].append(report)
             case ("state" | "end" as kind, number, state, best):
                 each.state, each.answered, each.ended = checkpoint.loads(state), number, kind == "end"
                 if best is not None:
@@ -182,11 +186,11 @@ class Workers:
                 raise error
 
     def _name(self, each: _Worker) -> str:
-        index = self.workers.index(each)
-        return f"worker {index} of {self.num_workers} (at frame {int(self.board.frames[index]):,} of its own)"
+        frame = int(self.board.frames[each.index])
+        return f"worker {each.index} of {self.num_workers} (at frame {frame:,} of its own)"
 
     def _check_that_it_moves(self, each: _Worker) -> None:
-        frame = int(self.board.frames[self.workers.index(each)])
+        frame = int(self.board.frames[each.index])
         if frame != each.frame or each.ended:
             each.frame, each.moved_at = frame, time.monotonic()
         elif time.monotonic() - each.moved_at > self.cfg.meta.worker_timeout:
@@ -194,36 +198,6 @@ class Workers:
                 f"{self._name(each)} hangs: no env step or checkpoint for meta.worker_timeout="
                 f"{self.cfg.meta.worker_timeout:g} seconds"
             )
-
-    def _complete(self) -> Iterator[Checkpoint]:
-        """Checkpoints that all workers have reached, oldest first; once all stop, the rest is for a run to go on."""
-        while not self.board.stop[0]:
-            found = [parts for kind in ("eval", "log") if (parts := self._next(kind))]
-            if not found:
-                return
-            parts = min(found, key=lambda parts: min(part.frame for part in parts))
-            for each, part in zip(self.workers, parts, strict=True):
-                each.checkpoints = [x for x in each.checkpoints if x.kind != part.kind or x.frame > part.frame]
-            whole = merge.side_by_side(parts) if self.policy is None else self.policy.checkpoint(parts)
-            self.frame = whole.frame
-            yield whole
-
-    def _next(self, kind: str) -> list[Checkpoint]:
-        """What each worker says at the next checkpoint of this kind; nothing if not all have reached it.
-
-        Workers that share a policy have one count of frames, so one of them may see it pass several periods at once
-        and skip a checkpoint. What the others say of that one is left out then: they say more at the next.
-        """
-        said = [{self._period(x): x for x in each.checkpoints if x.kind == kind} for each in self.workers]
-        common = set.intersection(*map(set, said))
-        return [found[min(common)] for found in said] if common else []
-
-    def _period(self, found: Checkpoint) -> float:
-        """Number of the period that this checkpoint ends; infinity at the end of the budget."""
-        if found.frame >= self.cfg.env.max_frame:
-            return math.inf
-        meta = self.cfg.meta
-        return found.frame // (meta.log_frequency if found.kind == "log" else meta.eval_frequency)
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """As `Sessions.snapshot`. Workers stop after their current step until all have sent theirs.
@@ -246,7 +220,7 @@ class Workers:
         state = {
             "frame": self.frame,
             "workers": states,
-            "pending": [list(each.checkpoints) for each in self.workers],
+            "pending": [list(parts) for parts in self.reports.waiting],
             "algorithm": {"policy": self._policy_of(states)},  # where players look for it
         }
         best = self._best(states)
@@ -261,7 +235,7 @@ class Workers:
     def _policy_of(self, states: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         if self.policy is not None:
             return self.policy.algorithm.state_dict()["policy"]  # type: ignore[no-any-return]
-        return _along_sessions([state["algorithm"]["policy"] for state in states])
+        return merge.policies([state["algorithm"]["policy"] for state in states])
 
     def _best(self, states: list[dict[str, Any]]) -> dict[str, Any] | None:
         """The policies that scored best, if those are others by now."""
@@ -272,14 +246,10 @@ class Workers:
         parts = []
         for each, state in zip(self.workers, states, strict=True):
             each.best_changed = False
-            none = {"frame": 0, "score": -math.inf}
-            unknown = {name: [value] * len(each.numbers) for name, value in none.items()}
-            parts.append(each.best or {**unknown, "policy": state["algorithm"]["policy"]})
-        return {
-            "frame": [frame for part in parts for frame in part["frame"]],
-            "score": [score for part in parts for score in part["score"]],
-            "policy": _along_sessions([part["policy"] for part in parts]),
-        }
+            num_sessions = len(each.numbers)
+            nothing = {"frame": [0] * num_sessions, "score": [-math.inf] * num_sessions}
+            parts.append(each.best or {**nothing, "policy": state["algorithm"]["policy"]})
+        return merge.best(parts)
 
     def close(self) -> None:
         """End all processes, with what they have started."""
@@ -292,18 +262,6 @@ class Workers:
             each.process.join()
             each.link.close()
         self.workers = []
-
-
-def _along_sessions(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Policies of the sessions of all workers."""
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _cut(best: dict[str, Any], numbers: range) -> dict[str, Any]:
-    """The part of these sessions."""
-    here = slice(numbers.start, numbers.stop)
-    policy = {name: x[here] for name, x in best["policy"].items()}
-    return {"frame": best["frame"][here], "score": best["score"][here], "policy": policy}
 
 
 def _cause(process: BaseProcess) -> str:

@@ -45,7 +45,7 @@ class FinalEvaluation:
         num_episodes = self.cfg.meta.final_eval
         if not num_episodes:
             return NOT_EVALUATED
-        known = rigorous is not None and (self.cfg.meta.rigorous_eval or 0) >= num_episodes
+        known = rigorous is not None and self.cfg.meta.eval_episodes >= num_episodes
         with stopping_on_signals(self._stop):
             last = rigorous if rigorous and known else self._score("last", num_episodes)
             return {"best": self._score("best", num_episodes), "last": last}

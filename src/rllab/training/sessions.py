@@ -20,8 +20,8 @@ from rllab.training.loop import Clock, Event, train
 CheckpointKind = Literal["log", "eval"]
 
 
-class Checkpoint(NamedTuple):
-    """What the sessions say at a log or evaluation checkpoint."""
+class CheckpointReport(NamedTuple):
+    """What the sessions report at a log or evaluation checkpoint: rows to write down, and scores."""
 
     kind: CheckpointKind
     frame: int
@@ -39,8 +39,24 @@ class Checkpoint(NamedTuple):
 class Sessions:
     """Some or all sessions of a trial, with the one loop that trains them."""
 
-    def __init__(self, cfg: RunConfig, info: envs.EnvInfo, numbers: range, clock: Clock | None = None) -> None:
-        """`numbers`: which sessions of the trial; their streams do not depend on what trains elsewhere."""
+    def __init__(
+        self,
+        cfg: RunConfig,
+        info: envs.EnvInfo,
+        numbers: range,
+        *,
+        clock: Clock | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        """Make envs, algorithm and buffer; no episode has begun yet.
+
+        Args:
+            cfg: that of the whole trial.
+            info: what `envs.inspect` has found out.
+            numbers: which sessions of the trial; their streams do not depend on what trains elsewhere.
+            clock: theirs, if others are to see it.
+            watch: told how far an evaluation is.
+        """
         self.cfg = cfg
         self.seed = Seed(cfg.meta.seed, numbers.start)
         num_sessions = len(numbers)
@@ -51,16 +67,17 @@ class Sessions:
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
-        if episodes := cfg.meta.rigorous_eval:
+        if cfg.meta.evaluates:
+            episodes, sessions = cfg.meta.eval_episodes, range(num_sessions)
             self.evaluator = Evaluator(
-                cfg.env, sessions=range(num_sessions), num_episodes=episodes, num_envs=episodes, seed=self.seed
+                cfg.env, sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
             self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = False
         self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
-        self.watch: Watch = lambda _ended, _steps: None  # of evaluations
+        self.watch = watch
 
     @property
     def frame(self) -> int:
@@ -112,7 +129,7 @@ class Sessions:
         num_sessions, num_envs = self.envs.shape
         return [s for session in range(num_sessions) for s in session_seeds(self.seed, session, "env", num_envs, *key)]
 
-    def train(self, tell: Callable[[Checkpoint], None], *events: Event) -> None:
+    def train(self, tell: Callable[[CheckpointReport], None], *events: Event) -> None:
         """Train to the budget, or until `stop`; `tell` is called at each checkpoint.
 
         Raises:
@@ -138,9 +155,9 @@ class Sessions:
             error.frame = self.frame
             raise
 
-    def _say(self, kind: CheckpointKind, tell: Callable[[Checkpoint], None]) -> None:
+    def _say(self, kind: CheckpointKind, tell: Callable[[CheckpointReport], None]) -> None:
         """Tell of a checkpoint, or leave it to whoever resumes: after an interrupted evaluation nothing may follow."""
-        found = None if self.owed else self._eval_checkpoint() if kind == "eval" else self._log_checkpoint()
+        found = None if self.owed else self._eval_report() if kind == "eval" else self._log_report()
         if found is None:
             self.owed.append(kind)
         else:
@@ -156,17 +173,17 @@ class Sessions:
         """Of each session: that of the latest evaluation, or the mean return of the last 100 episodes."""
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
 
-    def _checkpoint(self, kind: CheckpointKind, rows: list[Row]) -> Checkpoint:
-        return Checkpoint(kind, self.clock.frame, rows, self.scores(), self.best.scores)
+    def _report(self, kind: CheckpointKind, rows: list[Row]) -> CheckpointReport:
+        if kind == self.cfg.meta.scored_at:
+            self.best.keep(self.scores(), self.clock.frame, self.algorithm)
+        return CheckpointReport(kind, self.clock.frame, rows, self.scores(), self.best.scores)
 
-    def _log_checkpoint(self) -> Checkpoint:
+    def _log_report(self) -> CheckpointReport:
         rows = self.tracker.rows(self.clock.frame, self.clock.taken)
         self.refuse_divergence(rows)
-        if not self.evaluator:
-            self._keep_best()
-        return self._checkpoint("log", rows)
+        return self._report("log", rows)
 
-    def _eval_checkpoint(self) -> Checkpoint | None:
+    def _eval_report(self) -> CheckpointReport | None:
         """None if the evaluation was interrupted."""
         frame = self.clock.frame
         common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
@@ -184,11 +201,7 @@ class Sessions:
                 return None
             rows = _evaluation_rows(found, limited=self.evaluator.limited)
             self.evaluation = [row["eval/mean_reward"] for row in rows]
-            self._keep_best()
-        return self._checkpoint("eval", [common | row for row in rows])
-
-    def _keep_best(self) -> None:
-        self.best.keep(self.scores(), self.clock.frame, self.algorithm)
+        return self._report("eval", [common | row for row in rows])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs."""
