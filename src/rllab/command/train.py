@@ -41,7 +41,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
     config.register()
-    with _bad_input_refused():
+    with bad_input_refused():
         _check_choices(args.overrides)
         try:
             hydra_internals.run_app(
@@ -58,14 +58,14 @@ def main() -> None:
 
 def _train(cfg: DictConfig) -> float:
     """Run one job that Hydra has composed."""
-    from rllab.training import run_directory, trial  # noqa: PLC0415 - --help and --cfg need no training code
+    from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run_directory.continued(run) if held else run, held)
-    with _bad_input_refused():  # here already: Hydra would print a line of its own
+        return trial.run(run, held)
+    with bad_input_refused():  # here already: Hydra would print a line of its own
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # Hydra was told the directory
@@ -80,7 +80,7 @@ class CheckJobs(Callback):
         from rllab.search.space import read_space  # noqa: PLC0415 - as in `_train`
 
         loader = GlobalHydra.instance().config_loader()
-        with _bad_input_refused():  # Hydra would make a warning of it
+        with bad_input_refused():  # Hydra would make a warning of it
             space = read_space(config, loader)
             try:
                 _check_jobs(config, loader, space.probes(jointly=True))
@@ -135,7 +135,7 @@ def _check_choices(words: list[str]) -> None:
 
 
 @contextmanager
-def _bad_input_refused() -> Iterator[None]:
+def bad_input_refused() -> Iterator[None]:
     try:
         yield
     except Exception as error:

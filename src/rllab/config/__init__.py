@@ -4,18 +4,5 @@ from rllab.config.explain import explain
 from rllab.config.loading import complete, conf_dir, load, load_file, register, save
 from rllab.config.schema import Backend, EnvConfig, MetaConfig, RunConfig, SearchResources, SearchScheduler
 
-__all__ = [
-    "Backend",
-    "EnvConfig",
-    "MetaConfig",
-    "RunConfig",
-    "SearchResources",
-    "SearchScheduler",
-    "complete",
-    "conf_dir",
-    "explain",
-    "load",
-    "load_file",
-    "register",
-    "save",
-]
+__all__ = ["Backend", "EnvConfig", "MetaConfig", "RunConfig", "SearchResources", "SearchScheduler"]
+__all__ += ["complete", "conf_dir", "explain", "load", "load_file", "register", "save"]

@@ -23,16 +23,8 @@ if TYPE_CHECKING:
     from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_optuna_distribution_from_override
     from omegaconf import DictConfig
 
-__all__ = [
-    "OptunaSweeperImpl",
-    "create_optuna_distribution_from_override",
-    "get_args_parser",
-    "job_return",
-    "node_type",
-    "returned_value",
-    "run_app",
-    "start_ray",
-]
+__all__ = ["OptunaSweeperImpl", "create_optuna_distribution_from_override", "get_args_parser", "job_return"]
+__all__ += ["node_type", "returned_value", "run_app", "start_ray"]
 
 
 def run_app(

@@ -37,12 +37,12 @@ def complete(words: list[str]) -> list[str]:
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
     store = ConfigStore.instance()
-    store.store(name="schema", node=_schema(RunConfig), replace=True)
+    store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
-        store.store(name=f"schema_{name}", node=_schema(algorithm.Config), replace=True)
+        store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
 
 
-def _schema(cls: type) -> DictConfig:
+def structured(cls: type) -> DictConfig:
     """Structured config of a frozen dataclass that can be merged into (OmegaConf marks it read-only)."""
     node = OmegaConf.structured(cls)
 
@@ -60,8 +60,8 @@ def _schema(cls: type) -> DictConfig:
 @functools.cache  # half of the time of `load`, of which a search makes many
 def _run_schema(agent: type) -> DictConfig:
     """Structured config of a run whose agent has these fields."""
-    schema = _schema(RunConfig)
-    schema.agent = _schema(agent)
+    schema = structured(RunConfig)
+    schema.agent = structured(agent)
     return schema
 
 

@@ -75,6 +75,11 @@ def _frames(field: str, default: int | None) -> Any:
     return _FrameCount(field, default)
 
 
+def _at_least(low: int, field: str, got: int | None, write: str) -> None:
+    """Refuse a number below `low`; null is none."""
+    require(got is None or got >= low, field, got, write=write)
+
+
 @dataclass(frozen=True)
 class SearchResources:
     """What one trial of a search occupies, hence how many run at once."""
@@ -101,8 +106,9 @@ class SearchScheduler:
     """ASHA keeps one trial in this many at each rung."""
 
     def __post_init__(self) -> None:
-        name = "meta.search_scheduler.reduction_factor"
-        require(self.reduction_factor >= 2, name, self.reduction_factor, write="an integer of at least 2, e.g. 3")
+        _at_least(
+            2, "meta.search_scheduler.reduction_factor", self.reduction_factor, "an integer of at least 2, e.g. 3"
+        )
 
 
 @dataclass(frozen=True)
@@ -148,20 +154,16 @@ class MetaConfig:
 
     def __post_init__(self) -> None:
         for name in ("max_session", "max_trial", "keep_trials"):
-            value = getattr(self, name)
-            require(value >= 1, f"meta.{name}", value, write=f"an integer of at least 1, e.g. meta.{name}=4")
-        for name, nothing in (("rigorous_eval", "score from training episodes"), ("final_eval", "no such scores")):
-            episodes = getattr(self, name)
-            write = f"null ({nothing}) or a number of evaluation episodes, e.g. 10"
-            require(episodes is None or episodes >= 0, f"meta.{name}", episodes, write=write)
-        require(self.seed >= 0, "meta.seed", self.seed, write="an integer of at least 0, e.g. meta.seed=1")
-        workers = self.num_workers
-        write = "auto or an integer of at least 1, e.g. meta.num_workers=2"
-        require(workers == "auto" or workers >= 1, "meta.num_workers", workers, write=write)
+            _at_least(1, f"meta.{name}", getattr(self, name), f"an integer of at least 1, e.g. meta.{name}=4")
+        episodes = "or a number of evaluation episodes, e.g. 10"
+        _at_least(0, "meta.rigorous_eval", self.rigorous_eval, f"null (score from training episodes) {episodes}")
+        _at_least(0, "meta.final_eval", self.final_eval, f"null (no such scores) {episodes}")
+        _at_least(0, "meta.seed", self.seed, "an integer of at least 0, e.g. meta.seed=1")
+        _at_least(1, "meta.num_threads", self.num_threads, "an integer of at least 1, e.g. meta.num_threads=2")
+        processes = None if self.num_workers == "auto" else self.num_workers
+        _at_least(1, "meta.num_workers", processes, "auto or an integer of at least 1, e.g. meta.num_workers=2")
         timeout = self.worker_timeout
         require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
-        threads = self.num_threads
-        require(threads >= 1, "meta.num_threads", threads, write="an integer of at least 1, e.g. meta.num_threads=2")
 
     @property
     def eval_episodes(self) -> int:
@@ -221,18 +223,11 @@ class EnvConfig:
     """Mean return of a random policy, the zero of the `strength` metrics; `agent=random` measures it."""
 
     def __post_init__(self) -> None:
-        require(
-            self.num_envs >= 1,
-            "env.num_envs",
-            self.num_envs,
-            write="an integer of at least 1, e.g. env.num_envs=8",
-        )
-        limit = self.max_episode_steps
-        write = "null (the env's own) or an integer of at least 1, e.g. env.max_episode_steps=1000"
-        require(limit is None or limit >= 1, "env.max_episode_steps", limit, write=write)
-        threads = self.num_threads
-        write = "null (all cores) or an integer of at least 1, e.g. env.num_threads=2"
-        require(threads is None or threads >= 1, "env.num_threads", threads, write=write)
+        one = "an integer of at least 1, e.g."
+        _at_least(1, "env.num_envs", self.num_envs, f"{one} env.num_envs=8")
+        steps = f"null (the env's own) or {one} env.max_episode_steps=1000"
+        _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
+        _at_least(1, "env.num_threads", self.num_threads, f"null (all cores) or {one} env.num_threads=2")
         require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
 
 

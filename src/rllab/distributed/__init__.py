@@ -1,4 +1,4 @@
-"""Sessions over several processes: each training its share of them, or all training one policy (Hogwild)."""
+"""Sessions over several processes: each trains its share of them, or all train one policy (Hogwild)."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ from rllab.training.evaluation import Progress
 from rllab.training.sessions import Sessions
 
 Crew = Sessions | Workers
-"""Who trains: both have the methods that `trial.Trial` calls."""
+"""Who trains the sessions of a trial. Both have the methods that `trial.Trial` calls."""
 
 __all__ = ["Crew", "WorkerError", "make_crew", "resolve", "share"]
 
 
 def make_crew(cfg: RunConfig, info: EnvInfo, say: Callable[[str], None]) -> Crew:
-    """Whoever trains the sessions of a trial: this process, or several.
+    """Make what trains the sessions of a trial, in this process or in several.
 
-    `say` shows a person how far an evaluation is that takes long; several processes do not tell.
+    `say` shows a person how far a long evaluation is; several processes show nothing.
     """
     meta = cfg.meta
     if meta.distributed or meta.num_workers != 1:

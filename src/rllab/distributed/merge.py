@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def side_by_side(parts: list[CheckpointReport]) -> CheckpointReport:
-    """Of workers with sessions of their own: all sessions, in order."""
+    """One report from those of workers that have sessions of their own: all sessions, in order."""
     rows = [row for part in parts for row in part.rows]
     if parts[0].kind == "log":
         rate = sum(part.rows[0]["time/fps"] for part in parts)
@@ -33,7 +33,10 @@ def side_by_side(parts: list[CheckpointReport]) -> CheckpointReport:
 
 
 def of_one_policy(parts: list[CheckpointReport], *, evaluated: bool) -> CheckpointReport:
-    """Of workers that share a policy: its row, with their own rows beside it. Its best score is not known here."""
+    """One report from those of workers that share a policy: a row for the policy, and beside it those of the workers.
+
+    `best_scores` stays empty, for whoever holds the policy to fill in.
+    """
     rows = [part.rows[0] for part in parts]
     frame = max(part.frame for part in parts)
     last = sorted((episode for part in parts for episode in part.episodes), key=itemgetter(0))[-WINDOW:]
@@ -68,7 +71,7 @@ def part_of_best(whole: dict[str, Any], numbers: range) -> dict[str, Any]:
 
 
 def _merge(name: str, values: list[float]) -> float:
-    """The number of a policy from those of its workers."""
+    """The number that stands in the policy's row, from those of its workers."""
     return _MERGES.get(name, _mean)(values)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Board:
-    """Numbers in shared memory that parent and workers watch, because a message would have to be waited for."""
+    """Numbers in shared memory by which parent and workers tell each other what must not wait for a message."""
 
     memory: Tensor
 
@@ -37,18 +37,18 @@ class Board:
     def __post_init__(self) -> None:
         numbers = self.memory.numpy()
         self.frames: np.ndarray = numbers[:-2]
-        """Taken by each worker."""
+        """Frames that each worker has taken, ``[num_workers]``; the two below hold one number each."""
         self.stop: np.ndarray = numbers[-2:-1]
-        """1: leave the loop after the current step."""
+        """1 where all are to leave the loop after their current step."""
         self.snapshot: np.ndarray = numbers[-1:]
-        """Number of the snapshot that is wanted: send the state, and wait."""
+        """Number of the latest snapshot: whoever has not answered it sends the state and waits."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Board, (self.memory,)
 
 
 class WorkerClock(Clock):
-    """The clock of one worker, which others can see; with Hogwild the frames of all workers are one count."""
+    """A clock whose frames the other processes see. With Hogwild (`common`) it shows those of all workers together."""
 
     def __init__(self, num_envs: int, max_frame: int, board: Board, index: int, *, common: bool) -> None:
         super().__init__(num_envs, max_frame)
@@ -75,10 +75,7 @@ def main(link: Connection, *arguments: Any) -> None:
 
 
 class Worker:
-    """The sessions of this process, and what is said about them through a pipe to the parent.
-
-    Messages are tuples that begin with a word: ``ready``, ``checkpoint``, ``state``, ``end``, and those of failures.
-    """
+    """The sessions of this process. The parent is told of them in tuples that begin with a word, through a pipe."""
 
     def __init__(
         self,
@@ -90,17 +87,7 @@ class Worker:
         board: Board,
         policy: Tensor | None,
     ) -> None:
-        """Make the sessions.
-
-        Args:
-            link: the pipe to the parent.
-            index: number of this worker.
-            numbers: of the sessions that train here.
-            cfg: that of the trial, with this worker's part of the cores.
-            info: what is known about the env.
-            board: the numbers that parent and workers share.
-            policy: with Hogwild, the memory of the policy that all workers share.
-        """
+        """Make the sessions `numbers`. With Hogwild, `policy` is the memory of the policy that all workers share."""
         torch.set_num_threads(cfg.meta.num_threads)
         self.link, self.board = link, board
         self.shares_policy = policy is not None

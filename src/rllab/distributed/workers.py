@@ -1,4 +1,4 @@
-"""A trial whose sessions train in several processes, as its parent sees them."""
+"""The parent of a trial whose sessions train in several processes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _LOOK = 1.0
 
 
 class WorkerError(Exception):
-    """A worker crashed, was killed or hangs. Its text is one line; a traceback of the worker's is a note."""
+    """A worker crashed, was killed or hangs. Its text is one line; a traceback from the worker is a note to it."""
 
 
 @dataclass
 class _Worker:
-    """One process, and what it has said."""
+    """One process, and what it has sent."""
 
     index: int
     numbers: range  # of its sessions
@@ -53,17 +53,17 @@ class _Worker:
     state: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     best_changed: bool = False
-    answered: int = 0  # the latest snapshot that it is part of
+    answered: int = 0  # number of the latest snapshot that it has sent its state for
     ended: bool = False
-    frame: int = 0  # when it was last seen to move, ...
-    moved_at: float = field(default_factory=time.monotonic)  # ... and that moment
+    frame: int = 0  # of its own, at the last look
+    moved_at: float = field(default_factory=time.monotonic)  # when that frame changed, or a message came
 
 
 class Workers:
-    """What `Sessions` is, in several processes: each has its share of the sessions.
+    """Several processes that each train a share of the sessions; to a trial the same as `Sessions`.
 
-    With Hogwild every process trains one session, and all act on one policy. This process then holds it as well: it is
-    who keeps the best one.
+    With Hogwild every process trains one session, and all act on one policy in shared memory. This process holds that
+    policy too, and keeps a copy of it as it was when it scored best.
     """
 
     def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
@@ -72,7 +72,7 @@ class Workers:
         self.board = Board.make(self.num_workers)
         self.workers: list[_Worker] = []
         self.reports = Reports(cfg, self.num_workers)
-        self.frame = 0  # that all have reached, as far as checkpoints tell
+        self.frame = 0  # of the latest checkpoint that all have reached
         self.num_snapshots = 0
         self.going = False  # workers wait until `train` lets them go
         self.failure: EnvError | DivergedError | None = None
@@ -84,7 +84,7 @@ class Workers:
         return self.frame >= self.cfg.env.max_frame
 
     def begin(self, state: dict[str, Any] | None = None, best: dict[str, Any] | None = None) -> list[str]:
-        """Start the processes, and with them an episode in every sub-env; or go on, as `Sessions.begin`."""
+        """Start the processes, which begin an episode in every sub-env or go on: see `Sessions.begin`."""
         self.workers = [self._start(index, numbers) for index, numbers in enumerate(self._shares())]
         if state is not None:
             self.frame = state["frame"]
@@ -102,7 +102,7 @@ class Workers:
         return list(dict.fromkeys(note for each in self.workers for note in each.notes))
 
     def _shares(self) -> list[range]:
-        """Numbers of the sessions of each worker."""
+        """The sessions of each worker, by their numbers."""
         num_sessions = self.cfg.meta.max_session
         cuts = [round(index * num_sessions / self.num_workers) for index in range(self.num_workers + 1)]
         return [range(*pair) for pair in pairwise(cuts)]
@@ -115,13 +115,13 @@ class Workers:
         return _Worker(index, numbers, process, ours)
 
     def _config(self) -> RunConfig:
-        """What a worker is told: its part of the cores, and with Hogwild of what is counted in frames of a session."""
+        """The config for a worker, with its part of the cores and of what the agent counts in frames (`share`)."""
         env = self.cfg.env
         env = replace(env, num_threads=env.num_threads or max(1, num_cpus() // self.num_workers))
         return replace(self.cfg, env=env, agent=share(self.cfg))
 
     def train(self, tell: Callable[[CheckpointReport], None]) -> None:
-        """Wait until all have trained to the budget, or until `stop`; `tell` is called at each checkpoint.
+        """Wait until all have trained to the budget, or until `stop`; `tell` gets a report at each checkpoint.
 
         Raises:
             EnvError: an env failed, and all have been stopped.
@@ -133,7 +133,7 @@ class Workers:
             each.link.send("go")
         while not all(each.ended for each in self.workers):
             self._receive()
-            while not self.board.stop[0] and (parts := self.reports.take()):  # the rest is for a run that goes on
+            while not self.board.stop[0] and (parts := self.reports.take()):  # what is left when all stop is saved
                 report = merge.side_by_side(parts) if self.policy is None else self.policy.checkpoint(parts)
                 self.frame = report.frame
                 tell(report)
@@ -145,7 +145,7 @@ class Workers:
         self.board.stop[0] = 1
 
     def _receive(self) -> None:
-        """Take in what workers say, and look at whether they live."""
+        """Wait for messages, take them in, and notice who has died or hangs."""
         living = {each.link: each for each in self.workers if not each.ended}
         ready = wait([*living, *(each.process.sentinel for each in living.values())], _LOOK)
         for link, each in living.items():
@@ -176,7 +176,7 @@ class Workers:
                 self.stop()
             case ("diverged", text, frame):
                 each.ended = True
-                if not isinstance(self.failure, DivergedError):  # others of the same policy say so too
+                if not isinstance(self.failure, DivergedError):  # the first of several: they may share the policy
                     self.failure = DivergedError(text)
                     self.failure.frame = frame
                 self.stop()
@@ -200,7 +200,7 @@ class Workers:
             )
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """As `Sessions.snapshot`. Workers stop after their current step until all have sent theirs.
+        """What `begin` goes on from, see `Sessions.snapshot`. Workers wait after their step until all have sent theirs.
 
         Raises:
             DivergedError: one of them has diverged.
@@ -215,7 +215,7 @@ class Workers:
         if isinstance(self.failure, DivergedError):
             raise self.failure
         if self.policy is not None and (found := not_finite(self.policy.algorithm.state_dict(), 1)):
-            raise DivergedError(f"the policy: {found[2]} in {found[0]}")  # no worker has looked at it since
+            raise DivergedError(f"the policy: {found[2]} in {found[0]}")  # since a worker last looked
         states = [each.state or {} for each in self.workers]
         state = {
             "frame": self.frame,
@@ -227,8 +227,8 @@ class Workers:
         for each in self.workers:
             if not each.ended:
                 each.state = None  # a replay buffer is large
-                with suppress(OSError):  # its death is noticed elsewhere
-                    if self.going:
+                if self.going:
+                    with suppress(OSError):  # it has died, which `_receive` notices
                         each.link.send("go on")
         return state, best
 
@@ -238,7 +238,7 @@ class Workers:
         return merge.policies([state["algorithm"]["policy"] for state in states])
 
     def _best(self, states: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """The policies that scored best, if those are others by now."""
+        """The policies that scored best, if one of them is new since the last snapshot."""
         if self.policy is not None:
             return self.policy.best.news()
         if not any(each.best_changed for each in self.workers):
@@ -252,7 +252,7 @@ class Workers:
         return merge.best(parts)
 
     def close(self) -> None:
-        """End all processes, with what they have started."""
+        """End all processes, together with those that they have started."""
         for each in self.workers:
             if each.process.is_alive() and each.ended:
                 each.process.join(1.0)
@@ -265,7 +265,7 @@ class Workers:
 
 
 def _cause(process: BaseProcess) -> str:
-    """Why a process is gone."""
+    """In words, how a process has ended."""
     process.join(_LOOK)
     code = process.exitcode
     if code is not None and code < 0:

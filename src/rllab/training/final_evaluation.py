@@ -39,8 +39,8 @@ class FinalEvaluation:
         """Play.
 
         Args:
-            rigorous: what a rigorous evaluation has just found for `last`, if there was one: it is not done again where
-                it had as many episodes.
+            rigorous: scores that the last evaluation of training has found, if there was one; where it had as many
+                episodes, `last` is not played again.
         """
         num_episodes = self.cfg.meta.final_eval
         if not num_episodes:

@@ -25,7 +25,7 @@ ERROR = "error.txt"
 
 
 class RunDirectory:
-    """The directory that a run writes. Others see that it is being written, until `release`."""
+    """The directory that a run writes. Others see that it is being written, until `hold` is released."""
 
     def __init__(self, cfg: RunConfig, *, resumed: bool) -> None:
         """Make the directory, or go on in that of an earlier run."""
@@ -70,20 +70,31 @@ class RunDirectory:
         """What a person types to go on with this run."""
         return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.path}')}"
 
-    def release(self) -> None:
-        """This process writes no more."""
-        self.hold.release()
+
+def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, dict[str, Any] | None]:
+    """What to train: this config, or that of the run which `meta.resume` names, with its checkpoint `last`.
+
+    A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was.
+
+    Raises:
+        ConfigError: the directory is in use, or nothing can go on from there.
+    """
+    directory = Path(cfg.meta.resume or cfg.run_dir)
+    if cfg.meta.resume is not None or (in_search and (directory / LAST).exists()):
+        return load_run(directory, in_search=in_search)
+    if in_search:
+        (directory / CONFIG).unlink(missing_ok=True)
+    if (directory / CONFIG).exists():
+        raise ConfigError(
+            f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
+        )
+    return cfg, None
 
 
 def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, dict[str, Any]]:
-    """Config and `last` checkpoint of a run that was stopped.
+    """Config and checkpoint `last` of a run that was stopped; errors are those of `open_run`.
 
-    Args:
-        directory: of the run.
-        in_search: whether a search goes on with the trial. An attempt at it that is about to end may still write.
-
-    Raises:
-        ConfigError: it is no such directory, another process writes it, or its checkpoint cannot be used.
+    In a search another process may still write it: an attempt at the same trial which is about to end.
     """
     got = f"meta.resume: got {str(directory)!r}"
     if not (directory / CONFIG).is_file():
@@ -99,20 +110,3 @@ def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, di
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
     return dataclasses.replace(config.load_file(directory / CONFIG), run_dir=str(directory)), state
-
-
-def check_free(cfg: RunConfig) -> None:
-    """Raise a one-line ConfigError if the directory of a new run holds one already."""
-    if (Path(cfg.run_dir) / CONFIG).exists():
-        raise ConfigError(
-            f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
-        )
-
-
-def continued(cfg: RunConfig) -> RunConfig:
-    """The config of a trial of a search, which goes on where it was saved last, or begins anew if it never was."""
-    directory = Path(cfg.run_dir)
-    if (directory / LAST).exists():
-        return dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, resume=str(directory)))
-    (directory / CONFIG).unlink(missing_ok=True)
-    return cfg

@@ -1,4 +1,4 @@
-"""Sessions that train in lockstep in one process: what they are made of, and what they say at their checkpoints."""
+"""Sessions that train in lockstep in one process: what they are made of, and what they report at checkpoints."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class CheckpointReport(NamedTuple):
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
     episodes: Sequence[tuple[int, float, int]] = ()
-    """With Hogwild: the last ones of a worker, see `Tracker.last_episodes`."""
+    """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
 
 class Sessions:
@@ -50,12 +50,8 @@ class Sessions:
     ) -> None:
         """Make envs, algorithm and buffer; no episode has begun yet.
 
-        Args:
-            cfg: that of the whole trial.
-            info: what `envs.inspect` has found out.
-            numbers: which sessions of the trial; their streams do not depend on what trains elsewhere.
-            clock: theirs, if others are to see it.
-            watch: told how far an evaluation is.
+        `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
+        elsewhere. `watch` is told how far an evaluation is.
         """
         self.cfg = cfg
         self.seed = Seed(cfg.meta.seed, numbers.start)
@@ -85,13 +81,13 @@ class Sessions:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used up, and all was said about it."""
+        """Whether the budget is used up, and every checkpoint has been reported."""
         return self.clock.finished and not self.owed
 
     def begin(self, state: dict[str, Any] | None = None, best: dict[str, Any] | None = None) -> list[str]:
         """Begin an episode in every sub-env, or go on from the `state` and the `best` of a run that was stopped.
 
-        Returns what a person should know of it, one line each.
+        Returns notes for a person, one line each.
         """
         notes: list[str] = []
         if state is None:
@@ -130,7 +126,7 @@ class Sessions:
         return [s for session in range(num_sessions) for s in session_seeds(self.seed, session, "env", num_envs, *key)]
 
     def train(self, tell: Callable[[CheckpointReport], None], *events: Event) -> None:
-        """Train to the budget, or until `stop`; `tell` is called at each checkpoint.
+        """Train to the budget, or until `stop`; `tell` gets a report at each checkpoint.
 
         Raises:
             EnvError: an env failed; `state_dict` holds what there is.
@@ -148,7 +144,7 @@ class Sessions:
                 self._say(kind, tell)
             train(self.envs, self.algorithm, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
-            self.envs_failed = not self.owed  # those of the evaluation otherwise
+            self.envs_failed = not self.owed  # otherwise it was one of those that evaluate
             self.refuse_divergence()  # it may be why
             raise
         except DivergedError as error:
@@ -156,7 +152,7 @@ class Sessions:
             raise
 
     def _say(self, kind: CheckpointKind, tell: Callable[[CheckpointReport], None]) -> None:
-        """Tell of a checkpoint, or leave it to whoever resumes: after an interrupted evaluation nothing may follow."""
+        """Report a checkpoint. One whose evaluation is interrupted, and those after it, are owed to whoever resumes."""
         found = None if self.owed else self._eval_report() if kind == "eval" else self._log_report()
         if found is None:
             self.owed.append(kind)
@@ -170,7 +166,7 @@ class Sessions:
             self.evaluator.stop()
 
     def scores(self) -> list[float]:
-        """Of each session: that of the latest evaluation, or the mean return of the last 100 episodes."""
+        """The score of each session: of the latest evaluation, or the mean return of the last 100 episodes."""
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
 
     def _report(self, kind: CheckpointKind, rows: list[Row]) -> CheckpointReport:
@@ -218,7 +214,7 @@ class Sessions:
         }
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """What `begin` goes on from: the state, and the policies that scored best if those are others by now.
+        """What `begin` goes on from: the state, and the policies that scored best if one of them is new by now.
 
         Raises:
             DivergedError: nothing could go on from here.
@@ -248,7 +244,7 @@ class Sessions:
 
 
 class Best:
-    """The policy of each session at its own best score."""
+    """A copy of each session's policy as it was when it scored best."""
 
     def __init__(self, num_sessions: int) -> None:
         self.scores: list[float] = [-math.inf] * num_sessions

@@ -1,4 +1,4 @@
-"""One trial: a resolved config, S seeds in lockstep, a run directory; its score is what a search maximises."""
+"""One trial: from a config to a run directory and a score, which is what a search maximises."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import shlex
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
-from rllab.training.run_directory import RunDirectory, check_free, load_run
+from rllab.training.run_directory import RunDirectory, open_run
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
@@ -36,20 +35,15 @@ SAVE_SHARE = 0.02
 
 
 def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
-    """Train one trial and return its score: the mean over sessions of the final evaluation or training return.
+    """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there.
 
     Raises:
-        ConfigError: the config cannot be honoured; nothing has been made yet.
-        ConfigError: an env failed while it trained, or training diverged; `last` is from before.
+        ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
-    state = None
-    if cfg.meta.resume is not None:
-        cfg, state = load_run(Path(cfg.meta.resume), in_search=search is not None)
-    else:
-        check_free(cfg)
+    cfg, state = open_run(cfg, in_search=search is not None)
     cfg, info = check(cfg, cores=int(cfg.meta.search_resources.cpu) or 1 if search else None)
     torch.set_num_threads(cfg.meta.num_threads)
     trial = Trial(cfg, info, state, search)
@@ -63,13 +57,17 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         raise
     finally:
         trial.close()
-        trial.directory.release()
+        trial.directory.hold.release()
 
 
 def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
-    """Refuse what cannot be honoured, before any env or directory is made; fill in what only env and machine know.
+    """Refuse what cannot be honoured, before any env or directory is made.
 
-    `cores`: those that this trial may use; None takes all that this process may.
+    Returns the config with what only the env and the machine know filled in, and what is known about the env. `cores`
+    are those that this trial may use, None all that this process may.
+
+    Raises:
+        ConfigError: one line for what cannot be honoured.
     """
     cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=_check_device(cfg.meta.device)))
     meta = cfg.meta
@@ -80,7 +78,7 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
         max_frame = cfg.env.max_frame // num_sharing
         shown = str(info.actions.env_space)
         algorithms.check(agent, info.obs_space, info.action_space, shown=shown, max_frame=max_frame, **sizes)
-    except BudgetError as error:  # of a worker, perhaps
+    except BudgetError as error:  # told in frames of the trial, of which each worker has a part
         what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
         raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error
     except ValueError as error:
@@ -107,20 +105,13 @@ class Trial:
     def __init__(
         self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None = None, search: TrialHandle | None = None
     ) -> None:
-        """Make the crew, then the directory; nothing trains yet.
-
-        Args:
-            cfg: what `check` has returned.
-            info: what `check` has found out about the env.
-            state: the checkpoint that a resumed run goes on from.
-            search: whom the scores are reported to.
-        """
+        """Make the crew, then the directory. `cfg` and `info` are what `check` returns; a resumed run has a `state`."""
         self.cfg = cfg
         self.search = search
         self.state = state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
-        self.save_seconds = 0.0  # that the latest save took
+        self.save_seconds = 0.0  # what the latest save took
         self.console = Console(_title(cfg), cfg.env.max_frame)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, resumed=state is not None)
@@ -200,9 +191,9 @@ class Trial:
         return failure_line(error, self.cfg, self.directory, self.crew.frame)
 
     def _take_in(self, found: CheckpointReport) -> None:
-        """Write down what the sessions report at a checkpoint, and show it."""
+        """Write down and show what the sessions report at a checkpoint."""
         self.scores = found.scores
-        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=False)  # only policies are evaluated
+        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=False)  # workers have no evaluations
         if found.kind == "eval":
             for writer, row in rows:
                 writer.write_eval(row, inferred=not self.cfg.meta.evaluates)
