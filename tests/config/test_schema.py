@@ -38,6 +38,14 @@ def test_the_pages_list_the_fields_that_change_nothing(what, page, begin, end):
     assert set(re.findall(r"`((?:meta|env)\.\w+)`", listed)) | {"run_dir"} == fields_unchanging(what)
 
 
+@pytest.mark.parametrize(
+    ("rigorous_eval", "found"), [(None, (0, False, "log")), (0, (0, False, "log")), (3, (3, True, "eval"))]
+)
+def test_scores_come_from_training_or_from_evaluation(rigorous_eval, found):
+    meta = MetaConfig(rigorous_eval=rigorous_eval)
+    assert (meta.eval_episodes, meta.evaluates, meta.scored_at) == found
+
+
 class TestFrames:
     def test_are_whole_numbers_however_they_are_written(self):
         cfg = EnvConfig(id="x", max_frame=1e7)

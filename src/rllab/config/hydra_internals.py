@@ -1,8 +1,8 @@
 """The private parts of Hydra, its plugins and OmegaConf that rllab uses, all of them in one place.
 
-Nobody has promised that they stay. Each says what it is for; all were tried with hydra-core, hydra-optuna-sweeper and
-hydra-ray-launcher 1.4.0rc3 and OmegaConf 2.4.1rc1. ``tests/config/test_hydra_internals.py`` says which one has moved
-or changed in another version.
+Nobody has promised that they stay. Each says what it is for; they were tried with hydra-core and hydra-optuna-sweeper
+1.4.0rc3 and OmegaConf 2.4.1rc1. Under another version ``tests/config/test_hydra_internals.py`` says which one has moved
+or changed.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ def node_type(parent: DictConfig, key: str) -> Any:
 
 
 def start_ray(settings: DictConfig) -> None:
-    """Start Ray as its launcher does, which can do so in the main thread only."""
+    """Start Ray as Hydra's launcher for it does, which can do so in the main thread only."""
     from hydra_plugins.hydra_ray_launcher import _launcher_util  # noqa: PLC0415 - an extra
 
     _launcher_util.start_ray(settings)
 
 
 def __getattr__(name: str) -> Any:
-    """The two parts of the Optuna sweeper, when they are asked for: most runs search nothing, and need no Optuna.
+    """Import what belongs to the Optuna sweeper when it is asked for: most runs search nothing, and need no Optuna.
 
-    Our sweeper inherits from OptunaSweeperImpl what it reads of its settings; the function makes Optuna's distribution
-    of ``interval(0,1)`` and the like.
+    From OptunaSweeperImpl our sweeper inherits how its settings are read; the function makes Optuna's distribution of
+    an override such as ``agent.lr=interval(0,1)``.
     """
     if name in ("OptunaSweeperImpl", "create_optuna_distribution_from_override"):
         return getattr(importlib.import_module("hydra_plugins.hydra_optuna_sweeper._impl"), name)

@@ -193,7 +193,7 @@ class Trial:
     def _take_in(self, found: CheckpointReport) -> None:
         """Write down and show what the sessions report at a checkpoint."""
         self.scores = found.scores
-        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=False)  # workers have no evaluations
+        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=True)
         if found.kind == "eval":
             for writer, row in rows:
                 writer.write_eval(row, inferred=not self.cfg.meta.evaluates)
