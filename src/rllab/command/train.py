@@ -32,7 +32,7 @@ _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLErro
 
 
 def main() -> None:
-    """Compose, check, train. Bad input ends with one line on stderr; RLLAB_TRACEBACK=1 shows more."""
+    """Let Hydra compose the config of the command line, check it, and train; bad input ends with one line on stderr."""
     parser = hydra_internals.get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
@@ -65,10 +65,10 @@ def _train(cfg: DictConfig) -> float:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
         return trial.run(run, held)
-    with bad_input_refused():  # here already: Hydra would print a line of its own
+    with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
-        if hydra_config.run.dir != ".":  # Hydra was told the directory
+        if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
         return trial.run(run)
 
@@ -109,7 +109,7 @@ def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
 
 
 def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
-    """The config of one job, with what Hydra alone can tell checked as well."""
+    """The config of one job. What only Hydra knows of the command line is checked here too."""
     words = hydra_config.overrides.task
     resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
     run = config.load(cfg)
@@ -126,7 +126,7 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
 
 
 def _check_choices(words: list[str]) -> None:
-    """Refuse what Hydra's own error would not name."""
+    """Refuse words that would make Hydra say something in which they do not occur."""
     for word in words:
         if word.startswith("="):
             raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
@@ -136,6 +136,7 @@ def _check_choices(words: list[str]) -> None:
 
 @contextmanager
 def bad_input_refused() -> Iterator[None]:
+    """End with one line where the input is at fault; with RLLAB_TRACEBACK set, let the error through."""
     try:
         yield
     except Exception as error:

@@ -45,11 +45,11 @@ _SAYINGS = (
         "agent, env: each wants the name of one preset; write e.g. agent=ppo env=cartpole",
     ),
 )
-"""What Hydra says in its own way, without the structure that `explain` reads, and what we say."""
+"""Texts of errors that carry nothing else `explain` could read, and what it says in their place."""
 
 
 def explain(error: BaseException) -> str:
-    """One line for an error of Hydra, OmegaConf or YAML: the field, what it got, what to write instead."""
+    """The line that a person sees for an error of Hydra, OmegaConf or YAML."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return f"{group}={option}: no such option; {_near(option, list(error.options), prefix=f'{group}=')}"
@@ -110,6 +110,7 @@ def _explain_field(error: OmegaConfBaseException) -> str:
 
 
 def _near(word: str, known: list[str], *, prefix: str) -> str:
+    """What to write in place of a word that is not known: one that looks like it, or any that is."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if near:
         return f"did you mean {prefix}{near[0]}?"
