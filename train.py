@@ -1,6 +1,7 @@
 """Train an agent: python train.py agent=ppo env=cartpole meta=standard.
 
-The `@hydra.main` entry point is in src/rllab/command/train.py; shell completion looks for these words here.
+The entry point is in src/rllab/command/train.py. Hydra completes on TAB after `python FILE` where the file holds the
+words @hydra.main, as this one now does.
 """
 
 import sys

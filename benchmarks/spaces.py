@@ -26,8 +26,9 @@ import torch
 from benchmarks.kinds import ACTIONS, LENGTH, OBSERVATIONS
 from rllab import algorithms, checkpoint
 from rllab.analysis import plots
-from rllab.config import Backend, ConfigError, EnvConfig, MetaConfig, RunConfig
-from rllab.training import trial
+from rllab.config import Backend, EnvConfig, MetaConfig, RunConfig
+from rllab.errors import ConfigError
+from rllab.training import run_directory, trial
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "spaces.md"
 MARKS = "<!-- the tables: python -m benchmarks.spaces -->\n", "<!-- the end of the tables -->\n"
@@ -149,7 +150,7 @@ def check_learned(cfg: RunConfig) -> None:
     checked, info = trial.check(cfg)
     agent = checked.make_algorithm(info.obs_space, info.action_space, cfg.meta.max_session, cfg.meta.seed)
     first = agent.state_dict()["policy"]
-    last = checkpoint.read(Path(cfg.run_dir) / trial.LAST, "algorithm", "policy")
+    last = checkpoint.read(Path(cfg.run_dir) / run_directory.LAST, "algorithm", "policy")
     if first and all(torch.equal(first[name], last[name]) for name in first):
         raise CellError("no parameter has moved")
 

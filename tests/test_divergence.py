@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rllab import algorithms, checkpoint
-from rllab.config import ConfigError
 from rllab.envs import EnvError
+from rllab.errors import ConfigError
 from rllab.training import trial
 from rllab.training.sessions import not_finite
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from played import CASES
 from rllab.analysis.evaluation import describe
-from rllab.config import ConfigError
 from rllab.envs.actions import action_map
+from rllab.errors import ConfigError
 from rllab.play import export, player
 from rllab.play.card import write_card
 from rllab.training import trial

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from rllab import checkpoint
-from rllab.config import ConfigError
 from rllab.envs import EnvError
+from rllab.errors import ConfigError
 from rllab.play import player
 from rllab.training import trial
 from rllab.training.evaluation import Evaluator

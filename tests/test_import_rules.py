@@ -65,9 +65,12 @@ def broken_rule(module, names):
         if imported(library) and not within(module, *rooms):
             return f"{library} belongs in {', '.join(rooms)}"
     standard = names[0].split(".")[0] in sys.stdlib_module_names
-    known = (*CORE, *CORE_OUTSIDE, "rllab.algorithms.contract", "rllab.algorithms.shared", "rllab.host.memory")
+    if module == "rllab.errors" and not standard:
+        return "whoever only refuses something waits for no library"
+    shared = ("rllab.algorithms.contract", "rllab.algorithms.shared")
+    known = (*CORE, *CORE_OUTSIDE, *shared, "rllab.errors", "rllab.host.memory")
     if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*known)):
-        return "it may know torch, numpy, gymnasium.spaces, functional, nets and buffers"
+        return "it may know torch, numpy, gymnasium.spaces, functional, nets, buffers and errors"
     if module in ("rllab.training.loop", "rllab.training.evaluation") and any(
         within(name, *concrete_algorithms()) for name in names
     ):
@@ -133,6 +136,7 @@ FORBIDDEN = [
     ("rllab.training.loop", "from rllab.algorithms import ppo"),
     ("rllab.training.evaluation", "import rllab.algorithms.ppo as p"),
     ("rllab.training.trial", "import hydra"),
+    ("rllab.errors", "from omegaconf.errors import OmegaConfBaseException"),
     ("rllab.play.player", "import pygame"),
     ("rllab.play.card", "import onnxruntime"),
     ("rllab.training.trial", "from omegaconf.errors import OmegaConfBaseException"),

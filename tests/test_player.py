@@ -10,7 +10,7 @@ import yaml
 
 from played import CASES
 from rllab import algorithms, checkpoint
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.play import player
 
 

@@ -10,7 +10,7 @@ import torch
 
 from acting import act
 from rllab.algorithms import Task, ppo
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.host import memory
 from rllab.training import trial
 

@@ -8,8 +8,9 @@ import torch
 
 from acting import act
 from rllab.algorithms import Task, dqn, qrdqn, sarsa
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.training import trial
+from rllab.training.run_directory import load_run
 from test_trial import assert_same_policy
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -116,7 +117,7 @@ def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tm
     stop_at(840)
     with pytest.raises(SystemExit):
         make("dqn", "env=cartpole", "agent.train_freq=1", "env.max_frame=1000", "agent.save_buffer=false").run()
-    cfg, state = trial._load_run(tmp_path / "run", in_search=False)
+    cfg, state = load_run(tmp_path / "run")
     before = state["algorithm"]["num_updates"]
     resumed = trial.Trial(*trial.check(cfg), state)
     resumed.run()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rllab import envs
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.play import player, show
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rllab import config
 from rllab.analysis import shelf
+from rllab.errors import ConfigError
 from rllab.host.process import Hold
 from rllab.training import loop, trial
 
@@ -27,7 +27,7 @@ def test_a_run_holds_its_directory_while_it_writes(load_config, tmp_path, monkey
 def test_a_run_that_another_process_writes_is_not_resumed(load_config, tmp_path):
     trial.run(load_config(*RANDOM))
     hold = Hold(tmp_path / "run")
-    with pytest.raises(config.ConfigError, match="which another process is still writing"):
+    with pytest.raises(ConfigError, match="which another process is still writing"):
         trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))
     hold.release()
 

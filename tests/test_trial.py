@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from rllab import checkpoint, config
+from rllab.errors import ConfigError
 from rllab.training import trial
 
 ROOT = Path(__file__).parents[1]
@@ -268,7 +269,7 @@ def test_every_action_space_trains(load_config, space, head):
 def test_a_directory_that_holds_a_run_is_refused(load_config, tmp_path):
     trial.run(load_config("agent=random", "env.max_frame=100"))
     before = rows(tmp_path / "run")
-    with pytest.raises(config.ConfigError, match=r"run_dir: got .*, which holds a run already; write another one"):
+    with pytest.raises(ConfigError, match=r"run_dir: got .*, which holds a run already; write another one"):
         trial.run(load_config("agent=random", "env.max_frame=200"))
     assert rows(tmp_path / "run") == before
 

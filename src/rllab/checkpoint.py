@@ -19,7 +19,7 @@ _TENSOR, _ARRAY, _SCALAR = "__tensor__", "__array__", "__scalar__"
 
 
 class CheckpointError(Exception):
-    """A file that is no checkpoint of ours, or not a whole one. One line."""
+    """A file is no checkpoint of rllab, or not a whole one. Its text is one line."""
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -33,7 +33,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def dumps(state: dict[str, Any]) -> bytes:
-    """What `write` writes."""
+    """A checkpoint as the bytes that `write` puts into a file."""
     tensors: dict[str, Tensor] = {}
     structure = _Encoder(tensors).encode(state)
     return save(tensors, {"format": FORMAT, "structure": structure})
@@ -82,7 +82,7 @@ def _decode(structure: str, tensor: Callable[[str], Tensor]) -> Any:
 
 
 class _Encoder(json.JSONEncoder):
-    """JSON of the structure, in C; every array goes into `tensors`, and its number into the JSON."""
+    """Writes the structure as JSON; every array goes into `tensors`, and the number that it has there into the JSON."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.training import trial
 
 pytestmark = pytest.mark.usefixtures("no_picture")

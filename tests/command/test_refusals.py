@@ -3,16 +3,15 @@
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
 import pytest
 
 from command_line import assert_refused, everything_in
-from rllab.config import ConfigError
+from rllab.config import MetaConfig
+from rllab.errors import ConfigError
 
-META = (
-    "device, distributed, eval_frequency, final_eval, keep_trials, log_frequency, max_session, max_trial, num_threads, "
-    "num_workers, resume, rigorous_eval, search_resources, search_scheduler, seed, worker_timeout"
-)
+META = ", ".join(sorted(field.name for field in fields(MetaConfig)))
 FRAMES = "write a whole number of frames of at least 1, e.g."
 SCHEDULE = "write a number or linear:START:END, e.g. linear:1e-3:0"
 PRESET = "each group wants the name of one preset; write e.g. env=cartpole"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rllab.config.schema import fields_counting_frames
 from rllab.host import provenance
 
 ROOT = Path(__file__).parents[2]
-FRAMES = ["meta.log_frequency", "meta.eval_frequency", "meta.search_scheduler.grace_period", "env.max_frame"]
 
 
 def test_cfg_shows_every_field_with_its_value(command, tmp_path, monkeypatch):
@@ -28,7 +28,14 @@ def test_cfg_shows_every_field_with_its_value(command, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("field", FRAMES)
+def test_what_was_typed_stays_as_it_was(command):
+    words = ["env.id=Acrobot-v1", "--cfg", "job"]
+    shown = yaml.safe_load(command(" ".join(words)).out)
+    assert (shown["env"]["id"], shown["env"]["reward_threshold"]) == ("Acrobot-v1", None)  # not that of env=cartpole
+    assert sys.argv[1:] == words
+
+
+@pytest.mark.parametrize("field", sorted(fields_counting_frames()))
 def test_a_number_of_frames_may_be_written_as_1e6(field, load_config):
     value = load_config(f"{field}=1e6")
     for name in field.split("."):

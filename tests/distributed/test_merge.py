@@ -6,7 +6,7 @@ import pytest
 
 from rllab import checkpoint
 from rllab.distributed import merge
-from rllab.training.sessions import Checkpoint
+from rllab.training.sessions import CheckpointReport as Report
 
 
 def row(**tags):
@@ -15,13 +15,11 @@ def row(**tags):
 
 def test_sessions_side_by_side():
     parts = [
-        Checkpoint(
-            "log", 504, [row(frame=504, time__fps=100.0), row(frame=504, time__fps=100.0)], [1.0, 2.0], [3.0, 4.0]
-        ),
-        Checkpoint("log", 504, [row(frame=504, time__fps=50.0)], [5.0], [6.0]),
+        Report("log", 504, [row(frame=504, time__fps=100.0), row(frame=504, time__fps=100.0)], [1.0, 2.0], [3.0, 4.0]),
+        Report("log", 504, [row(frame=504, time__fps=50.0)], [5.0], [6.0]),
     ]
     whole = merge.side_by_side(parts)
-    assert whole == Checkpoint("log", 504, [row(frame=504, time__fps=150.0)] * 3, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0])
+    assert whole == Report("log", 504, [row(frame=504, time__fps=150.0)] * 3, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0])
 
 
 def worker(frame, fps, updates, loss, episodes):
@@ -36,7 +34,7 @@ def worker(frame, fps, updates, loss, episodes):
         train__num_updates=updates,
         train__loss=loss,
     )
-    return Checkpoint("log", frame, [tags], [0.0], [0.0], episodes=episodes)
+    return Report("log", frame, [tags], [0.0], [0.0], episodes=episodes)
 
 
 def test_the_row_of_a_policy():
@@ -73,7 +71,7 @@ def test_a_checkpoint_that_was_saved_before_all_had_reached_it(tmp_path):
     waiting = worker(1000, 1.0, 1.0, 1.0, [(20, 2.0, 20)])
     checkpoint.write(tmp_path / "last.safetensors", {"pending": [[waiting]]})
     ((saved,),) = checkpoint.read(tmp_path / "last.safetensors")["pending"]
-    whole = merge.of_one_policy([Checkpoint(*saved), worker(1000, 1.0, 1.0, 1.0, [(20, 4.0, 40)])], evaluated=False)
+    whole = merge.of_one_policy([Report(*saved), worker(1000, 1.0, 1.0, 1.0, [(20, 4.0, 40)])], evaluated=False)
     assert whole.scores == [3.0]
 
 
@@ -88,7 +86,7 @@ def test_a_worker_that_has_not_learned_yet_says_nothing_of_it():
 def test_evaluations_of_a_policy():
     def part(mean, least, most):
         tags = row(frame=8, elapsed_s=1.0, eval__mean_reward=mean, eval__min_reward=least, eval__max_reward=most)
-        return Checkpoint("eval", 8, [tags], [mean], [mean])
+        return Report("eval", 8, [tags], [mean], [mean])
 
     whole = merge.of_one_policy([part(1.0, 0.0, 4.0), part(3.0, -2.0, 5.0)], evaluated=True)
     assert whole.scores == [2.0]

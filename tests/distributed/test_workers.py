@@ -17,10 +17,11 @@ import pytest
 import torch
 
 from rllab import checkpoint, distributed, envs
-from rllab.config import ConfigError
-from rllab.distributed import checks, workers
+from rllab.distributed import checks
+from rllab.distributed.reports import Reports
+from rllab.errors import ConfigError
 from rllab.training import trial
-from rllab.training.sessions import Checkpoint
+from rllab.training.sessions import CheckpointReport
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["tuned=none", "agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "env.max_frame=2000"]
@@ -139,27 +140,33 @@ def test_workers_give_the_numbers_of_one_process_and_go_on_where_they_were(load_
 
 
 def test_a_checkpoint_that_one_worker_skips_is_left_out(load_config):
-    cfg, info = trial.check(load_config(*SMALL, "meta.num_workers=2"))
-    crew = distributed.Workers(cfg, info)
+    reports = Reports(load_config(*SMALL), num_workers=2)
+    first, second = reports.waiting
 
-    def say(worker, *frames):
-        rows = {"time/fps": 1.0}
-        worker.checkpoints += [Checkpoint("log", frame, [rows | {"frame": frame}], [0.0], [0.0]) for frame in frames]
+    def say(waiting, *frames):
+        waiting += [CheckpointReport("log", frame, [{"frame": frame}], [0.0], [0.0]) for frame in frames]
 
-    crew.workers = [workers._Worker(range(2), None, None), workers._Worker(range(2, 4), None, None)]
-    first, second = crew.workers
+    def taken():
+        return [tuple(part.frame for part in parts) for parts in iter(reports.take, [])]
+
     say(first, 208, 608)  # it saw the common count jump from below 400 to above 600
     say(second, 200, 400)
-    assert [found.frame for found in crew._complete()] == [208]
-    assert [x.frame for x in second.checkpoints] == [400]
+    assert taken() == [(208, 200)]
+    assert [report.frame for report in second] == [400]
     say(second, 616, 1000)
-    assert [found.frame for found in crew._complete()] == [616]
-    assert [x.frame for x in first.checkpoints] == []
+    assert taken() == [(608, 616)]
+    assert first == []
     say(first, 2008)  # the end of the budget is one for all
     say(second, 1200, 2000)
-    assert [found.frame for found in crew._complete()] == [2008]
-    assert crew.finished
-    assert second.checkpoints == []
+    assert taken() == [(2008, 2000)]
+    assert second == []
+
+
+def test_the_oldest_checkpoint_comes_first(load_config):
+    reports = Reports(load_config(*SMALL), num_workers=2)
+    for waiting in reports.waiting:
+        waiting += [CheckpointReport(kind, frame, [], [], []) for kind, frame in [("log", 400), ("eval", 304)]]
+    assert [(part.kind, part.frame) for part, _ in iter(reports.take, [])] == [("eval", 304), ("log", 400)]
 
 
 def test_a_search_stops_all_workers_at_once(load_config, tmp_path):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rllab import envs
-from rllab.config import ConfigError, EnvConfig
+from rllab.config import EnvConfig
+from rllab.errors import ConfigError
 from rllab.training import trial
 
 PACKAGE = """

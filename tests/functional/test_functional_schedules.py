@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.schedules import check_coefficient, make_schedule
 
 

@@ -4,7 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from rllab.config import ConfigError, MetaConfig, SearchResources, SearchScheduler
+from rllab.config import MetaConfig, SearchResources, SearchScheduler
+from rllab.errors import ConfigError
 from rllab.search.pruners import MIN_OTHERS, MedianPruner, check_scheduler, make_pruner
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rllab.config import ConfigError, SearchResources
+from rllab.config import SearchResources
+from rllab.errors import ConfigError
 from rllab.search import slots
 from rllab.search.slots import Slot, divide, make_slots
 

@@ -10,7 +10,7 @@ from optuna.distributions import IntDistribution as Integer
 from optuna.distributions import distribution_to_json, json_to_distribution
 
 from rllab import config
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.search.space import read_space
 
 SPACES = sorted(path.stem for path in (config.conf_dir() / "search").glob("*.yaml"))

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.search import storage
 from rllab.search.storage import open_storage, public, resolve_url
 

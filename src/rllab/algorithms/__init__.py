@@ -14,7 +14,7 @@ import pkgutil
 from typing import Any
 
 from rllab.algorithms.contract import Acted, Acting, Algorithm, Metrics, Task
-from rllab.functional.checks import UnfitError
+from rllab.errors import UnfitError
 
 __all__ = ["Acted", "Acting", "Algorithm", "Metrics", "Task", "check", "find", "fitting", "load_all", "names"]
 

@@ -19,7 +19,7 @@ from rllab.algorithms.shared.off_policy import (
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.schedules import Coefficient
 from rllab.nets.batch_renorm import RenormMLP
 from rllab.nets.greedy import GreedyPolicy

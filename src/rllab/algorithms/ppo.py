@@ -14,7 +14,7 @@ from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, mak
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient

@@ -13,7 +13,7 @@ from rllab.algorithms.shared.off_policy import CriticSettings, check_replay, mak
 from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.schedules import Coefficient, check_coefficient
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.obs_net import Critics, ObsNet

@@ -20,7 +20,7 @@ from rllab.algorithms.shared.off_policy import (
 from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import Coefficient, check_coefficient
 from rllab.nets.greedy import GreedyPolicy

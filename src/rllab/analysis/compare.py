@@ -11,18 +11,14 @@ import numpy as np
 from rllab.analysis import statistics
 from rllab.analysis.statistics import Undefined
 from rllab.analysis.summary import estimates, number
+from rllab.config.schema import Changes, fields_unchanging
 from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from rllab.analysis.runs import Array, Run, Session
     from rllab.analysis.statistics import Metric
 
-_ASIDE = {
-    *("env.random_return", "env.reward_threshold", "env.timeout", "meta.final_eval"),
-    *("meta.num_workers", "meta.worker_timeout"),
-    *("meta.seed", "meta.max_session", "meta.max_trial", "meta.keep_trials", "meta.resume"),
-    *("meta.log_frequency", "meta.eval_frequency", "meta.search_resources", "meta.search_scheduler"),
-}
+_ASIDE = fields_unchanging(Changes.RESULT)
 """Fields that change nothing in what a session learns, or are its seed."""
 _SHORT = 40
 """Characters of a label that still fit a table and a legend."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json
 from rllab.command.output import fail, print_json
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -53,13 +54,10 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs and agents
     if config_dir is not None:
         words = [*words, f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
-    names = {word.partition("=")[0] for word in words}
-    if "env.id" in names and "env" not in names:
-        words = ["env=gymnasium", *words]
     config.register()
     try:
         with initialize_config_dir(str(config.conf_dir())):
-            return config.load(compose("config", [*words, "run_dir=."]))
+            return config.load(compose("config", [*config.complete(words), "run_dir=."]))
     except Exception as error:  # noqa: BLE001 - whatever Hydra finds wrong with the words
         fail(config.explain(error), code=2)
 
@@ -67,7 +65,6 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
 def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
     """What is found of the agent and of the env, and the agents that can learn in it."""
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
-    from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
     from rllab.training import trial  # noqa: PLC0415 - as above
 

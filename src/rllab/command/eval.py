@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import print_json
 from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.errors import ConfigError
 from rllab.text import score_text
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ def run(chosen: argparse.Namespace) -> None:
     results = []
     with refusing():
         from rllab.command.runs import expand  # noqa: PLC0415 - TAB and --help need none of these
-        from rllab.config import ConfigError  # noqa: PLC0415
         from rllab.envs import DivergedError, EnvError  # noqa: PLC0415
 
         for path in expand(chosen.run):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.output import fail
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 def refusing() -> Iterator[None]:
     """One line for what a run, an env or an extra that is not there refuses."""
     _prepare()
-    from rllab.config import ConfigError  # noqa: PLC0415 - TAB and --help need none of these
-    from rllab.envs import DivergedError, EnvError  # noqa: PLC0415
+    from rllab.envs import DivergedError, EnvError  # noqa: PLC0415 - TAB and --help need none of it
 
     try:
         yield
@@ -58,7 +58,6 @@ def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False)
     """The run that a verb was given, with the checkpoint that was chosen."""
     import torch  # noqa: PLC0415 - as above
 
-    from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.play import player  # noqa: PLC0415
 
     loaded = player.load(path, chosen.checkpoint, explore=explore)

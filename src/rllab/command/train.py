@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 # before numpy is imported: its threads would fight torch's over small products
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import hydra
 import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -27,47 +25,50 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
-from rllab.config import ConfigError, RunConfig
+from rllab.config import RunConfig, hydra_internals
+from rllab.errors import ConfigError
 
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
-    """Compose, check, train. Bad input ends with one line on stderr; RLLAB_TRACEBACK=1 shows more."""
-    parser = get_args_parser()
+    """Let Hydra compose the config of the command line, check it, and train; bad input ends with one line on stderr."""
+    parser = hydra_internals.get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
-    if args.cfg and not args.resolve:
-        sys.argv.append("--resolve")
-    words = {word.partition("=")[0] for word in args.overrides}
-    if "env.id" in words and "env" not in words:  # not what the default preset knows of another env
-        sys.argv.append("env=gymnasium")
+    args.resolve |= args.cfg is not None
+    args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
     config.register()
-    with _bad_input_refused():
+    with bad_input_refused():
         _check_choices(args.overrides)
         try:
-            _train()
+            hydra_internals.run_app(
+                _train,
+                args,
+                parser,
+                config_path=str(config.conf_dir()),
+                config_name="config",
+                trusted="rllab.command.train.CheckJobs",
+            )
         except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
             sys.exit(130)
 
 
-@hydra.main(
-    config_path=str(config.conf_dir()), config_name="config", execution_whitelist="rllab.command.train.CheckJobs"
-)
 def _train(cfg: DictConfig) -> float:
+    """Run one job that Hydra has composed."""
     from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(_continued(run) if held else run, held)
-    with _bad_input_refused():  # here already: Hydra would print a line of its own
+        return trial.run(run, held)
+    with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
-        if hydra_config.run.dir != ".":  # Hydra was told the directory
+        if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
         return trial.run(run)
 
@@ -79,7 +80,7 @@ class CheckJobs(Callback):
         from rllab.search.space import read_space  # noqa: PLC0415 - as in `_train`
 
         loader = GlobalHydra.instance().config_loader()
-        with _bad_input_refused():  # Hydra would make a warning of it
+        with bad_input_refused():  # Hydra would make a warning of it
             space = read_space(config, loader)
             try:
                 _check_jobs(config, loader, space.probes(jointly=True))
@@ -107,17 +108,8 @@ def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
         )
 
 
-def _continued(run: RunConfig) -> RunConfig:
-    """A trial that was interrupted goes on where it was saved last, or begins anew if it never was."""
-    directory = Path(run.run_dir)
-    if (directory / "checkpoints" / "last.safetensors").exists():
-        return dataclasses.replace(run, meta=dataclasses.replace(run.meta, resume=str(directory)))
-    (directory / "config.yaml").unlink(missing_ok=True)
-    return run
-
-
 def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
-    """The config of one job, with what Hydra alone can tell checked as well."""
+    """The config of one job. What only Hydra knows of the command line is checked here too."""
     words = hydra_config.overrides.task
     resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
     run = config.load(cfg)
@@ -134,7 +126,7 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
 
 
 def _check_choices(words: list[str]) -> None:
-    """Refuse what Hydra's own error would not name."""
+    """Refuse words that would make Hydra say something in which they do not occur."""
     for word in words:
         if word.startswith("="):
             raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
@@ -143,7 +135,8 @@ def _check_choices(words: list[str]) -> None:
 
 
 @contextmanager
-def _bad_input_refused() -> Iterator[None]:
+def bad_input_refused() -> Iterator[None]:
+    """End with one line where the input is at fault; with RLLAB_TRACEBACK set, let the error through."""
     try:
         yield
     except Exception as error:

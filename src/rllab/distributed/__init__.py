@@ -1,19 +1,28 @@
-"""Sessions over several processes: each training its share of them, or all training one policy (Hogwild)."""
+"""Sessions over several processes: each trains its share of them, or all train one policy (Hogwild)."""
+
+from collections.abc import Callable
 
 from rllab.config import RunConfig
 from rllab.distributed.checks import resolve, share
 from rllab.distributed.workers import WorkerError, Workers
 from rllab.envs import EnvInfo
+from rllab.training.evaluation import Progress
 from rllab.training.sessions import Sessions
 
 Crew = Sessions | Workers
-"""Who trains: both have the methods that `trial.Trial` calls."""
+"""Who trains the sessions of a trial. Both have the methods that `trial.Trial` calls."""
 
 __all__ = ["Crew", "WorkerError", "make_crew", "resolve", "share"]
 
 
-def make_crew(cfg: RunConfig, info: EnvInfo) -> Crew:
-    """Whoever trains the sessions of a trial: this process, or several."""
-    if cfg.meta.distributed or cfg.meta.num_workers != 1:
+def make_crew(cfg: RunConfig, info: EnvInfo, say: Callable[[str], None]) -> Crew:
+    """Make what trains the sessions of a trial, in this process or in several.
+
+    `say` shows a person how far a long evaluation is; several processes show nothing.
+    """
+    meta = cfg.meta
+    if meta.distributed or meta.num_workers != 1:
         return Workers(cfg, info)
-    return Sessions(cfg, info, range(cfg.meta.max_session))
+    num_episodes = meta.eval_episodes * meta.max_session
+    progress = Progress("evaluation", num_episodes, say, "env.max_episode_steps ends episodes sooner")
+    return Sessions(cfg, info, range(meta.max_session), watch=progress)

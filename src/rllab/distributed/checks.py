@@ -4,8 +4,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from rllab.config import ConfigError, MetaConfig, RunConfig
+from rllab.config import MetaConfig, RunConfig
 from rllab.envs import EnvInfo
+from rllab.errors import ConfigError
 from rllab.host.process import num_cpus
 
 
@@ -44,7 +45,11 @@ def resolve(cfg: RunConfig, info: EnvInfo, *, cores: int | None = None) -> MetaC
 
 
 def share(cfg: RunConfig) -> Any:
-    """The agent's config as each process has it: with Hogwild, its part of what is counted in frames of a session."""
+    """The agent's config for each process.
+
+    With Hogwild a worker takes only its part of a session's frames, so whatever the agent counts in them
+    (`counted_in_frames`) is divided by the number of workers.
+    """
     agent = cfg.agent
     if not cfg.meta.distributed:
         return agent
@@ -68,8 +73,8 @@ def _check_hogwild(cfg: RunConfig) -> None:
 def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:
     """As many workers as there are cores for, where that was measured to be faster; otherwise one.
 
-    Not for envs that step as one in numpy, which a single process steps as fast, nor for those that have processes of
-    their own; images were not measured.
+    A single process steps envs that are vectorised in numpy just as fast, and envs that have processes of their own
+    need no more of them. Backends for images were not measured.
     """
     if meta.device != "cpu" or info.backend not in ("sync", "envpool"):
         return 1

@@ -1,25 +1,29 @@
-"""What several workers say at a checkpoint, as one."""
+"""What several workers say at a checkpoint, and the policies that they have, as one."""
 
 from __future__ import annotations
 
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from rllab.tracking.tracker import WINDOW
-from rllab.training.sessions import Checkpoint
+from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
 
-def side_by_side(parts: list[Checkpoint]) -> Checkpoint:
-    """Of workers with sessions of their own: all sessions, in order."""
+
+def side_by_side(parts: list[CheckpointReport]) -> CheckpointReport:
+    """One report from those of workers that have sessions of their own: all sessions, in order."""
     rows = [row for part in parts for row in part.rows]
     if parts[0].kind == "log":
         rate = sum(part.rows[0]["time/fps"] for part in parts)
         rows = [row | {"time/fps": rate} for row in rows]
-    return Checkpoint(
+    return CheckpointReport(
         parts[0].kind,
         max(part.frame for part in parts),
         rows,
@@ -28,8 +32,11 @@ def side_by_side(parts: list[Checkpoint]) -> Checkpoint:
     )
 
 
-def of_one_policy(parts: list[Checkpoint], *, evaluated: bool) -> Checkpoint:
-    """Of workers that share a policy: its row, with their own rows beside it. Its best score is not known here."""
+def of_one_policy(parts: list[CheckpointReport], *, evaluated: bool) -> CheckpointReport:
+    """One report from those of workers that share a policy: a row for the policy, and beside it those of the workers.
+
+    `best_scores` stays empty, for whoever holds the policy to fill in.
+    """
     rows = [part.rows[0] for part in parts]
     frame = max(part.frame for part in parts)
     last = sorted((episode for part in parts for episode in part.episodes), key=itemgetter(0))[-WINDOW:]
@@ -42,11 +49,29 @@ def of_one_policy(parts: list[Checkpoint], *, evaluated: bool) -> Checkpoint:
         row["eval/mean_reward"] = mean_return
     score = _mean([score for part in parts for score in part.scores]) if evaluated else mean_return
     worker_rows = [row | {"frame": frame} for row in rows]
-    return Checkpoint(parts[0].kind, frame, [row], [score], [], worker_rows)
+    return CheckpointReport(parts[0].kind, frame, [row], [score], [], worker_rows)
+
+
+def policies(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The policies of all sessions, from those of each worker's: tensors ``[S, ...]`` by name."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def best(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The checkpoint `best` of all sessions, from that of each worker's."""
+    whole = {name: [value for part in parts for value in part[name]] for name in ("frame", "score")}
+    return {**whole, "policy": policies([part["policy"] for part in parts])}
+
+
+def part_of_best(whole: dict[str, Any], numbers: range) -> dict[str, Any]:
+    """The part of `best` that belongs to these sessions: what `best` puts together."""
+    here = slice(numbers.start, numbers.stop)
+    policy = {name: tensor[here] for name, tensor in whole["policy"].items()}
+    return {"frame": whole["frame"][here], "score": whole["score"][here], "policy": policy}
 
 
 def _merge(name: str, values: list[float]) -> float:
-    """The number of a policy from those of its workers."""
+    """The number that stands in the policy's row, from those of its workers."""
     return _MERGES.get(name, _mean)(values)
 
 

@@ -11,14 +11,14 @@ from rllab.training.sessions import Best
 if TYPE_CHECKING:
     from rllab.config import RunConfig
     from rllab.envs import EnvInfo
-    from rllab.training.sessions import Checkpoint
+    from rllab.training.sessions import CheckpointReport
 
 
 class SharedPolicy:
     """An algorithm in shared memory that only watches, and keeps the policy that scored best."""
 
     def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
-        self.evaluated = bool(cfg.meta.rigorous_eval)
+        self.meta = cfg.meta
         self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, 1, cfg.meta.seed)
         self.block = hogwild.share(self.algorithm)
         self.best = Best(1)
@@ -30,10 +30,10 @@ class SharedPolicy:
         if best is not None:
             self.best.load_state_dict(best)
 
-    def checkpoint(self, parts: list[Checkpoint]) -> Checkpoint:
+    def checkpoint(self, parts: list[CheckpointReport]) -> CheckpointReport:
         """What the workers say, as one; the policy is looked at as it is now."""
-        found = merge.of_one_policy(parts, evaluated=self.evaluated)
-        scored = found.kind == ("eval" if self.evaluated else "log")
+        found = merge.of_one_policy(parts, evaluated=self.meta.evaluates)
+        scored = found.kind == self.meta.scored_at
         if scored and not_finite(self.algorithm.state_dict(), 1) is None:  # a worker that sees it diverge says so soon
             self.best.keep(found.scores, found.frame, self.algorithm)
         return found._replace(best_scores=self.best.scores)

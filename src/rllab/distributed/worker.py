@@ -1,4 +1,4 @@
-"""The process of one worker: it trains its sessions and tells its parent about them."""
+"""What runs in the process of one worker: it trains its sessions and tells its parent about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
 from rllab.training.loop import Clock, Event
-from rllab.training.sessions import Checkpoint, Sessions
+from rllab.training.sessions import CheckpointReport, Sessions
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Board:
-    """Numbers in shared memory that parent and workers watch, because a message would have to be waited for."""
+    """Numbers in shared memory by which parent and workers tell each other what must not wait for a message."""
 
     memory: Tensor
 
@@ -37,18 +37,18 @@ class Board:
     def __post_init__(self) -> None:
         numbers = self.memory.numpy()
         self.frames: np.ndarray = numbers[:-2]
-        """Taken by each worker."""
+        """Frames that each worker has taken, ``[num_workers]``; the two below hold one number each."""
         self.stop: np.ndarray = numbers[-2:-1]
-        """1: leave the loop after the current step."""
+        """1 where all are to leave the loop after their current step."""
         self.snapshot: np.ndarray = numbers[-1:]
-        """Number of the snapshot that is wanted: send the state, and wait."""
+        """Number of the latest snapshot: whoever has not answered it sends the state and waits."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Board, (self.memory,)
 
 
 class WorkerClock(Clock):
-    """The clock of one worker, which others can see; with Hogwild the frames of all workers are one count."""
+    """A clock whose frames the other processes see. With Hogwild (`common`) it shows those of all workers together."""
 
     def __init__(self, num_envs: int, max_frame: int, board: Board, index: int, *, common: bool) -> None:
         super().__init__(num_envs, max_frame)
@@ -64,9 +64,9 @@ class WorkerClock(Clock):
 
 
 def main(link: Connection, *arguments: Any) -> None:
-    """Train, see `_train`; whatever goes wrong, the parent is told."""
+    """Train the sessions of one `Worker`; whatever goes wrong, the parent is told."""
     try:
-        _train(link, *arguments)
+        Worker(link, *arguments).train()
     except DivergedError as error:
         link.send(("diverged", str(error), error.frame))
     except Exception as error:  # noqa: BLE001 - the parent ends the run
@@ -74,53 +74,68 @@ def main(link: Connection, *arguments: Any) -> None:
         link.send(("crashed", line, traceback.format_exc()))
 
 
-def _train(
-    link: Connection,
-    index: int,
-    numbers: range,
-    cfg: RunConfig,
-    info: EnvInfo,
-    board: Board,
-    policy: Tensor | None,
-) -> None:
-    """Train the sessions `numbers`; `policy` is the memory of the one that all workers share, if they share one."""
-    torch.set_num_threads(cfg.meta.num_threads)
-    common = policy is not None
-    clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=common)
-    sessions = Sessions(cfg, info, numbers, clock)
-    sessions.watch = lambda *_: sessions.stop() if board.stop[0] else None  # in an evaluation too
-    if policy is not None:
-        hogwild.attach(sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
-    state, best = (data and checkpoint.loads(data) for data in link.recv())
-    link.send(("ready", sessions.begin(state, best)))
+class Worker:
+    """The sessions of this process. The parent is told of them in tuples that begin with a word, through a pipe."""
 
-    def tell(found: Checkpoint) -> None:
-        if common:
-            found = found._replace(episodes=sessions.tracker.last_episodes(0))
-        link.send(("checkpoint", found))
+    def __init__(
+        self,
+        link: Connection,
+        index: int,
+        numbers: range,
+        cfg: RunConfig,
+        info: EnvInfo,
+        board: Board,
+        policy: Tensor | None,
+    ) -> None:
+        """Make the sessions `numbers`. With Hogwild, `policy` is the memory of the policy that all workers share."""
+        torch.set_num_threads(cfg.meta.num_threads)
+        self.link, self.board = link, board
+        self.shares_policy = policy is not None
+        clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=self.shares_policy)
+        self.sessions = Sessions(cfg, info, numbers, clock=clock, watch=self.stop_if_told)
+        if policy is not None:
+            hogwild.attach(self.sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
+        self.answered = 0
+        """Number of the latest snapshot that this worker has sent its state for."""
 
-    def send_state(kind: str, number: int) -> None:
-        state, best = sessions.snapshot()
-        link.send((kind, number, checkpoint.dumps(state), best and checkpoint.dumps(best)))
+    def train(self) -> None:
+        """Begin or go on as the parent says, train to the budget or until told to stop, and send the last state."""
+        state, best = (data and checkpoint.loads(data) for data in self.link.recv())
+        self.link.send(("ready", self.sessions.begin(state, best)))
+        while self.link.recv() == "state":  # all are ready; it is wanted before they go
+            self.answer()
+        if self.shares_policy:
+            hogwild.pull(self.sessions.algorithm)
+        try:
+            self.sessions.train(self.tell, Event(1, self.look_at_the_board))
+        except EnvError as error:
+            self.link.send(("env failed", str(error), traceback.format_exc()))
+        self.send_state("end", 0)
+        self.sessions.close()
 
-    answered = 0
-    while link.recv() == "state":  # all are ready; it is wanted before they go
-        answered = int(board.snapshot[0])
-        send_state("state", answered)
-    if policy is not None:
-        hogwild.pull(sessions.algorithm)
+    def tell(self, report: CheckpointReport) -> None:
+        """Send what the sessions report at a checkpoint."""
+        if self.shares_policy:
+            report = report._replace(episodes=self.sessions.tracker.last_episodes(0))
+        self.link.send(("checkpoint", report))
 
-    def look_at_the_board() -> None:
-        nonlocal answered
-        sessions.watch(0, 0)
-        if board.snapshot[0] > answered:
-            answered = int(board.snapshot[0])
-            send_state("state", answered)
-            link.recv()  # it has been taken from all
+    def look_at_the_board(self) -> None:
+        """After each step: stop if the parent says so, and send the state if it wants one."""
+        self.stop_if_told()
+        if self.board.snapshot[0] > self.answered:
+            self.answer()
+            self.link.recv()  # it has been taken from all
 
-    try:
-        sessions.train(tell, Event(1, look_at_the_board))
-    except EnvError as error:
-        link.send(("env failed", str(error), traceback.format_exc()))
-    send_state("end", 0)
-    sessions.close()
+    def stop_if_told(self, _ended: int = 0, _steps: int = 0) -> None:
+        """Also watches evaluations, which may be long."""
+        if self.board.stop[0]:
+            self.sessions.stop()
+
+    def answer(self) -> None:
+        """Send the state for the snapshot that is wanted."""
+        self.answered = int(self.board.snapshot[0])
+        self.send_state("state", self.answered)
+
+    def send_state(self, kind: str, number: int) -> None:
+        state, best = self.sessions.snapshot()
+        self.link.send((kind, number, checkpoint.dumps(state), best and checkpoint.dumps(best)))

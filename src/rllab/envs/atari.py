@@ -9,7 +9,7 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.seeds import row_seeds
-from rllab.functional.checks import require
+from rllab.errors import require
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 
 def state_of(part: Any) -> Any:
     """What `restore_state` takes: a part's ``state_dict``, or tensors and plain data as they are."""
@@ -15,9 +13,9 @@ def restore_state(owner: Any, name: str, saved: Any) -> None:
     part = getattr(owner, name)
     if hasattr(part, "load_state_dict"):
         part.load_state_dict(saved)
-    elif isinstance(part, Tensor):
+    elif hasattr(part, "copy_"):  # a tensor
         part.copy_(saved)
     elif isinstance(part, dict):
-        setattr(owner, name, {key: x.to(owner.device) if isinstance(x, Tensor) else x for key, x in saved.items()})
+        setattr(owner, name, {key: x.to(owner.device) if hasattr(x, "to") else x for key, x in saved.items()})
     else:
         setattr(owner, name, saved)

@@ -29,13 +29,13 @@ def installation() -> dict[str, object]:
 
 
 def extras() -> dict[str, list[str]]:
-    """The packages that are missing for each extra; none where it is complete."""
+    """The packages that each extra still lacks on this machine, by the name of the extra."""
     names = metadata("rllab").get_all("Provides-Extra") or []
     return {name: missing("rllab", name) for name in names if name not in _FOR_DEVELOPMENT}
 
 
 def missing(package: str, extra: str) -> list[str]:
-    """Packages that an extra of an installed package wants on this machine and that are not there."""
+    """Packages that are not installed although an extra of this package wants them on such a machine."""
     names: list[str] = []
     for wanted in map(Requirement, requires(package) or []):
         if (

@@ -1,4 +1,4 @@
-"""Processes: how this one was called, what it may use, how it is asked to stop, what it writes, and whom it starts."""
+"""This process: how it was started, the cores it may use, signals, processes of its own, and the run that it holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRELOADED = ("rllab.", "optuna.storages.", "sqlalchemy.", "alembic.")
 
 
 def program(argv: list[str]) -> str:
-    """How this program was called."""
+    """What a person types to start this program: ``python train.py``, or ``rllab-train``."""
     return f"python {argv[0]}" if argv[0].endswith(".py") else Path(argv[0]).name
 
 
@@ -33,9 +33,9 @@ def num_cpus() -> int:
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM call `stop`, so that the state is whole when it is saved; a second one ends at once.
+    """Let Ctrl-C and SIGTERM call `stop`, so that the state is whole when it is saved; a second one ends at once.
 
-    Yields the list of signals received. Outside the main thread Python delivers no signals, and nothing is changed.
+    Yields the list of signals received. Outside the main thread Python delivers none, and nothing is changed.
     """
     received: list[int] = []
     previous: dict[int, Any] = {}
@@ -56,9 +56,10 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Run ``target(*arguments)`` in a process of its own, which leads a group and ends, with that, when this one does.
+    """Run ``target(*arguments)`` in a new process. It leads a group of processes, which ends when this one does.
 
-    A server that has imported what we have forks it: quick as a fork, and none of our threads is in it.
+    A server that has imported what this process has forks it: that is as quick as a fork of this process, but copies
+    none of its threads.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", *(name for name in sys.modules if name.startswith(_PRELOADED))])
@@ -72,9 +73,9 @@ def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 
 def _lead_group(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
-    os.environ.update(environment)  # that of the server may be an old one
+    os.environ.update(environment)  # the server has that of its own start
     os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also forgets one that came before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that is waiting is forgotten with it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -89,13 +90,13 @@ def _end_with_parent() -> None:
 
 
 def end_group(leader: int) -> None:
-    """End what is left of the group of this process, 0 for our own: sub-processes of envs, for one."""
+    """End all processes in the group that this process leads, such as those of envs; 0 is our own group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 class Hold:
-    """Shows others that this process writes a run directory; the system ends it with the process, however that dies."""
+    """A lock by which others see that this process writes a run directory. The system frees it with the process."""
 
     def __init__(self, directory: Path) -> None:
         from filelock import FileLock, Timeout  # noqa: PLC0415 - who only looks for a lock mostly finds none
@@ -105,7 +106,7 @@ class Hold:
             self.lock.acquire(timeout=1)
 
     def release(self) -> None:
-        """Also take the file away: what is left by then was killed."""
+        """Free the lock, and remove its file: one that is left over shows that its process was killed."""
         if self.lock.is_locked:
             self.lock.release()
             Path(self.lock.lock_file).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def collect(seed: int, *, env_backend: str, distributed: str | bool = False) -> 
 
 
 def _without_passwords(command: str) -> str:
-    """A storage URL may hold one, and this file is shared."""
+    """The command with passwords of storage URLs crossed out: the file is shared."""
     return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", command)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium.spaces as gs
 import numpy as np
 
-from rllab.functional.checks import UnfitError
+from rllab.errors import UnfitError
 
 
 def check_bounded_box(space: gs.Space[Any]) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from rllab import envs
-from rllab.config import ConfigError
 from rllab.envs.actions import ActionMap, scaled
+from rllab.errors import ConfigError
 from rllab.nets.stacked import unstack
 from rllab.random.streams import session_seeds
 

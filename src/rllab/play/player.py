@@ -16,7 +16,7 @@ from rllab import checkpoint, config, envs
 from rllab.algorithms import Acting
 from rllab.analysis.shelf import read_json
 from rllab.checkpoint import CheckpointError
-from rllab.config import ConfigError, RunConfig
+from rllab.errors import ConfigError
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rllab.algorithms import Algorithm
+    from rllab.config import RunConfig
 
 Which = Literal["best", "last"]
 

@@ -16,7 +16,7 @@ from gymnasium.vector import VectorWrapper
 from gymnasium.wrappers.vector import RecordVideo
 
 from rllab import envs
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.random.streams import session_seeds
 
 if TYPE_CHECKING:

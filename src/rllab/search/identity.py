@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from rllab.config.schema import Changes, fields_unchanging
+
 if TYPE_CHECKING:
     from rllab.search.space import Space
 
-_FREE = ("run_dir", "meta.max_trial", "meta.keep_trials", "meta.search_resources", "meta.num_threads")
+_FREE = fields_unchanging(Changes.SEARCH)
 """What may change from one start to the next."""
 _SHOWN = 4
 """Differences that fit a line."""
@@ -19,8 +21,7 @@ _SHOWN = 4
 
 def describe(config: DictConfig, space: Space) -> dict[str, Any]:
     """Every field of the jobs, what is sampled as it was typed, and the sampler."""
-    described = {name: value for name, value in _flat(config) if not name.startswith(_FREE)}
-    described |= space.texts
+    described = dict(_flat(config)) | space.texts
     sampler = OmegaConf.to_container(config.hydra.sweeper.sampler, resolve=True)
     assert isinstance(sampler, dict)
     return described | {f"hydra.sweeper.sampler.{key!s}": value for key, value in sampler.items()}

@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import TPESamplerConfig
 from omegaconf import MISSING
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 
 
 @dataclass

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
-from rllab.config import ConfigError
+from rllab.config.hydra_internals import job_return
+from rllab.errors import ConfigError
 from rllab.host.process import end_group, start_process
 from rllab.search.options import check_options
 
@@ -84,7 +85,7 @@ class ProcessLauncher(Launcher):
         end_group(process.pid)
         if returned is None:
             assert process.exitcode is not None
-            returned = JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(_how_it_ended(process.exitcode)))
+            returned = job_return(JobStatus.FAILED, RuntimeError(_how_it_ended(process.exitcode)))
         return returned
 
 

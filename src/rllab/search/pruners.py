@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     from optuna.study import Study

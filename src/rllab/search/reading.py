@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import optuna
 
 from rllab.analysis.shelf import read_trials
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.search.plots import importances
 from rllab.search.storage import open_storage, resolve_url
 from rllab.search.study import to_row

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.host.process import num_cpus
 
 if TYPE_CHECKING:

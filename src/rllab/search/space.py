@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origi
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
-from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from rllab.config import ConfigError
+from rllab.config.hydra_internals import create_optuna_distribution_from_override, node_type
+from rllab.config.schema import fields_counting_frames
+from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ _MAX_CHECKED = 16
 """Jobs of a grid that are checked one by one before the first starts; each takes about 0.1 s."""
 _OF_THE_SEARCH = ("meta.max_trial", "meta.keep_trials", "meta.search_", "search", "run_dir")
 """Fields that have one value for all trials."""
-_FRAMES = ("meta.log_frequency", "meta.eval_frequency", "env.max_frame")
+_FRAMES = fields_counting_frames()
 """Fields that may be written as 1e6 and are whole numbers all the same."""
 
 
@@ -220,8 +221,7 @@ def _annotation(config: DictConfig, name: str) -> Any:
     node: Any = config
     for parent in parents:
         node = node.get(parent) if isinstance(node, DictConfig) and parent in node else None
-    child = node._get_node(key) if isinstance(node, DictConfig) and key in node else None  # noqa: SLF001 - keeps the type
-    return child._metadata.ref_type if child is not None else None  # noqa: SLF001 - the public way resolves it
+    return node_type(node, key) if isinstance(node, DictConfig) else None
 
 
 def _two_values(annotation: Any) -> str:

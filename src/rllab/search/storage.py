@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 
 _PATIENCE = 60
 """Seconds that a process waits for others to let go of an SQLite file."""

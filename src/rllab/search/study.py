@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from rllab.config import ConfigError
+from rllab.errors import ConfigError
 from rllab.search.identity import differences
 from rllab.search.trials import State, TrialRow
 

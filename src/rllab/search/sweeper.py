@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig, OmegaConf, read_write
 from optuna.samplers import BaseSampler
 
 from rllab import search
-from rllab.config import ConfigError, MetaConfig
+from rllab.config import MetaConfig
+from rllab.config.hydra_internals import OptunaSweeperImpl, returned_value, start_ray
+from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
 from rllab.search import report
 from rllab.search.console import SearchConsole
@@ -113,8 +114,6 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         """
         storage = open_storage(self.url, create=True)
         if self.ray is not None:  # starts in the main thread only; the slots' threads find it running
-            from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray  # noqa: PLC0415 - an extra
-
             start_ray(self.ray)
         sampler: BaseSampler = self.sampler
         total = self.n_trials
@@ -200,7 +199,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         assert self.launcher is not None
         try:
             [returned] = self.launcher.launch([self._words(job)], initial_job_idx=job.trial.number)
-            error = returned._return_value if returned.status == JobStatus.FAILED else None  # noqa: SLF001 - the public one prints
+            error = returned_value(returned) if returned.status == JobStatus.FAILED else None
         except BaseException as caught:  # noqa: BLE001 - whatever it was, the slot is free again
             error = caught
         ended.put((job, _reason(error)))

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobStatus, run_job, setup_globals
 from omegaconf import open_dict
 
+from rllab.config.hydra_internals import job_return, returned_value
 from rllab.host.process import end_group
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
@@ -29,12 +31,12 @@ def main(answer: Connection, pickled: bytes) -> None:
     try:
         returned = _run(*pickle.loads(pickled))  # noqa: S301 - from our own parent
     except (Exception, SystemExit) as error:  # noqa: BLE001 - run_job hands on SystemExit; Hydra refuses bad configs
-        returned = JobReturn(status=JobStatus.FAILED, _return_value=error)
-    value = returned._return_value  # noqa: SLF001 - the property raises
+        returned = job_return(JobStatus.FAILED, error)
+    value = returned_value(returned)
     if returned.status == JobStatus.FAILED:
         traceback.print_exception(value)
     sys.stdout.flush()
-    answer.send(JobReturn(status=returned.status, _return_value=value))  # what its reader cannot know
+    answer.send(job_return(returned.status, value))  # what its reader cannot know
 
 
 def _run(

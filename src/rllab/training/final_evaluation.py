@@ -39,13 +39,13 @@ class FinalEvaluation:
         """Play.
 
         Args:
-            rigorous: what a rigorous evaluation has just found for `last`, if there was one: it is not done again where
-                it had as many episodes.
+            rigorous: scores that the last evaluation of training has found, if there was one; where it had as many
+                episodes, `last` is not played again.
         """
         num_episodes = self.cfg.meta.final_eval
         if not num_episodes:
             return NOT_EVALUATED
-        known = rigorous is not None and (self.cfg.meta.rigorous_eval or 0) >= num_episodes
+        known = rigorous is not None and self.cfg.meta.eval_episodes >= num_episodes
         with stopping_on_signals(self._stop):
             last = rigorous if rigorous and known else self._score("last", num_episodes)
             return {"best": self._score("best", num_episodes), "last": last}

@@ -1,4 +1,4 @@
-"""Sessions that train in lockstep in one process: what they are made of, and what they say at their checkpoints."""
+"""Sessions that train in lockstep in one process: what they are made of, and what they report at checkpoints."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from rllab.training.loop import Clock, Event, train
 CheckpointKind = Literal["log", "eval"]
 
 
-class Checkpoint(NamedTuple):
-    """What the sessions say at a log or evaluation checkpoint."""
+class CheckpointReport(NamedTuple):
+    """What the sessions report at a log or evaluation checkpoint: rows to write down, and scores."""
 
     kind: CheckpointKind
     frame: int
@@ -33,14 +33,26 @@ class Checkpoint(NamedTuple):
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
     episodes: Sequence[tuple[int, float, int]] = ()
-    """With Hogwild: the last ones of a worker, see `Tracker.last_episodes`."""
+    """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
 
 class Sessions:
     """Some or all sessions of a trial, with the one loop that trains them."""
 
-    def __init__(self, cfg: RunConfig, info: envs.EnvInfo, numbers: range, clock: Clock | None = None) -> None:
-        """`numbers`: which sessions of the trial; their streams do not depend on what trains elsewhere."""
+    def __init__(
+        self,
+        cfg: RunConfig,
+        info: envs.EnvInfo,
+        numbers: range,
+        *,
+        clock: Clock | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        """Make envs, algorithm and buffer; no episode has begun yet.
+
+        `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
+        elsewhere. `watch` is told how far an evaluation is.
+        """
         self.cfg = cfg
         self.seed = Seed(cfg.meta.seed, numbers.start)
         num_sessions = len(numbers)
@@ -52,16 +64,17 @@ class Sessions:
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
-        if episodes := cfg.meta.rigorous_eval:
+        if cfg.meta.evaluates:
+            episodes, sessions = cfg.meta.eval_episodes, range(num_sessions)
             self.evaluator = Evaluator(
-                cfg.env, sessions=range(num_sessions), num_episodes=episodes, num_envs=episodes, seed=self.seed
+                cfg.env, sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
             self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = False
         self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
-        self.watch: Watch = lambda _ended, _steps: None  # of evaluations
+        self.watch = watch
 
     @property
     def frame(self) -> int:
@@ -69,13 +82,13 @@ class Sessions:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used up, and all was said about it."""
+        """Whether the budget is used up, and every checkpoint has been reported."""
         return self.clock.finished and not self.owed
 
     def begin(self, state: dict[str, Any] | None = None, best: dict[str, Any] | None = None) -> list[str]:
         """Begin an episode in every sub-env, or go on from the `state` and the `best` of a run that was stopped.
 
-        Returns what a person should know of it, one line each.
+        Returns notes for a person, one line each.
         """
         notes: list[str] = []
         if state is None:
@@ -114,8 +127,8 @@ class Sessions:
         num_sessions, num_envs = self.envs.shape
         return [s for session in range(num_sessions) for s in session_seeds(self.seed, session, "env", num_envs, *key)]
 
-    def train(self, tell: Callable[[Checkpoint], None], *events: Event) -> None:
-        """Train to the budget, or until `stop`; `tell` is called at each checkpoint.
+    def train(self, tell: Callable[[CheckpointReport], None], *events: Event) -> None:
+        """Train to the budget, or until `stop`; `tell` gets a report at each checkpoint.
 
         Raises:
             EnvError: an env failed; `state_dict` holds what there is.
@@ -133,16 +146,16 @@ class Sessions:
                 self._say(kind, tell)
             train(self.envs, self.acting, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
-            self.envs_failed = not self.owed  # those of the evaluation otherwise
+            self.envs_failed = not self.owed  # otherwise it was one of those that evaluate
             self.refuse_divergence()  # it may be why
             raise
         except DivergedError as error:
             error.frame = self.frame
             raise
 
-    def _say(self, kind: CheckpointKind, tell: Callable[[Checkpoint], None]) -> None:
-        """Tell of a checkpoint, or leave it to whoever resumes: after an interrupted evaluation nothing may follow."""
-        found = None if self.owed else self._eval_checkpoint() if kind == "eval" else self._log_checkpoint()
+    def _say(self, kind: CheckpointKind, tell: Callable[[CheckpointReport], None]) -> None:
+        """Report a checkpoint. One whose evaluation is interrupted, and those after it, are owed to whoever resumes."""
+        found = None if self.owed else self._eval_report() if kind == "eval" else self._log_report()
         if found is None:
             self.owed.append(kind)
         else:
@@ -155,20 +168,20 @@ class Sessions:
             self.evaluator.stop()
 
     def scores(self) -> list[float]:
-        """Of each session: that of the latest evaluation, or the mean return of the last 100 episodes."""
+        """The score of each session: of the latest evaluation, or the mean return of the last 100 episodes."""
         return self.evaluation if self.evaluator else self.tracker.mean_returns()
 
-    def _checkpoint(self, kind: CheckpointKind, rows: list[Row]) -> Checkpoint:
-        return Checkpoint(kind, self.clock.frame, rows, self.scores(), self.best.scores)
+    def _report(self, kind: CheckpointKind, rows: list[Row]) -> CheckpointReport:
+        if kind == self.cfg.meta.scored_at:
+            self.best.keep(self.scores(), self.clock.frame, self.algorithm)
+        return CheckpointReport(kind, self.clock.frame, rows, self.scores(), self.best.scores)
 
-    def _log_checkpoint(self) -> Checkpoint:
+    def _log_report(self) -> CheckpointReport:
         rows = self.tracker.rows(self.clock.frame, self.clock.taken)
         self.refuse_divergence(rows)
-        if not self.evaluator:
-            self._keep_best()
-        return self._checkpoint("log", rows)
+        return self._report("log", rows)
 
-    def _eval_checkpoint(self) -> Checkpoint | None:
+    def _eval_report(self) -> CheckpointReport | None:
         """None if the evaluation was interrupted."""
         frame = self.clock.frame
         common = {"frame": frame, "elapsed_s": self.tracker.elapsed}
@@ -186,11 +199,7 @@ class Sessions:
                 return None
             rows = _evaluation_rows(found, limited=self.evaluator.limited)
             self.evaluation = [row["eval/mean_reward"] for row in rows]
-            self._keep_best()
-        return self._checkpoint("eval", [common | row for row in rows])
-
-    def _keep_best(self) -> None:
-        self.best.keep(self.scores(), self.clock.frame, self.algorithm)
+        return self._report("eval", [common | row for row in rows])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs."""
@@ -208,7 +217,7 @@ class Sessions:
         }
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """What `begin` goes on from: the state, and the policies that scored best if those are others by now.
+        """What `begin` goes on from: the state, and the policies that scored best if one of them is new by now.
 
         Raises:
             DivergedError: nothing could go on from here.
@@ -238,7 +247,7 @@ class Sessions:
 
 
 class Best:
-    """The policy of each session at its own best score."""
+    """A copy of each session's policy as it was when it scored best."""
 
     def __init__(self, num_sessions: int) -> None:
         self.scores: list[float] = [-math.inf] * num_sessions

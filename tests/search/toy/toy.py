@@ -21,7 +21,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from rllab import config, search
-from rllab.command.train import _bad_input_refused
+from rllab.command.train import bad_input_refused
+from rllab.config.loading import structured
 
 
 class Presets(SearchPathPlugin):
@@ -32,7 +33,7 @@ class Presets(SearchPathPlugin):
 
 
 Plugins.instance().register(Presets)
-ConfigStore.instance().store(name="schema", node=config._schema(config.RunConfig), replace=True)
+ConfigStore.instance().store(name="schema", node=structured(config.RunConfig), replace=True)
 
 
 @hydra.main(config_path=str(Path(__file__).parent), config_name="config")
@@ -97,5 +98,5 @@ def trouble(kind):
 if __name__ == "__main__":
     if "TOY_NO_PICTURES" in os.environ and "-m" in sys.argv:
         no_pictures()
-    with _bad_input_refused():
+    with bad_input_refused():
         main()

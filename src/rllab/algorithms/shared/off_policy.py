@@ -9,7 +9,7 @@ from rllab.algorithms.shared.settings import Settings, check_budget, check_range
 from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.schedules import Coefficient
 from rllab.host import memory
 from rllab.optim.temperature import Temperature, check_ent_coef

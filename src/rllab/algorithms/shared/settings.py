@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rllab.algorithms.contract import Task
-from rllab.functional.checks import BudgetError, require
+from rllab.errors import BudgetError, require
 from rllab.functional.schedules import Coefficient, Schedule, check_coefficient, make_schedule
 
 Activation = Literal["tanh", "relu", "elu"]

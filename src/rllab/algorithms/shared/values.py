@@ -8,7 +8,7 @@ import gymnasium.spaces as gs
 from rllab.algorithms.contract import Task
 from rllab.algorithms.shared.off_policy import ReplaySettings
 from rllab.algorithms.shared.settings import Activation, NetworkSettings, check_ranges
-from rllab.functional.checks import require
+from rllab.errors import require
 from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
 from rllab.nets.q_network import QNetwork, ValueSampler
 from rllab.random.exploration import Exploration

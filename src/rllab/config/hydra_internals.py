@@ -1,0 +1,82 @@
+"""The private parts of Hydra, its plugins and OmegaConf that rllab uses, all of them in one place.
+
+Nobody has promised that they stay. Each says what it is for; they were tried with hydra-core and hydra-optuna-sweeper
+1.4.0rc3 and OmegaConf 2.4.1rc1. Under another version ``tests/config/test_hydra_internals.py`` says which one has moved
+or changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.execution_policy import execution_whitelist
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.utils import JobReturn
+from hydra.version import _UNSPECIFIED_, setbase
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from hydra.core.utils import JobStatus
+    from hydra.types import TaskFunction
+    from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_optuna_distribution_from_override
+    from omegaconf import DictConfig
+
+__all__ = ["OptunaSweeperImpl", "create_optuna_distribution_from_override", "get_args_parser", "job_return"]
+__all__ += ["node_type", "returned_value", "run_app", "start_ray"]
+
+
+def run_app(
+    task: TaskFunction, args: Namespace, parser: ArgumentParser, *, config_path: str, config_name: str, trusted: str
+) -> None:
+    """Do what a function under ``@hydra.main`` does, with arguments that are handed over.
+
+    ``@hydra.main`` itself reads them from ``sys.argv``, so that whoever wants to complete what was typed would have to
+    write into that.
+
+    Args:
+        task: the function that is run with each composed config.
+        args: what `parser` has read.
+        parser: that of `get_args_parser`.
+        config_path: the directory of the presets.
+        config_name: the config that is composed.
+        trusted: a class that the config may name to be instantiated.
+    """
+    setbase(_UNSPECIFIED_)
+    with execution_whitelist(trusted):
+        _run_hydra(args=args, args_parser=parser, task_function=task, config_path=config_path, config_name=config_name)
+
+
+def job_return(status: JobStatus, value: Any) -> JobReturn:
+    """What a job ended with, as a launcher hands it back: ``return_value`` cannot be given to its constructor."""
+    return JobReturn(status=status, _return_value=value)
+
+
+def returned_value(returned: JobReturn) -> Any:
+    """What a job returned or, where it failed, the error: ``return_value`` raises and prints that."""
+    return returned._return_value  # noqa: SLF001
+
+
+def node_type(parent: DictConfig, key: str) -> Any:
+    """The type of a field by the schema; None where there is no such field. What is public tells that of its value."""
+    node = parent._get_node(key) if key in parent else None  # noqa: SLF001
+    return node._metadata.ref_type if node is not None else None  # noqa: SLF001
+
+
+def start_ray(settings: DictConfig) -> None:
+    """Start Ray as Hydra's launcher for it does, which can do so in the main thread only."""
+    from hydra_plugins.hydra_ray_launcher import _launcher_util  # noqa: PLC0415 - an extra
+
+    _launcher_util.start_ray(settings)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what belongs to the Optuna sweeper when it is asked for: most runs search nothing, and need no Optuna.
+
+    From OptunaSweeperImpl our sweeper inherits how its settings are read; the function makes Optuna's distribution of
+    an override such as ``agent.lr=interval(0,1)``.
+    """
+    if name in ("OptunaSweeperImpl", "create_optuna_distribution_from_override"):
+        return getattr(importlib.import_module("hydra_plugins.hydra_optuna_sweeper._impl"), name)
+    raise AttributeError(name)

@@ -1,0 +1,108 @@
+"""The border where Hydra's config becomes plain frozen dataclasses; everything behind it knows nothing of Hydra."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rllab import algorithms
+from rllab.config.explain import explain
+from rllab.config.schema import RunConfig
+from rllab.errors import ConfigError
+
+
+def conf_dir() -> Path:
+    """The presets: ``conf/`` inside the installed package, otherwise beside ``src/`` in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def complete(words: list[str]) -> list[str]:
+    """The words of a command line, with ``env=gymnasium`` where only ``env.id`` says which env it is.
+
+    The default preset knows a budget, a threshold and more of another one.
+    """
+    names = {word.partition("=")[0] for word in words}
+    return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
+
+
+@functools.cache  # Hydra keeps it for as long as this process lives
+def register() -> None:
+    """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=structured(RunConfig), replace=True)
+    for name, algorithm in algorithms.load_all().items():
+        store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+
+
+def structured(cls: type) -> DictConfig:
+    """Structured config of a frozen dataclass that can be merged into (OmegaConf marks it read-only)."""
+    node = OmegaConf.structured(cls)
+
+    def unlock(container: DictConfig) -> None:
+        OmegaConf.set_readonly(container, None)
+        for key in container:
+            if not OmegaConf.is_missing(container, key) and isinstance(child := container[key], DictConfig):
+                unlock(child)
+
+    unlock(node)
+    assert isinstance(node, DictConfig)
+    return node
+
+
+@functools.cache  # half of the time of `load`, of which a search makes many
+def _run_schema(agent: type) -> DictConfig:
+    """Structured config of a run whose agent has these fields."""
+    schema = structured(RunConfig)
+    schema.agent = structured(agent)
+    return schema
+
+
+def load(config: DictConfig) -> RunConfig:
+    """Check a composed config and turn it into frozen dataclasses.
+
+    Raises:
+        ConfigError: one line that names the field, what it got and what to write instead.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+        name = OmegaConf.select(config, "agent.name")
+        if not isinstance(name, str):
+            raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
+        agent = _config_class(name)
+        given = OmegaConf.get_type(config.agent)
+        if is_dataclass(given) and given is not agent:
+            raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
+        run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent), plain))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(explain(error)) from error
+    assert isinstance(run, RunConfig)
+    return run
+
+
+def _config_class(name: str) -> type:
+    algorithm = algorithms.find(name)
+    if not is_dataclass(getattr(algorithm, "Config", None)):
+        raise ConfigError(f"agent.name: got {name!r}, which has no dataclass Config; write it as PPO does")
+    return algorithm.Config
+
+
+def load_file(path: Path) -> RunConfig:
+    """The config that an earlier run saved with `save`."""
+    try:
+        saved = OmegaConf.load(path)
+        return load(saved if isinstance(saved, DictConfig) else OmegaConf.create())
+    except (ConfigError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Write the resolved config as YAML that `load_file` reads back."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))

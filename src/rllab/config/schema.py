@@ -1,0 +1,281 @@
+"""The schema of a run: which fields there are, their types, what they default to, and the ranges that they must keep.
+
+Presets in ``conf/`` are merged into these dataclasses, so a misspelt key or a wrong type is refused before anything
+starts. They need neither torch nor Gymnasium.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from omegaconf import MISSING
+
+from rllab import algorithms
+from rllab.algorithms import Task
+from rllab.errors import require
+
+Backend = Literal["auto", "gymnasium", "sync", "async", "vector_entry_point", "envpool", "ale"]
+
+if TYPE_CHECKING:
+    from gymnasium.spaces import Space
+
+    from rllab.algorithms import Algorithm
+    from rllab.random.streams import Seed
+
+    Frames = int
+    Number = float
+else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
+    Frames = int | float
+    Number = int | float
+
+
+class Changes(enum.Flag):
+    """What another value of a field changes. A field whose annotation does not say so changes both.
+
+    Each field of MetaConfig says it; what is compared with what, and what goes on with what, follows from there.
+    """
+
+    NOTHING = 0
+    """Neither: the field says what a run may take, or how much is kept of it."""
+    RESULT = enum.auto()
+    """What a session learns or scores: `rllab compare` keeps runs with different values apart."""
+    SEARCH = enum.auto()
+    """Which search it is: with another value the same command begins another study."""
+    BOTH = RESULT | SEARCH
+
+
+class _FrameCount:
+    """The default of a field that counts frames, and what makes an int of a number such as 1e6 when the field is set.
+
+    A frozen dataclass sets its fields once, in its constructor: "Descriptor-typed fields" in Python's documentation of
+    dataclasses.
+    """
+
+    def __init__(self, field: str, default: int | None) -> None:
+        """`field` is its full name."""
+        self.field, self.default = field, default
+        self.name = field.rpartition(".")[2]
+
+    def __get__(self, config: object | None, owner: type) -> int | None:
+        return self.default if config is None else vars(config)[self.name]
+
+    def __set__(self, config: object, value: float | None) -> None:
+        if value is not None:
+            whole = math.isfinite(value) and value == int(value) and value >= 1
+            write = f"a whole number of frames of at least 1, e.g. {self.field}=1e4"
+            require(whole, self.field, value, write=write)
+            value = int(value)
+        vars(config)[self.name] = value
+
+
+def _frames(field: str, default: int | None) -> Any:
+    """`_FrameCount`, which to mypy is the value that the field has."""
+    return _FrameCount(field, default)
+
+
+def _at_least(low: int, field: str, got: int | None, write: str) -> None:
+    """Refuse a number below `low`; null is none."""
+    require(got is None or got >= low, field, got, write=write)
+
+
+@dataclass(frozen=True)
+class SearchResources:
+    """What one trial of a search occupies, hence how many run at once."""
+
+    cpu: Number = 1
+    """CPU cores of one trial."""
+    gpu: Number = 0
+    """GPUs of one trial; a fraction lets several trials share one. Without meaning on meta.device=cpu."""
+
+    def __post_init__(self) -> None:
+        require(self.cpu > 0, "meta.search_resources.cpu", self.cpu, write="a number above 0, e.g. 1")
+        require(self.gpu >= 0, "meta.search_resources.gpu", self.gpu, write="0 or more, e.g. 0.25")
+
+
+@dataclass(frozen=True)
+class SearchScheduler:
+    """Which trials of a search are stopped early."""
+
+    kind: Literal["median", "asha", "none"] = "median"
+    """Pruner: below the median of the other trials, asynchronous successive halving, or none."""
+    grace_period: Frames | None = _frames("meta.search_scheduler.grace_period", None)
+    """Frames before a trial may be pruned; null is a tenth of env.max_frame."""
+    reduction_factor: int = 3
+    """ASHA keeps one trial in this many at each rung."""
+
+    def __post_init__(self) -> None:
+        _at_least(
+            2, "meta.search_scheduler.reduction_factor", self.reduction_factor, "an integer of at least 2, e.g. 3"
+        )
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """How an experiment is run: seeds, trials, checkpoints, evaluation, resources."""
+
+    max_session: Annotated[int, Changes.SEARCH] = 4
+    """Sessions (seeds) of a trial. They train in lockstep, in one program."""
+    max_trial: Annotated[int, Changes.NOTHING] = 1
+    """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
+    log_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.log_frequency", 1000)
+    """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
+    eval_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.eval_frequency", 1000)
+    """Frames between two evaluation checkpoints, independent of log_frequency."""
+    distributed: Annotated[Literal[False, "shared", "synced"], Changes.BOTH] = False
+    """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
+    the same parameters in memory. synced: each on a copy, which it brings up to date after every gradient step."""
+    rigorous_eval: Annotated[int | None, Changes.BOTH] = None
+    """null or 0: the score is the mean return of the last 100 finished training episodes. n: n separate
+    evaluation envs per session play one whole greedy episode each at every evaluation checkpoint."""
+    search_resources: Annotated[SearchResources, Changes.NOTHING] = field(default_factory=SearchResources)
+    """What one trial of a search occupies."""
+    search_scheduler: Annotated[SearchScheduler, Changes.SEARCH] = field(default_factory=SearchScheduler)
+    """Which trials of a search are stopped early."""
+    final_eval: Annotated[int | None, Changes.SEARCH] = 20
+    """Whole greedy episodes that `best` and `last` each play for every session at the end of training, so that
+    trial.json holds scores without exploration. null or 0: none."""
+    keep_trials: Annotated[int, Changes.NOTHING] = 3
+    """Trials of a search whose models stay, the best ones. A plain grid keeps them all."""
+    seed: Annotated[int, Changes.SEARCH] = 0
+    """Root of every random stream. Session s draws from streams spawned from (seed, s)."""
+    device: Annotated[str, Changes.BOTH] = "cpu"
+    """Torch device of networks and updates: cpu, cuda, cuda:1, mps, or auto (cuda where there is one)."""
+    num_threads: Annotated[int, Changes.RESULT] = 1
+    """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
+    they cost a factor of five and more where something does. Another number of threads rounds differently."""
+    num_workers: Annotated[int | Literal["auto"], Changes.SEARCH] = 1
+    """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
+    worker_timeout: Annotated[Number, Changes.SEARCH] = 600
+    """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
+    resume: Annotated[str | None, Changes.SEARCH] = None
+    """Run directory to continue, to the budget of its own config."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_session", "max_trial", "keep_trials"):
+            _at_least(1, f"meta.{name}", getattr(self, name), f"an integer of at least 1, e.g. meta.{name}=4")
+        episodes = "or a number of evaluation episodes, e.g. 10"
+        _at_least(0, "meta.rigorous_eval", self.rigorous_eval, f"null (score from training episodes) {episodes}")
+        _at_least(0, "meta.final_eval", self.final_eval, f"null (no such scores) {episodes}")
+        _at_least(0, "meta.seed", self.seed, "an integer of at least 0, e.g. meta.seed=1")
+        _at_least(1, "meta.num_threads", self.num_threads, "an integer of at least 1, e.g. meta.num_threads=2")
+        processes = None if self.num_workers == "auto" else self.num_workers
+        _at_least(1, "meta.num_workers", processes, "auto or an integer of at least 1, e.g. meta.num_workers=2")
+        timeout = self.worker_timeout
+        require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
+
+    @property
+    def eval_episodes(self) -> int:
+        """Episodes of each session at an evaluation checkpoint; 0 where scores come from training."""
+        return self.rigorous_eval or 0
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether scores come from evaluation episodes, and not from the returns of training."""
+        return self.eval_episodes > 0
+
+    @property
+    def scored_at(self) -> Literal["eval", "log"]:
+        """The checkpoints that give each session a new score."""
+        return "eval" if self.evaluates else "log"
+
+    @property
+    def num_policies(self) -> int:
+        """What is trained, scored and drawn: one for each session, or with Hogwild a single one."""
+        return 1 if self.distributed else self.max_session
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The task: which env, how many copies, and for how long."""
+
+    id: str = MISSING
+    """Gymnasium id, `CartPole-v1`, or `my_pkg:MyEnv-v0` to import a package that registers it."""
+    num_envs: int = 8
+    """Sub-envs of each session. A trial steps max_session times as many."""
+    max_frame: Frames = _frames("env.max_frame", 100_000)
+    """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
+    game: str | None = None
+    """Atari game, Breakout or space_invaders; the atari presets make `id` of it."""
+    backend: Backend = "auto"
+    """Vectorisation. auto: the fastest that is installed and means the same env. gymnasium: in this process, by the
+    env's own vectorised implementation (vector_entry_point) where that keeps sessions apart, otherwise one env after
+    the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
+    num_threads: int | None = None
+    """Threads of envpool and ale; null: one for each core that this process may use."""
+    timeout: Annotated[Number, Changes.SEARCH] = 300
+    """Seconds that a sub-env of backend=async may take for one step before it counts as hung."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
+    wrappers: list[str] = field(default_factory=list)
+    """Gymnasium wrappers around each sub-env, innermost first: `[gymnasium.wrappers.TimeAwareObservation]`, or any
+    callable of a package of your own that takes an env and gives one."""
+    clip_reward: bool = False
+    """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
+    life_loss_terminal: bool = False
+    """Learning takes a lost life for the end (no bootstrapping past it); a score is that of the whole game."""
+    reward_threshold: Annotated[Number | None, Changes.SEARCH] = None
+    """Mean return at which the task counts as solved; null takes the one that the env registers, if any."""
+    random_return: Annotated[Number | None, Changes.SEARCH] = None
+    """Mean return of a random policy, the zero of the `strength` metrics; `agent=random` measures it."""
+
+    def __post_init__(self) -> None:
+        one = "an integer of at least 1, e.g."
+        _at_least(1, "env.num_envs", self.num_envs, f"{one} env.num_envs=8")
+        steps = f"null (the env's own) or {one} env.max_episode_steps=1000"
+        _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
+        _at_least(1, "env.num_threads", self.num_threads, f"null (all cores) or {one} env.num_threads=2")
+        require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One trial: this agent, on this env, with these meta settings."""
+
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    """How the experiment is run."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """The task."""
+    agent: Any = MISSING
+    """The agent: the Config of its algorithm."""
+    run_dir: Annotated[str, Changes.NOTHING] = MISSING
+    """Where the results go."""
+
+    def algorithm(self) -> type[Algorithm]:
+        """The class that `agent.name` names."""
+        return algorithms.find(self.agent.name)
+
+    def task(self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int) -> Task:
+        """What some sessions are to learn; the spaces are those of `envs.inspect`."""
+        return Task(obs_space, action_space, num_sessions, self.env.num_envs, self.env.max_frame)
+
+    def make_algorithm(
+        self, obs_space: Space[Any], action_space: Space[Any], num_sessions: int, seed: int | Seed
+    ) -> Algorithm:
+        """The agent for some sessions, as it is before training; the spaces are those of `envs.inspect`."""
+        task = self.task(obs_space, action_space, num_sessions)
+        return self.algorithm()(self.agent, task, seed=seed, device=self.meta.device)
+
+
+def fields_unchanging(what: Changes) -> frozenset[str]:
+    """Full names of the fields of which another value does not change this: ``meta.max_trial``."""
+    sections = {"": RunConfig, "meta.": MetaConfig, "env.": EnvConfig}
+    hints = {prefix: get_type_hints(config, include_extras=True) for prefix, config in sections.items()}
+    return frozenset(
+        prefix + name for prefix in hints for name, hint in hints[prefix].items() if what not in declared(hint)
+    )
+
+
+def declared(hint: Any) -> Changes:
+    """What another value of a field with this annotation changes."""
+    return next((mark for mark in get_args(hint) if isinstance(mark, Changes)), Changes.BOTH)
+
+
+def fields_counting_frames() -> frozenset[str]:
+    """Full names of the fields that may be written as 1e6 and are whole numbers all the same."""
+    defaults = [value for config in (MetaConfig, SearchScheduler, EnvConfig) for value in vars(config).values()]
+    return frozenset(value.field for value in defaults if isinstance(value, _FrameCount))
