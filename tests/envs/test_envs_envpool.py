@@ -7,7 +7,7 @@ import pytest
 
 from rllab import envs
 from rllab.config import EnvConfig
-from rllab.envs.envpool import SAME_TASK, EnvPoolEnvs
+from rllab.envs.backends.envpool import SAME_TASK, EnvPool, EnvPoolEnvs
 
 pytest.importorskip("envpool")
 BOX2D = sorted(name for name in SAME_TASK if name.endswith("-v3"))
@@ -162,7 +162,7 @@ def test_what_auto_takes(monkeypatch):
     assert envs.inspect(EnvConfig(id="Pendulum-v1", backend="envpool")).notes == (
         "EnvPool's Pendulum-v1 has not been compared with Gymnasium's",
     )
-    monkeypatch.setattr("rllab.envs.envpool.is_installed", lambda: False)
+    monkeypatch.setattr(EnvPool, "is_installed", lambda _: False)
     assert backend("Hopper-v5") == "sync"
     with pytest.raises(ValueError, match=r"^env\.backend: got 'envpool', .*pip install 'rllab\[envpool\]'"):
         backend("Hopper-v5", backend="envpool")

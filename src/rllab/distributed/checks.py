@@ -6,6 +6,7 @@ from typing import Any
 
 from rllab.config import ConfigError, MetaConfig, RunConfig
 from rllab.envs import EnvInfo
+from rllab.envs.backends import BACKENDS
 from rllab.host.process import num_cpus
 
 
@@ -69,6 +70,6 @@ def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:
     Not for envs that step as one in numpy, which a single process steps as fast, nor for those that have processes of
     their own; images were not measured.
     """
-    if meta.device != "cpu" or info.backend not in ("sync", "envpool"):
+    if meta.device != "cpu" or not BACKENDS[info.backend].gains_from_workers:
         return 1
     return max(1, min(meta.max_session, cores // meta.num_threads))

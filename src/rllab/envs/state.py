@@ -67,13 +67,7 @@ def _layers(envs: VectorEnv) -> list[object]:
                 layers.append(sub)
                 sub = sub.env
             layers.append(sub)
-    elif not _in_this_process(vector):
-        raise NotPlainError
     return layers
-
-
-def _in_this_process(vector: object) -> bool:
-    return not hasattr(vector, "processes") and not hasattr(vector, "parent_pipes")
 
 
 def _get(layer: object) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rllab.analysis.shelf import read_json
-from rllab.envs.registry import find_spec, is_atari
+from rllab.envs.backends import BACKENDS
+from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
 from rllab.text import score_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rllab.config import EnvConfig
     from rllab.play.export import Exported, Format
     from rllab.play.player import Player, Which
 
@@ -109,25 +109,13 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
 
 def _env_code(player: Player) -> tuple[list[str], list[str]]:
     """Imports, and the lines that make one sub-env as in training."""
-    config: EnvConfig = player.config.env
+    config = player.config.env
     spec = find_spec(config)
-    kwargs = config.kwargs | (
-        {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    )
-    options = "".join(f", {name}={value!r}" for name, value in kwargs.items())
-    if is_atari(spec) and player.info.backend in ("ale", "envpool"):
-        sticky = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]}
-        options = "".join(f", {name}={value!r}" for name, value in (sticky | config.kwargs).items())
-        make = f'env = AtariVectorEnv("{spec.kwargs["game"]}", num_envs=1, reward_clipping=False{options})'
-        return ["from ale_py.vector_env import AtariVectorEnv"], [make]
-    names = [name.replace(":", ".") for name in config.wrappers]
-    wrappers = f", wrappers=[{', '.join(names)}]" if names else ""
-    make = f'env = gymnasium.make_vec("{config.id}", num_envs=1, vectorization_mode="sync"{wrappers}{options})'
-    flatten = ["env = gymnasium.wrappers.vector.FlattenObservation(env)"]
-    imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name in names)]
+    imports, make = BACKENDS[player.info.backend].counterpart(spec).code(spec, config)
     if has_axes(player.info.env_obs_space):
         return imports, [make]
-    return [*imports, "import gymnasium.wrappers.vector"], [make, *flatten]
+    flatten = "env = gymnasium.wrappers.vector.FlattenObservation(env)"
+    return [*imports, "import gymnasium.wrappers.vector"], [make, flatten]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

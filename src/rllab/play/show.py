@@ -93,8 +93,6 @@ def _make(player: Player) -> SessionEnvs:
         ConfigError: it cannot be.
     """
     config = player.config.env
-    if config.backend == "envpool":  # it cannot draw, and Gymnasium's or ALE's is the same task
-        config = dataclasses.replace(config, backend="ale" if "ALE/" in config.id else "sync")
     if not envs.has_time_limit(config):
         config = dataclasses.replace(config, max_episode_steps=envs.MAX_STEPS)
     if "rgb_array" not in player.info.render_modes:

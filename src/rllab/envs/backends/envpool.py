@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from rllab.envs.backends import ale
+from rllab.envs.backends.contract import Backend, Look, limited_kwargs
+from rllab.envs.backends.sync import Sync
 from rllab.envs.registry import is_atari
 from rllab.envs.seeds import row_seeds
+from rllab.host.process import num_cpus
 
 if TYPE_CHECKING:
     import gymnasium.spaces as gs
     import numpy as np
     from gymnasium.envs.registration import EnvSpec
+
+    from rllab.config import EnvConfig
 
 SAME_TASK = frozenset(
     f"{name}-v{version}"
@@ -31,13 +38,49 @@ SAME_TASK = frozenset(
 _ATARI_NAMES = {"frameskip": "frame_skip", "max_num_frames_per_episode": "max_episode_steps"}
 
 
-def is_installed() -> bool:
-    return importlib.util.find_spec("envpool") is not None
+class EnvPool(Backend):
+    """A pool for all rows. Its spaces are those of the same task in Gymnasium or ALE, its counterpart."""
 
+    name = "envpool"
+    gains_from_workers = True
 
-def knows(spec: EnvSpec) -> bool:
-    """Whether EnvPool has this very id."""
-    return _task(spec) in _envpool().list_all_envs()
+    def is_installed(self) -> bool:
+        return importlib.util.find_spec("envpool") is not None
+
+    def suits(self, spec: EnvSpec, config: EnvConfig) -> bool:
+        plain = not config.kwargs and not config.wrappers  # which mean something of their own here
+        return plain and spec.id in SAME_TASK and self.is_installed()
+
+    def check(self, spec: EnvSpec, config: EnvConfig, num_sessions: int) -> None:  # noqa: ARG002
+        got = "env.backend: got 'envpool', which "
+        if not self.is_installed():
+            raise ValueError(f"{got}is in the extra envpool; type pip install 'rllab[envpool]'")
+        if _task(spec) not in _envpool().list_all_envs():
+            raise ValueError(f"{got}does not know {spec.id}; write env.backend=auto")
+        if is_atari(spec):
+            ale.check_kwargs(config.kwargs)
+        check_kwargs(spec, config.kwargs)
+
+    def look(self, spec: EnvSpec, config: EnvConfig) -> Look:
+        if is_atari(spec):
+            return self.counterpart(spec).look(spec, config)
+        look = self.counterpart(spec).look(spec, dataclasses.replace(config, kwargs={}))  # ours are not Gymnasium's
+        if spec.id in SAME_TASK:
+            return look
+        note = f"EnvPool's {spec.id} has not been compared with Gymnasium's"
+        return look._replace(notes=(note, *look.notes))
+
+    def make(
+        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
+    ) -> VectorEnv[Any, Any, Any]:
+        assert render_mode is None  # the counterpart draws
+        look = self.look(spec, config)
+        kwargs = ale.limited_kwargs(spec, config) if is_atari(spec) else limited_kwargs(config)
+        num_threads = config.num_threads or num_cpus()
+        return EnvPoolEnvs(spec, num_rows, (look.obs_space, look.action_space), num_threads=num_threads, **kwargs)
+
+    def counterpart(self, spec: EnvSpec) -> Backend:
+        return ale.Ale() if is_atari(spec) else Sync()
 
 
 def check_kwargs(spec: EnvSpec, kwargs: dict[str, Any]) -> None:

@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv, _async_worker
 
+from rllab.envs.backends.contract import Backend
+from rllab.envs.backends.sync import row_makers
 from rllab.envs.sub_env import SubEnvError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import gymnasium
+    from gymnasium.envs.registration import EnvSpec
+    from gymnasium.vector import VectorEnv
+
+    from rllab.config import EnvConfig
+
+
+class Async(Backend):
+    """A process for each sub-env: it pays where a step takes milliseconds."""
+
+    name = "async"
+    takes_wrappers = True
+
+    def make(
+        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
+    ) -> VectorEnv[Any, Any, Any]:
+        return AsyncEnvs(row_makers(spec, config, num_rows, render_mode), timeout=config.timeout)
 
 
 class AsyncEnvs(AsyncVectorEnv):
