@@ -17,8 +17,9 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
     step is Gymnasium's too, in half as many array operations; a test holds the two against each other.
     """
 
-    def __init__(self, num_envs: int = 1, **kwargs: Any) -> None:
-        super().__init__(num_envs=num_envs, **kwargs)
+    def __init__(self, num_envs: int = 1, *, sutton_barto_reward: bool = False, **kwargs: Any) -> None:
+        super().__init__(num_envs=num_envs, sutton_barto_reward=sutton_barto_reward, **kwargs)
+        self.sutton_barto_reward = sutton_barto_reward
         self.generators: list[np.random.Generator] = []
         self.rate = np.zeros((4, num_envs))
 
@@ -50,7 +51,7 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         self.steps += 1
         truncated = self.steps >= self.max_episode_steps
         reward = np.empty(self.num_envs, np.float32)
-        reward[:] = -terminated.astype(np.float32) if self._sutton_barto_reward else 1.0
+        reward[:] = -terminated.astype(np.float32) if self.sutton_barto_reward else 1.0
         reset = self.prev_done.nonzero()[0]
         if reset.size:
             self._reset_rows(reset)

@@ -16,6 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from rllab.envs.actions import ActionMap
+from rllab.envs.gymnasium_internals import CONSTANT_ATTRIBUTES, has_generator
 
 _CONSTANTS = (
     gs.Space,
@@ -27,7 +28,7 @@ _CONSTANTS = (
     types.BuiltinFunctionType,
     types.MethodType,
 )
-_STRUCTURE = {"env", "envs", "env_fns", "metadata", "spec", "_cached_spec", "_metadata", "_saved_kwargs"}
+_STRUCTURE = CONSTANT_ATTRIBUTES | {"env", "envs", "env_fns"}
 
 
 class NotPlainError(Exception):
@@ -90,9 +91,7 @@ def _parts(space: gs.Space[Any]) -> list[gs.Space[Any]]:
 
 def _generators(space: gs.Space[Any]) -> list[Any]:
     """States of the generators that an env may draw members of a space from; None where there is none yet."""
-    parts = _parts(space)
-    made = [part._np_random is not None for part in parts]  # noqa: SLF001 - the public property makes one
-    return [part.np_random.bit_generator.state if made else None for part, made in zip(parts, made, strict=True)]
+    return [part.np_random.bit_generator.state if has_generator(part) else None for part in _parts(space)]
 
 
 def _set_generators(space: gs.Space[Any], states: list[Any]) -> None:

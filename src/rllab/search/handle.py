@@ -25,7 +25,8 @@ class TrialHandle:
         self.study = load_study(study_name=study, storage=self.storage)
         self.scheduler = self.study.user_attrs["scheduler"]
         self.pruner = make_pruner(**self.scheduler)
-        self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)  # noqa: SLF001 - has no public name
+        study_id = self.storage.get_study_id_from_name(study)
+        self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
         self.attempt = attempt
         self.pruned = False
         self._trial()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study import Study
+    from optuna.trial import Trial
 
 BEAT = 5.0
 """Seconds between two signs of life of a sweeper, and between two looks for others that have vanished."""
@@ -72,6 +73,7 @@ class SharedStudy:
         self.study: Study = optuna.create_study(
             study_name=name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
         )
+        self.study_id = storage.get_study_id_from_name(name)
         self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
         self.locks = directory / ".sweepers"
         try:
@@ -117,16 +119,16 @@ class SharedStudy:
         if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
             return None
         asked = self.study.ask(fixed_distributions=distributions)
+        trial_id = self._id_of(asked)
         if asked.number >= self.total:  # another sweeper took the last one in between
-            self.storage.set_trial_state_values(asked._trial_id, TrialState.WAITING)  # noqa: SLF001
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        attempt = asked.user_attrs.get("attempt", -1) + 1
-        self._note(asked._trial_id, owner=self.id, attempt=attempt)  # noqa: SLF001
-        return self.storage.get_trial(asked._trial_id)  # noqa: SLF001
+        self._note(trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
+        return self.storage.get_trial(trial_id)
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """End a trial that has no result, unless it has one after all, or somebody else runs it now."""
-        trial_id = trial._trial_id  # noqa: SLF001
+        trial_id = self._id_of(trial)
         if not self._is_current(trial):
             return
         try:
@@ -137,7 +139,7 @@ class SharedStudy:
 
     def put_back(self, trial: FrozenTrial, **notes: object) -> None:
         """Let a trial that was interrupted be taken again, by this sweeper or another."""
-        trial_id = trial._trial_id  # noqa: SLF001
+        trial_id = self._id_of(trial)
         if not self._is_current(trial):
             return
         try:
@@ -148,7 +150,7 @@ class SharedStudy:
 
     def _is_current(self, trial: FrozenTrial) -> bool:
         """Whether this attempt still runs: a sweeper that slept for long finds its trials in the hands of others."""
-        now = self.storage.get_trial(trial._trial_id)  # noqa: SLF001
+        now = self.storage.get_trial(self._id_of(trial))
         return now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt")
 
     def look_after(self) -> None:
@@ -200,6 +202,10 @@ class SharedStudy:
     def close(self) -> None:
         self.lock.release()
         (self.locks / f"{self.id}.lock").unlink(missing_ok=True)  # nothing that it ran is left running
+
+    def _id_of(self, trial: FrozenTrial | Trial) -> int:
+        """The storage's name of a trial, which is unique among all studies that it holds."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
 
     def _note(self, trial_id: int, **attributes: object) -> None:
         for name, value in attributes.items():

@@ -113,9 +113,10 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         """
         storage = open_storage(self.url, create=True)
         if self.ray is not None:  # starts in the main thread only; the slots' threads find it running
-            from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray  # noqa: PLC0415 - an extra
+            import ray  # noqa: PLC0415 - an extra
 
-            start_ray(self.ray)
+            if not ray.is_initialized():
+                ray.init(**self.ray)
         sampler: BaseSampler = self.sampler
         total = self.n_trials
         if self.grid:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv, _async_worker
 
 from rllab.envs.backends.contract import Backend
 from rllab.envs.backends.sync import row_makers
+from rllab.envs.gymnasium_internals import KillableAsyncEnvs
 from rllab.envs.sub_env import SubEnvError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    import gymnasium
     from gymnasium.envs.registration import EnvSpec
     from gymnasium.vector import VectorEnv
 
     from rllab.config import EnvConfig
+    from rllab.envs.sub_env import SubEnv
 
 
 class Async(Backend):
@@ -34,15 +35,15 @@ class Async(Backend):
         return AsyncEnvs(row_makers(spec, config, num_rows, render_mode), timeout=config.timeout)
 
 
-class AsyncEnvs(AsyncVectorEnv):
+class AsyncEnvs(KillableAsyncEnvs):
     """Gymnasium's `AsyncVectorEnv`, which waits for a sub-env for `timeout` seconds at most.
 
     `reset` and `step` raise `SubEnvError` when a sub-env raises, when its process dies, and when it hangs; the other
     processes are ended then.
     """
 
-    def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]], *, timeout: float) -> None:
-        super().__init__(env_fns, worker=_work)
+    def __init__(self, makers: Sequence[Callable[[], SubEnv]], *, timeout: float) -> None:
+        super().__init__([partial(_make, maker, os.getpid()) for maker in makers])
         self.timeout = timeout
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -59,11 +60,9 @@ class AsyncEnvs(AsyncVectorEnv):
         except (multiprocessing.TimeoutError, EOFError, OSError) as error:
             raise self._failure() from error
 
-    def _raise_if_errors(self, successes: Iterable[bool]) -> None:
-        if not all(successes):
-            row, _, error, trace = self.error_queue.get()
-            self._end()
-            raise SubEnvError(row, reason_of(error)) from RuntimeError(trace)
+    def raise_error(self, row: int, error: Exception, trace: str) -> None:
+        self.kill()
+        raise SubEnvError(row, reason_of(error)) from RuntimeError(trace)
 
     def _failure(self) -> SubEnvError:
         """Who did not answer, and why."""
@@ -71,21 +70,19 @@ class AsyncEnvs(AsyncVectorEnv):
         for process in self.processes:
             process.join(0.01)  # the exit code of one that died this moment
         codes = [process.exitcode for process in self.processes]
-        self._end()
+        self.kill()
         for row, code in enumerate(codes):
             if code is not None:
                 return SubEnvError(row, f"its process ended with exit code {code}")
         return SubEnvError(silent[0], f"no answer within env.timeout={self.timeout:g} seconds")
 
-    def _end(self) -> None:
-        for process in self.processes:
-            process.kill()  # it may hang
-        self._state = AsyncState.DEFAULT
-        self.close(terminate=True)
 
+def _make(maker: Callable[[], SubEnv], parent: int) -> SubEnv:
+    """Make a sub-env, in its own process or, for a look at its spaces, in the parent.
 
-def _work(*arguments: Any) -> None:
-    """One process: Ctrl-C reaches the whole group, but it is for the trainer, which saves and then ends this."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _async_worker(*arguments)
+    Ctrl-C reaches the whole group of processes, but it is for the trainer, which saves and then ends these.
+    """
+    if os.getpid() != parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return maker()
