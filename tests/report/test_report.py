@@ -64,7 +64,7 @@ def run(tmp_path):
     (path / "eval.json").write_text(json.dumps(EVALUATION))
     (path / "videos").mkdir()
     (path / "videos" / "best.mp4").write_bytes(b"film")
-    summarize(path, picture=False)
+    summarize(path, plot=False)
     return path
 
 
@@ -276,6 +276,6 @@ def test_what_the_final_evaluation_found(run, tmp_path):
         return (tmp_path / "report.html").read_text()
 
     assert "greedy at the end" not in page()
-    summarize(run, picture=False, greedy={"best": [61.5, 63.5], "last": [51.0, 53.0]})
+    summarize(run, plot=False, greedy={"best": [61.5, 63.5], "last": [51.0, 53.0]})
     assert "<td>best, greedy at the end</td><td>62.5</td>" in page()
     assert "<td>last, greedy at the end</td><td>52.0</td>" in page()

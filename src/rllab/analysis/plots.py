@@ -22,13 +22,13 @@ GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
 """Of groups; they can be told apart without seeing red or green, on white and on black."""
 MOST_GROUPS = len(COLOURS)
-GRID_POINTS = 256  # more than a figure of this size can show
+GRID_POINTS = 256  # more than a plot of this size can show
 
 
 def learning_curve(run: Run, path: Path) -> None:
     """Draw return over frames into the PNG file `path`: every session, their mean and its 95 % interval.
 
-    With `meta.rigorous_eval` the mean evaluation score too. Where no episode finished, the figure says so.
+    With `meta.rigorous_eval` the mean evaluation score too. Where no episode finished, the plot says so.
     """
     figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
@@ -53,8 +53,8 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
     A group's curve ends where its shortest session does.
     """
     figure = Figure(figsize=(10.5, 4.4), dpi=150, layout="constrained")
-    charts = figure.subplots(1, 2, sharey=True)
-    for axes, x, label in zip(charts, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
+    subplots = figure.subplots(1, 2, sharey=True)
+    for axes, x, label in zip(subplots, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
         for group, color in zip(groups, COLOURS, strict=False):
             curves = [curve for session in group.sessions if (curve := session.returns(x))[0].size]
             if curves:
@@ -63,10 +63,10 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
             axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
         style(axes, xlabel=label, ylabel="")
         axes.set_xlim(left=0)
-    charts[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
+    subplots[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
     envs = sorted({group.env for group in groups})
     figure.suptitle(f"{', '.join(envs)}: mean over sessions and its 95 % interval", fontsize=11, color=INK)
-    if charts[0].get_legend_handles_labels()[0]:
+    if subplots[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
     figure.savefig(path)
 

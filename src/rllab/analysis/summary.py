@@ -27,11 +27,11 @@ NOT_EVALUATED: Greedy = {
 def summarize(
     path: str | Path,
     *,
-    picture: bool = True,
+    plot: bool = True,
     greedy: Greedy = NOT_EVALUATED,
     notes: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Write `trial.json` and, with `picture`, `learning_curve.png` into the run directory `path`; return the former.
+    """Write `trial.json` and, with `plot`, `learning_curve.png` into the run directory `path`; return the former.
 
     `greedy` is what the final evaluation found. A number that does not exist is None, and the `reasons` beside it (a
     session has its own) say why; `notes` are added to them.
@@ -43,7 +43,7 @@ def summarize(
     trial = trial_summary(run, greedy)
     trial["reasons"] |= notes
     write_json(run.path / "trial.json", trial)
-    if picture:
+    if plot:
         from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
 
         learning_curve(run, run.path / "learning_curve.png")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "compare"
 SUMMARY = "compare runs, grouped by what differs in their configs"
 EXAMPLE = "rllab compare outputs/*/*cartpole* --threshold 400"
-PICTURE = "compare.png"
+PLOT = "compare.png"
 _FEW = 3
 """Groups that a note names one by one."""
 
@@ -28,7 +28,7 @@ _FEW = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, "run directories, studies, or patterns in quotes", nargs="+")
     parser.add_argument("--threshold", type=float, metavar="RETURN", help="the env's reward_threshold by default")
-    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PICTURE} by default, none with --json")
+    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PLOT} by default, none with --json")
     add_json(parser)
 
 
@@ -39,9 +39,9 @@ def run(chosen: argparse.Namespace) -> None:
     groups = group_runs(_read(chosen.run))
     rows = [describe(group, chosen.threshold) for group in groups]
     better = improve(*groups[:2]) if len(groups) > 1 else None
-    picture = chosen.out or (None if chosen.json else PICTURE)
-    if picture:
-        _draw(groups, rows, picture)
+    path = chosen.out or (None if chosen.json else PLOT)
+    if path:
+        _draw(groups, rows, path)
     if chosen.json:
         reason = better.reason if isinstance(better, Undefined) else None
         print_json({"groups": rows, "improvement": better if reason is None else {"reason": reason}})
@@ -52,7 +52,7 @@ def run(chosen: argparse.Namespace) -> None:
     elif better:
         say = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
         sys.stdout.write(f"\n{say}{_interval(better, '.2f')}\n")
-    sys.stdout.write(f"picture: {picture}\n")
+    sys.stdout.write(f"picture: {path}\n")
     _explain(groups, rows)
 
 
@@ -87,7 +87,7 @@ def _read(words: list[str]) -> list[Run]:
     return runs or fail("no run to compare")
 
 
-def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None:
+def _draw(groups: list[Group], rows: list[dict[str, Any]], path: str) -> None:
     from rllab.analysis.plots import MOST_GROUPS, comparison  # noqa: PLC0415 - matplotlib takes its time
 
     scores = [row["score"]["mean"]["value"] for row in rows]
@@ -97,9 +97,9 @@ def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None
         _note(f"the picture shows the best {len(kept)} of {len(groups)} groups")
     thresholds = {row["threshold"] for row in rows}
     try:
-        comparison(kept, Path(picture), threshold=thresholds.pop() if len(thresholds) == 1 else None)
+        comparison(kept, Path(path), threshold=thresholds.pop() if len(thresholds) == 1 else None)
     except (OSError, ValueError) as error:
-        fail(f"--out: got {picture!r}, which cannot be written: {error}")
+        fail(f"--out: got {path!r}, which cannot be written: {error}")
 
 
 def _print_groups(rows: list[dict[str, Any]]) -> None:

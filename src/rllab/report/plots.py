@@ -1,4 +1,4 @@
-"""Pictures as SVG that stands in the page and takes its colours, in light and dark."""
+"""Plots as SVG that stands in the page and takes its colours, in light and dark."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VARIABLES = {
     plots.TRAIN: "var(--train)",
     plots.EVALUATION: "var(--evaluation)",
 }
-"""Colours of the pictures, and what the page calls them."""
+"""Colours of the plots, and what the page calls them."""
 Scores = list[tuple[int, float]]
 """Trials and their scores."""
 _UNINTERESTING = ("train/num_updates",)
@@ -50,7 +50,7 @@ def learning_curve(run: Run) -> Markup | None:
 
 
 def metrics(run: Run) -> dict[str, Markup]:
-    """A small picture of each column that the agent reports, by its name."""
+    """A small plot of each column that the agent reports, by its name."""
     columns = dict.fromkeys(name for session in run.sessions for name in session.train if name.startswith("train/"))
     return {
         name.removeprefix("train/"): _svg(figure, f"{name} over frames")
@@ -123,7 +123,7 @@ def _figure(size: tuple[float, float], *, xlabel: str = "frame", ylabel: str = "
 
 
 def _svg(figure: Figure, title: str) -> Markup:
-    """The figure as an element of the page: as wide as its place, in the page's colours and font."""
+    """The plot as an element of the page: as wide as its place, in the page's colours and font."""
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rllab"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

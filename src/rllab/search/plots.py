@@ -1,4 +1,4 @@
-"""Pictures of a study: Optuna's own, made readable."""
+"""Plots of a study: Optuna's own, made readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _COLUMNS = 4
-"""Fields side by side in one picture."""
+"""Fields side by side in one plot."""
 _VALUE = "mean return"
 _INK, _BLUE = "#333333", "#1f5fa8"
 _LINES: dict[str, dict[str, Any]] = {
@@ -41,13 +41,13 @@ def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
 
     mpl.use("agg")  # no display, and not only in the main thread
     written, others = [], set(plt.get_fignums())
-    for draw in _drawings(study):
+    for draw in _plots_of(study):
         path = directory / f"{draw.__name__.removeprefix('_')}.png"
         try:
             with warnings.catch_warnings(), plt.rc_context():  # Optuna sets pyplot's style for good
                 warnings.simplefilter("ignore")  # experimental, few trials, a single value: nothing to act on
                 draw(plots, study).savefig(path, dpi=130)
-        except Exception as error:  # noqa: BLE001 - the other pictures are worth having
+        except Exception as error:  # noqa: BLE001 - the other plots are worth having
             warnings.warn(f"{path.name} could not be drawn: {error!r}", stacklevel=2)
         else:
             written.append(path)
@@ -65,15 +65,15 @@ def _fields(study: optuna.Study) -> set[str]:
     return {field for trial in _complete(study) for field in trial.params}
 
 
-def _drawings(study: optuna.Study) -> list[Callable[[Any, optuna.Study], Figure]]:
-    """The pictures that a study has enough trials and fields for."""
+def _plots_of(study: optuna.Study) -> list[Callable[[Any, optuna.Study], Figure]]:
+    """The plots that a study has enough trials and fields for."""
     fields = _fields(study)
     reported = [t for t in study.get_trials(deepcopy=False) if t.intermediate_values and t.state.name.lower() in _LINES]
-    drawings: list[Callable[[Any, optuna.Study], Figure]] = [_intermediate_values] if reported else []
+    wanted: list[Callable[[Any, optuna.Study], Figure]] = [_intermediate_values] if reported else []
     if len(_complete(study)) >= 2:
-        drawings += [_optimization_history, *([_slice] if fields else [])]
-        drawings += [_param_importances, _parallel_coordinate] if len(fields) >= 2 else []
-    return drawings
+        wanted += [_optimization_history, *([_slice] if fields else [])]
+        wanted += [_param_importances, _parallel_coordinate] if len(fields) >= 2 else []
+    return wanted
 
 
 # Few colours, short names, room for every label
@@ -139,13 +139,13 @@ def _param_importances(plots: Any, study: optuna.Study) -> Figure:
 def _slice(plots: Any, study: optuna.Study) -> Figure:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
 
-    charts = list(np.ravel(plots.plot_slice(study, target_name=_VALUE)))
-    figure: Figure = charts[0].figure
-    columns = math.ceil(len(charts) / math.ceil(len(charts) / _COLUMNS))
-    grid = figure.add_gridspec(math.ceil(len(charts) / columns), columns)
-    charts[-1].collections[0].colorbar.remove()
+    subplots = list(np.ravel(plots.plot_slice(study, target_name=_VALUE)))
+    figure: Figure = subplots[0].figure
+    columns = math.ceil(len(subplots) / math.ceil(len(subplots) / _COLUMNS))
+    grid = figure.add_gridspec(math.ceil(len(subplots) / columns), columns)
+    subplots[-1].collections[0].colorbar.remove()
     last = _complete(study)[-1].number
-    for number, axes in enumerate(charts):
+    for number, axes in enumerate(subplots):
         axes.set_subplotspec(grid[divmod(number, columns)])
         axes.tick_params(labelleft=number % columns == 0)
         axes.collections[0].set(cmap="viridis_r", clim=(0, last))
@@ -162,7 +162,8 @@ def _slice(plots: Any, study: optuna.Study) -> Figure:
             axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
             axes.minorticks_off()
         _finish(axes, "", xlabel=short_name(axes.get_xlabel()), ylabel=_VALUE * (number % columns == 0))
-    bar = figure.colorbar(charts[-1].collections[0], ax=charts, aspect=40, pad=0.01, ticks=MaxNLocator(integer=True))
+    whole = MaxNLocator(integer=True)
+    bar = figure.colorbar(subplots[-1].collections[0], ax=subplots, aspect=40, pad=0.01, ticks=whole)
     bar.set_label("trial", fontsize=9.5, color=_INK)
     bar.ax.tick_params(colors=_INK, labelsize=9)
     figure.suptitle("Complete trials by field", fontsize=11, color=_INK)

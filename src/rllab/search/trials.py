@@ -40,5 +40,5 @@ def ranked(rows: list[TrialRow]) -> list[TrialRow]:
 
 
 def short_name(field: str) -> str:
-    """A field as tables and pictures call it; most of a search's fields are the agent's."""
+    """A field as tables and plots call it; most of a search's fields are the agent's."""
     return field.removeprefix("agent.")

@@ -203,8 +203,8 @@ class Trial:
         known = self.scores if cfg.meta.rigorous_eval else None
         evaluation = FinalEvaluation(self.directory, cfg, self.console.message)
         greedy = NOT_EVALUATED if pruned else evaluation.scores(known)
-        # no picture of a pruned trial: half a second that the next can use
-        summary = summarize(self.directory, picture=not pruned, greedy=greedy, notes=evaluation.notes)
+        # no plot of a pruned trial: half a second that the next can use
+        summary = summarize(self.directory, plot=not pruned, greedy=greedy, notes=evaluation.notes)
         self.console.summary(
             summary,
             threshold=cfg.env.reward_threshold,
