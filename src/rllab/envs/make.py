@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,8 @@ def make(
     backend = choose(spec, config, num_sessions)
     if render_mode is not None:
         backend = backend.counterpart(spec)
-    envs = backend.make(spec, config, rows, render_mode=render_mode)
+        config = dataclasses.replace(config, kwargs=config.kwargs | {"render_mode": render_mode})
+    envs = backend.make(spec, config, rows)
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise ValueError(f"env.backend: got {backend.name!r}, whose autoreset is {mode}; write env.backend=sync")

@@ -58,11 +58,9 @@ class Ale(Backend):
         env.close()
         return Look(env.single_observation_space, env.single_action_space, tuple(env.metadata["render_modes"]), ())
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
         num_threads, kwargs = config.num_threads or num_cpus(), limited_kwargs(spec, config)
-        return AtariEnvs(spec, num_rows, num_threads=num_threads, render_mode=render_mode, **kwargs)
+        return AtariEnvs(spec, num_rows, num_threads=num_threads, **kwargs)
 
     def code(self, spec: EnvSpec, config: EnvConfig) -> tuple[list[str], str]:
         kwargs = {"reward_clipping": False} | _sticky(spec) | limited_kwargs(spec, config)

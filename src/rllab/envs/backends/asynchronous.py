@@ -29,10 +29,8 @@ class Async(Backend):
     name = "async"
     takes_wrappers = True
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
-        return AsyncEnvs(row_makers(spec, config, num_rows, render_mode), timeout=config.timeout)
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
+        return AsyncEnvs(row_makers(spec, config, num_rows), timeout=config.timeout)
 
 
 class AsyncEnvs(KillableAsyncEnvs):

@@ -70,9 +70,7 @@ class Backend:
         modes = tuple(env.metadata.get("render_modes", ()))
         return Look(env.observation_space, env.action_space, modes, tuple(notes))
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
         """`num_rows` sub-envs in one vector env with NEXT_STEP autoreset, each with a seed of its own.
 
         Raises:

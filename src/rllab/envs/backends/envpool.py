@@ -70,10 +70,7 @@ class EnvPool(Backend):
         note = f"EnvPool's {spec.id} has not been compared with Gymnasium's"
         return look._replace(notes=(note, *look.notes))
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
-        assert render_mode is None  # the counterpart draws
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
         look = self.look(spec, config)
         kwargs = ale.limited_kwargs(spec, config) if is_atari(spec) else limited_kwargs(config)
         num_threads = config.num_threads or num_cpus()

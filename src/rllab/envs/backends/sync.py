@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +30,11 @@ class Sync(Backend):
     def suits(self, spec: EnvSpec, config: EnvConfig) -> bool:  # noqa: ARG002
         return True
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
-        return SyncVectorEnv(row_makers(spec, config, num_rows, render_mode))
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
+        return SyncVectorEnv(row_makers(spec, config, num_rows))
 
 
-def row_makers(spec: EnvSpec, config: EnvConfig, num_rows: int, render_mode: str | None) -> list[Callable[[], SubEnv]]:
+def row_makers(spec: EnvSpec, config: EnvConfig, num_rows: int) -> list[Callable[[], SubEnv]]:
     """A function for each row that makes its sub-env."""
-    if render_mode:
-        config = dataclasses.replace(config, kwargs=config.kwargs | {"render_mode": render_mode})
     kept = ("lives",) if config.life_loss_terminal else ()
     return [partial(make_row, spec, config, row, kept) for row in range(num_rows)]

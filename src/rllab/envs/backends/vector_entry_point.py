@@ -45,16 +45,13 @@ class VectorEntryPoint(Backend):
                 "write env.backend=sync or meta.max_session=1"
             )
 
-    def make(
-        self, spec: EnvSpec, config: EnvConfig, num_rows: int, *, render_mode: str | None = None
-    ) -> VectorEnv[Any, Any, Any]:
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
         entry_point = _SEEDED_PER_ROW.get(str(spec.vector_entry_point), spec.vector_entry_point)
         if isinstance(entry_point, str):
             entry_point = load_env_creator(entry_point)  # type: ignore[assignment]
         spec = dataclasses.replace(spec, vector_entry_point=entry_point)
-        kwargs = config.kwargs | ({"render_mode": render_mode} if render_mode else {})
         try:
-            return gymnasium.make_vec(spec, num_rows, vectorization_mode="vector_entry_point", **kwargs)
+            return gymnasium.make_vec(spec, num_rows, vectorization_mode=self.name, **config.kwargs)
         except TypeError as error:
             raise unknown_argument(spec, config, error) from error
 
