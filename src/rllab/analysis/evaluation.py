@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rllab.analysis.shelf import read_json
 from rllab.analysis.statistics import with_intervals
-from rllab.analysis.summary import write_json
+from rllab.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

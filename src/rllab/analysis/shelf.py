@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import platform
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from rllab.files import read_json
 from rllab.host.process import LOCK, is_held
 
 if TYPE_CHECKING:
@@ -215,15 +215,6 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return datetime.fromisoformat(provenance["time"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return path.stat().st_mtime
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds an object; empty if there is none, or half of one."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _get(tree: Any, *keys: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import statistics
 from rllab.analysis.runs import Run, Session, read_run
 from rllab.analysis.statistics import STATISTICS, Metric, Undefined
+from rllab.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,10 +123,3 @@ def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, flo
 def number(value: float | str | None) -> float | None:
     """A number of a config that PyYAML has read."""
     return None if value is None else float(value)  # PyYAML reads 1e3 as a string
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that nobody reads half a file."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

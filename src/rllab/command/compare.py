@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import fail, print_json, print_table
-from rllab.text import score_text
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +51,8 @@ def run(chosen: argparse.Namespace) -> None:
         _note(f"no probability of improvement: {better.reason}")
     elif better:
         say = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
-        sys.stdout.write(f"\n{say}{_interval(better, '.2f')}\n")
+        interval = f" ({text})" if (text := interval_text(better, "{:.2f}".format)) else ""
+        sys.stdout.write(f"\n{say}{interval}\n")
     sys.stdout.write(f"picture: {path}\n")
     _explain(groups, rows)
 
@@ -111,7 +112,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     scores = [
         cell
         for estimate in (row["score"]["mean"], row["score"]["iqm"])
-        for cell in (score_text(estimate["value"]), _scores(estimate) or "-")
+        for cell in (score_text(estimate["value"]), interval_text(estimate) or "-")
     ]
     solved = "-" if row["threshold"] is None else f"{row['reached']}/{row['sessions']}"
     times = _number(row["frames_to_threshold"], ",.0f"), _number(row["seconds_to_threshold"], ",.1f")
@@ -120,16 +121,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _interval(estimate: dict[str, float | None], form: str) -> str:
-    if estimate["low"] is None or estimate["high"] is None:
-        return ""
-    return f" ({estimate['low']:{form}} to {estimate['high']:{form}})"
-
-
-def _scores(estimate: dict[str, float | None]) -> str:
-    return "" if estimate["low"] is None else f"{score_text(estimate['low'])} to {score_text(estimate['high'])}"
 
 
 def _note(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import print_json
 from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
-from rllab.text import score_text
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -136,5 +136,8 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 def _estimates(each: dict[str, Any]) -> list[str]:
     mean = each["mean"]
-    interval = "-" if mean["low"] is None else f"{score_text(mean['low'])} to {score_text(mean['high'])}"
-    return [score_text(mean["value"]), interval, *(score_text(each[name]["value"]) for name in ("median", "iqm"))]
+    return [
+        score_text(mean["value"]),
+        interval_text(mean) or "-",
+        *(score_text(each[name]["value"]) for name in ("median", "iqm")),
+    ]

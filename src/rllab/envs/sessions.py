@@ -9,6 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
 from rllab.envs.sub_env import SubEnvError
+from rllab.text import one_line
 
 # how it is known that numbers are large, see `_not_finite`
 warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
@@ -129,7 +130,7 @@ class SessionEnvs:
             reason = str(error)
         else:
             reason = f"{type(error).__name__}: {error}"
-        return EnvError(where + " ".join(reason.split()))
+        return EnvError(where + one_line(reason))
 
     def state_dict(self) -> dict[str, Any]:
         """Current observation and the envs' own state, which is None where it cannot be saved."""

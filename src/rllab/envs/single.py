@@ -13,6 +13,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from rllab.envs.registry import is_atari, newest
 from rllab.envs.sub_env import SubEnv
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
     try:
         env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
     except (DependencyNotInstalled, ImportError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         extra = next((extra for extra in _EXTRAS if extra in f"{spec.entry_point} {reason}".lower()), None)
         if isinstance(error, ImportError) and spec.id != newest(spec):
             hint = f"which is deprecated; write env.id={newest(spec)}"
@@ -51,14 +52,14 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
     except Exception as error:
         if config.kwargs:
             raise unknown_argument(spec, config, error) from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}")
         raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
     for name in config.wrappers:
         wrapper = _wrapper(name)
         try:
             env = wrapper(env)
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
     _refuse_normalizing(env, config)
     return env
@@ -105,7 +106,7 @@ def _wrapper(name: str) -> Any:
 
 def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
     """The one line for a constructor that refuses `config.kwargs`."""
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
         name = unknown[1]
         of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")

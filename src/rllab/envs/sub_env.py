@@ -12,6 +12,8 @@ import gymnasium.spaces as gs
 import numpy as np
 import torch
 
+from rllab.text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,7 +39,7 @@ class OutputError(Exception):
 def reason_of(error: Exception) -> str:
     """One line for what a sub-env raised."""
     named = isinstance(error, (SubEnvError, OutputError))
-    return " ".join((str(error) if named else f"{type(error).__name__}: {error}").split())
+    return one_line(error if named else f"{type(error).__name__}: {error}")
 
 
 class SubEnv(gymnasium.Wrapper):
@@ -168,7 +170,7 @@ def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
 
 def _described(value: Any) -> str:
     """A value in a few words."""
-    text = " ".join(repr(value).split())
+    text = one_line(repr(value))
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

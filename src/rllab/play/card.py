@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rllab.analysis.shelf import read_json
 from rllab.envs.backends import BACKENDS
 from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
-from rllab.text import score_text
+from rllab.files import read_json
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,11 +126,8 @@ def _scores(player: Player, session: int, which: Which) -> str:
     lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
     evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
     if evaluation:
-        mean = evaluation["sessions"][session]["mean"]
-        interval = (
-            "" if mean["low"] is None else f", 95 % interval {score_text(mean['low'])} to {score_text(mean['high'])}"
-        )
-        count = evaluation["num_episodes"]
+        mean, count = evaluation["sessions"][session]["mean"], evaluation["num_episodes"]
+        interval = f", 95 % interval {text}" if (text := interval_text(mean)) else ""
         lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
     else:
         lines.append("- `rllab eval` had not been run.")

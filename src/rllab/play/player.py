@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rllab import checkpoint, config, envs
-from rllab.analysis.shelf import read_json
 from rllab.checkpoint import CheckpointError
 from rllab.config import ConfigError, RunConfig
+from rllab.files import read_json
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from gymnasium.wrappers.vector import RecordVideo
 from rllab import envs
 from rllab.config import ConfigError
 from rllab.random.streams import session_seeds
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,9 +112,9 @@ def _why_not(config: EnvConfig, error: Exception) -> str:
     """One line for an env that was made for training, and cannot be made with a render mode as well."""
     cause = error if isinstance(error, TypeError) else error.__cause__
     if cause is None or "render_mode" in config.kwargs:
-        return " ".join(str(error).split())
+        return one_line(error)
     takes_none = isinstance(cause, TypeError)
-    why = "its constructor takes no render_mode" if takes_none else " ".join(str(cause).split())
+    why = "its constructor takes no render_mode" if takes_none else one_line(cause)
     return f"env.id: {config.id} cannot be drawn: {why}"
 
 

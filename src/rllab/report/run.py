@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
+from rllab.files import read_json
 from rllab.host.process import program
 from rllab.report import plots
 
@@ -69,7 +70,7 @@ def _curves(run: Run) -> dict[str, Any]:
 
 def _final_evaluation(path: Path) -> dict[str, Any]:
     """What `best` and `last` scored at the end of the run; of that `trial.json` alone knows."""
-    return {name: found for name, found in shelf.read_json(path / "trial.json").items() if name.startswith("greedy_")}
+    return {name: found for name, found in read_json(path / "trial.json").items() if name.startswith("greedy_")}
 
 
 def _times(run: Run) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _times(run: Run) -> dict[str, Any]:
 
 def provenance(path: Path) -> dict[str, Any]:
     """Where a result comes from, and the lines that do it again, none where the command is not known."""
-    facts = shelf.read_json(path / "provenance.json")
+    facts = read_json(path / "provenance.json")
     return facts | {"again": again(facts)}
 
 
@@ -106,7 +107,7 @@ def again(facts: dict[str, Any]) -> list[str]:
 def _evaluations(path: Path) -> list[dict[str, Any]]:
     """What `rllab eval` found, a table for each checkpoint and way of acting; one that cannot be read is left out."""
     tables = []
-    for checkpoint, ways in shelf.read_json(path / "eval.json").items():
+    for checkpoint, ways in read_json(path / "eval.json").items():
         for acting, found in ways.items() if isinstance(ways, dict) else ():
             try:
                 rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]

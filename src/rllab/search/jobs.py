@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rllab.config import ConfigError
 from rllab.search.handle import TrialCancelled
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ def _reason(error: BaseException | None) -> str:
         return "ended without a result"
     if isinstance(error, TrialCancelled):
         return "cancelled"
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, (ConfigError, SystemExit)) or type(error) is RuntimeError:
         return text[:300] or type(error).__name__
     return f"{type(error).__name__}: {text}".removesuffix(": ")[:300]

@@ -18,6 +18,7 @@ from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 from rllab.config import ConfigError
 from rllab.host.process import end_group, start_process
 from rllab.search.options import check_options
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ class SearchSweeper(OptunaSweeper):
         try:
             super().__init__(direction="maximize", custom_search_space=None, **options)
         except (TypeError, ValueError, HydraException) as error:  # of the sampler, which Hydra instantiates
-            raise ConfigError(f"hydra.sweeper.sampler: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"hydra.sweeper.sampler: {one_line(error)}") from error
         from rllab.search.sweeper import SearchSweeperImpl  # noqa: PLC0415 - every run loads this module, few search
 
         self.sweeper = SearchSweeperImpl(

@@ -13,6 +13,7 @@ from rllab.search.plots import importances
 from rllab.search.storage import open_storage, resolve_url
 from rllab.search.study import to_row
 from rllab.search.trials import TrialRow
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
             study = optuna.load_study(study_name=None, storage=open_storage(resolve_url(None, directory)))
             return [to_row(trial) for trial in study.get_trials(deepcopy=False)], importances(study)
         except (ConfigError, ValueError, KeyError, optuna.exceptions.StorageInternalError) as error:
-            raise ValueError(f"{directory / 'study.db'} cannot be read: {' '.join(str(error).split())}") from error
+            raise ValueError(f"{directory / 'study.db'} cannot be read: {one_line(error)}") from error
     rows = read_trials(directory)
     if not rows:
         raise ValueError("there is neither study.db nor trials.csv: the storage is elsewhere, and the search goes on")

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import TextIO
 
+from rllab.files import write_text
 from rllab.tracking.tracker import Row
 
 
@@ -46,9 +47,7 @@ class CsvFile:
     def _rewrite(self, rows: list[list[str]]) -> TextIO:
         """Begin the file anew with these rows, each filled up to the present columns."""
         lines = [self.columns, *(row + [""] * (len(self.columns) - len(row)) for row in rows)] if self.columns else []
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(",".join(line) + "\n" for line in lines))
-        temporary.replace(self.path)  # at every moment either the old file or the new one, whole
+        write_text(self.path, "".join(",".join(line) + "\n" for line in lines))
         return self.path.open("a")
 
     def write(self, row: Row) -> None:

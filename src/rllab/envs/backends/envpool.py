@@ -16,6 +16,7 @@ from rllab.envs.backends.sync import Sync
 from rllab.envs.registry import is_atari
 from rllab.envs.seeds import row_seeds
 from rllab.host.process import num_cpus
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     import gymnasium.spaces as gs
@@ -88,7 +89,7 @@ def check_kwargs(spec: EnvSpec, kwargs: dict[str, Any]) -> None:
         try:
             _envpool().make_spec(_task(spec), **_arguments(spec, {name: value}))
         except (TypeError, ValueError, AssertionError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             reason = "takes no such argument" if "unexpected keyword" in reason else f"refuses it: {reason}"
             raise ValueError(f"env.kwargs.{name}: got {value!r}, but EnvPool's {_task(spec)} {reason}") from None
 
