@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rllab.config import EnvConfig
-from rllab.envs import SessionEnvs, check
+from rllab.envs import SessionEnvs, check, inspect
 from rllab.envs.check import check_env
 
 
@@ -42,7 +42,7 @@ gymnasium.register("Coins-v0", Coins, max_episode_steps=10_000)
 def checked(kind="", **options):
     """What is found, by name; what is wrong or noted hides what is fine."""
     config = EnvConfig(id="Coins-v0", kwargs={"kind": kind}, backend="sync", **options)
-    findings = sorted(check_env(config), key=lambda finding: finding.level == "ok", reverse=True)
+    findings = sorted(check_env(config, inspect(config)), key=lambda finding: finding.level == "ok", reverse=True)
     return {finding.name: (finding.level, finding.text) for finding in findings}
 
 

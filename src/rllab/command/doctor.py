@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,22 +70,22 @@ def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
     from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
-    from rllab.training import trial  # noqa: PLC0415 - as above
+    from rllab.training import trial  # noqa: PLC0415
 
-    findings, able = [], []
+    info = None
     try:
-        info = envs.inspect(cfg.env)
-        sizes = {"num_sessions": cfg.meta.max_session, "num_envs": cfg.env.num_envs, "max_frame": cfg.env.max_frame}
-        able = algorithms.fitting(info.obs_space, info.action_space, **sizes)
-        cfg, _ = trial.check(cfg)
-        findings.append(Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {cfg.env.backend}"))
+        cfg, info = trial.check(cfg)
+        findings = [Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {info.backend}")]
     except (ConfigError, ValueError) as error:
-        findings.append(Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error)))
-    if able or findings[0].level == "ok":  # there is an env
-        found = list(check_env(cfg.env))
-        findings += found
-        able = [] if any(finding.level == "wrong" for finding in found) else able
-    return findings, able
+        findings = [Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error))]
+        with contextlib.suppress(ValueError):  # the env may be fine all the same
+            info = envs.inspect(cfg.env, num_sessions=cfg.meta.max_session)
+    if info is None:
+        return findings, []
+    found = list(check_env(cfg.env, info))
+    sizes = {"num_sessions": cfg.meta.max_session, "num_envs": cfg.env.num_envs, "max_frame": cfg.env.max_frame}
+    is_wrong = any(finding.level == "wrong" for finding in found)
+    return findings + found, [] if is_wrong else algorithms.fitting(info.obs_space, info.action_space, **sizes)
 
 
 def _machine(facts: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import gymnasium.spaces as gs
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from rllab.envs.make import MAX_STEPS, has_time_limit, inspect, make
+from rllab.envs.make import MAX_STEPS, has_time_limit, make
 from rllab.envs.sessions import HUGE, EnvError, Finished, SessionEnvs
 from rllab.envs.sub_env import global_bytes
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rllab.config import EnvConfig
     from rllab.envs.actions import ActionMap
+    from rllab.envs.make import EnvInfo
 
 _SHAPE = (2, 2)
 """Sessions, and sub-envs of each."""
@@ -52,13 +53,16 @@ class Walk(NamedTuple):
     drew_globally: bool
 
 
-def check_env(config: EnvConfig) -> Iterator[Finding]:
+def check_env(config: EnvConfig, info: EnvInfo) -> Iterator[Finding]:
     """Make a few sub-envs as for training, walk at random, and yield what is found.
+
+    Args:
+        config: the task.
+        info: what `inspect` has found of it.
 
     Raises:
         ValueError: the env cannot be made; one line.
     """
-    info = inspect(config, num_sessions=_SHAPE[0])
     config = dataclasses.replace(config, clip_reward=False, life_loss_terminal=False)  # what is summed is what is seen
     yield Finding("spaces", "ok", f"observations {_text(info.obs_space)}, actions {_text(info.action_space)}")
     for note in info.notes:

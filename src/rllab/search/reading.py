@@ -9,7 +9,7 @@ import optuna
 
 from rllab.analysis.shelf import read_trials
 from rllab.config import ConfigError
-from rllab.search.plots import importances
+from rllab.search.importance import importances
 from rllab.search.storage import open_storage, resolve_url
 from rllab.search.study import to_row
 from rllab.search.trials import TrialRow

@@ -20,7 +20,6 @@ from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
 from rllab.search.jobs import Jobs, end_joblib
-from rllab.search.plots import write_plots
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
@@ -209,6 +208,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             groups, values = self._settings(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
             report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
+            from rllab.search.plots import write_plots  # noqa: PLC0415 - matplotlib, at the end only
+
             write_plots(self.study.study, self.directory)
             if self.meta.max_trial > 1:
                 report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
