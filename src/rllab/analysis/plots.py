@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rllab.analysis.runs import learning_curves
 from rllab.analysis.statistics import bootstrap_interval, mean
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ def learning_curve(run: Run, path: Path) -> None:
     axes = figure.subplots()
     style(axes, xlabel=frames_label(run), ylabel="mean training return of the last 100 episodes")
     _title(axes, run)
-    curves = [session.returns() for session in run.sessions if session.returns()[0].size]
-    if curves:
-        draw_workers(axes, run)
-        draw_training(axes, curves)
-        draw_references(axes, run)
-        axes.set_xlim(left=0)
+    if draw_run(axes, run):
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
     else:
         axes.set(xticks=[], yticks=[])
@@ -56,8 +52,7 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
     subplots = figure.subplots(1, 2, sharey=True)
     for axes, x, label in zip(subplots, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
         for group, color in zip(groups, COLOURS, strict=False):
-            curves = [curve for session in group.sessions if (curve := session.returns(x))[0].size]
-            if curves:
+            if curves := learning_curves(group.sessions, x):
                 _draw_mean(axes, curves, color, f"{group.label} ({len(curves)})" if x == "frame" else None)
         if threshold is not None:
             axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
@@ -87,7 +82,18 @@ def common_grid(curves: list[Curve]) -> tuple[Array, Array]:
     return grid, np.stack([np.interp(grid, frames, values) for frames, values in curves])
 
 
-def draw_training(axes: Axes, curves: list[Curve]) -> None:
+def draw_run(axes: Axes, run: Run) -> bool:
+    """Draw all that is known of a run over frames; False, and nothing drawn, where no episode has finished."""
+    curves = learning_curves(run.sessions)
+    if curves:
+        _draw_workers(axes, run)
+        _draw_training(axes, curves)
+        _draw_references(axes, run)
+        axes.set_xlim(left=0)
+    return bool(curves)
+
+
+def _draw_training(axes: Axes, curves: list[Curve]) -> None:
     """Every session, their mean and its interval."""
     if len(curves) == 1:
         line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
@@ -104,14 +110,14 @@ def frames_label(run: Run) -> str:
     return "frame (of all workers)" if run.workers else "frame (per session)"
 
 
-def draw_workers(axes: Axes, run: Run) -> None:
+def _draw_workers(axes: Axes, run: Run) -> None:
     """With Hogwild: each worker by its own episodes."""
     for number, worker in enumerate(run.workers):
         label = "each worker, its own episodes" if number == 0 else None
         line(axes, worker.returns(), color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
 
 
-def draw_references(axes: Axes, run: Run) -> None:
+def _draw_references(axes: Axes, run: Run) -> None:
     """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
     if (episodes := run.config["meta"].get("rigorous_eval")) and curves:

@@ -46,6 +46,11 @@ class Run:
     """With Hogwild: what each worker of the one policy saw; `sessions` then holds that policy alone."""
 
 
+def learning_curves(sessions: list[Session], x: str = "frame") -> list[Curve]:
+    """`Session.returns` of each session in which an episode has finished."""
+    return [curve for session in sessions if (curve := session.returns(x))[0].size]
+
+
 def read_run(path: str | Path) -> Run:
     """Read a run directory. A last line without its newline (a crash while writing) is ignored.
 

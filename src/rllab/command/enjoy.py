@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
 from rllab.command.output import fail
-from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.command.playing import add_policy, add_seed, at_least, load_one, refusing
 from rllab.text import score_text
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def run(chosen: argparse.Namespace) -> None:
         from rllab.envs import MAX_STEPS, has_time_limit  # noqa: PLC0415
         from rllab.play import show  # noqa: PLC0415 - TAB and --help need none of these
 
-        player = load(chosen.run, chosen, explore=chosen.stochastic)
-        session = player.best_session if chosen.session is None else chosen.session
+        player, session = load_one(chosen, explore=chosen.stochastic)
         acting = "stochastic" if chosen.stochastic else "greedy"
         _say(f"{player.path}: session {session}, `{chosen.checkpoint}` of frame {player.frames[session]:,}, {acting}")
         games = {"num_episodes": chosen.episodes, "seed": chosen.seed}

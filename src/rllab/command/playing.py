@@ -54,6 +54,12 @@ def refusing() -> Iterator[None]:
         fail(str(error))
 
 
+def load_one(chosen: argparse.Namespace, *, explore: bool = False) -> tuple[Player, int]:
+    """The run that a verb was given, and the session that was chosen, or the one that scored best."""
+    player = load(chosen.run, chosen, explore=explore)
+    return player, player.best_session if chosen.session is None else chosen.session
+
+
 def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False) -> Player:
     """The run that a verb was given, with the checkpoint that was chosen."""
     import torch  # noqa: PLC0415 - as above

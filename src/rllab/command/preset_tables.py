@@ -14,6 +14,7 @@ from rich.text import Text
 
 from rllab import config
 from rllab.command.presets import GROUPS
+from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,11 +139,9 @@ def _that_fit(columns: list[list[Text]], rows: list[str], width: int) -> Iterato
 
 
 def _text(value: Any) -> str:
-    """A value as a person would type it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
+    """A value as a person would type it, in full."""
+    if type(value) is int:
         return f"{value:_}"
     if isinstance(value, float):
         return f"{value:g}".replace("e-0", "e-")
-    return "-" if value == MISSING else str(value).replace(" ", "")
+    return "-" if value == MISSING else setting_text(value)

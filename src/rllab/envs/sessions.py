@@ -8,8 +8,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
-from rllab.envs.sub_env import SubEnvError
-from rllab.text import one_line
+from rllab.envs.sub_env import SubEnvError, reason_of
 
 # how it is known that numbers are large, see `_not_finite`
 warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
@@ -127,10 +126,7 @@ class SessionEnvs:
         if isinstance(error, SubEnvError):
             session, env = divmod(error.row, self.shape[1])
             where = f"session {self.first_session + session}, sub-env {env}: "
-            reason = str(error)
-        else:
-            reason = f"{type(error).__name__}: {error}"
-        return EnvError(where + one_line(reason))
+        return EnvError(where + reason_of(error))
 
     def state_dict(self) -> dict[str, Any]:
         """Current observation and the envs' own state, which is None where it cannot be saved."""

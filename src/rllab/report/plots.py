@@ -38,15 +38,8 @@ _UNINTERESTING = ("train/num_updates",)
 
 def learning_curve(run: Run) -> Markup | None:
     """Every session, their mean and its interval, evaluation and threshold; None before the first episode has ended."""
-    curves = [session.returns() for session in run.sessions if session.returns()[0].size]
-    if not curves:
-        return None
     figure, axes = _figure(_WIDE, ylabel="mean return of 100 episodes")
-    plots.draw_workers(axes, run)
-    plots.draw_training(axes, curves)
-    plots.draw_references(axes, run)
-    axes.set_xlim(left=0)
-    return _svg(figure, "learning curve of every session")
+    return _svg(figure, "learning curve of every session") if plots.draw_run(axes, run) else None
 
 
 def metrics(run: Run) -> dict[str, Markup]:

@@ -10,7 +10,7 @@ from optuna.study import load_study
 from optuna.trial import FrozenTrial, TrialState
 
 from rllab.search.pruners import make_pruner
-from rllab.search.storage import open_storage
+from rllab.search.storage import note, open_storage
 
 
 class TrialCancelled(Exception):  # noqa: N818 - not an error of the trial
@@ -45,7 +45,7 @@ class TrialHandle:
         self.storage.set_trial_intermediate_value(self.trial_id, frame, value)
         if not last and self.pruner.prune(self.study, self._trial()):
             self.pruned = True
-            self._note(reason=f"{self._rule()} at frame {frame:,}")
+            note(self.storage, self.trial_id, reason=f"{self._rule()} at frame {frame:,}")
         return self.pruned
 
     def finish(self, score: float, frame: int) -> None:
@@ -56,7 +56,7 @@ class TrialHandle:
             TrialCancelled: as for `report`.
         """
         trial = self._trial()
-        self._note(frame=frame)
+        note(self.storage, self.trial_id, frame=frame)
         if self.pruned:
             state, value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
         elif math.isfinite(score):
@@ -74,10 +74,6 @@ class TrialHandle:
         if trial.state != TrialState.RUNNING or trial.user_attrs.get("attempt") != self.attempt:
             raise TrialCancelled
         return trial
-
-    def _note(self, **attributes: object) -> None:
-        for name, value in attributes.items():
-            self.storage.set_trial_user_attr(self.trial_id, name, value)
 
     def _rule(self) -> str:
         if self.scheduler["kind"] == "median":

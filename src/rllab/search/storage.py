@@ -91,6 +91,12 @@ def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:
     raise AssertionError
 
 
+def note(storage: BaseStorage, trial_id: int, **attributes: object) -> None:
+    """Write attributes of a trial: `owner`, `attempt`, `seconds`, `lost`, `frame`, `reason`."""
+    for name, value in attributes.items():
+        storage.set_trial_user_attr(trial_id, name, value)
+
+
 def public(url: str) -> str:
     """The URL as a person types it, without its password."""
     if url.startswith(_FILES):

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rllab.config import ConfigError
 from rllab.search.identity import differences
+from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class SharedStudy:
         if asked.number >= self.total:  # another sweeper took the last one in between
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        self._note(trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
+        note(self.storage, trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
         return self.storage.get_trial(trial_id)
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
@@ -132,7 +133,7 @@ class SharedStudy:
         if not self._is_current(trial):
             return
         try:
-            self._note(trial_id, reason=reason)
+            note(self.storage, trial_id, reason=reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
         except UpdateFinishedTrialError:
             pass
@@ -143,7 +144,7 @@ class SharedStudy:
         if not self._is_current(trial):
             return
         try:
-            self._note(trial_id, seconds=_seconds(trial), **notes)
+            note(self.storage, trial_id, seconds=_seconds(trial), **notes)
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
         except UpdateFinishedTrialError:
             pass
@@ -206,10 +207,6 @@ class SharedStudy:
     def _id_of(self, trial: FrozenTrial | Trial) -> int:
         """The storage's name of a trial, which is unique among all studies that it holds."""
         return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
-
-    def _note(self, trial_id: int, **attributes: object) -> None:
-        for name, value in attributes.items():
-            self.storage.set_trial_user_attr(trial_id, name, value)
 
 
 def to_row(trial: FrozenTrial) -> TrialRow:
