@@ -42,25 +42,27 @@ def show_presets(group: str | None, console: Console) -> None:
     config.register()
     with initialize_config_dir(str(config.conf_dir())):
         if group is not None:
-            presets = [_load(group, name) for name in _options(group) if name != "none"]
+            presets = [load_preset(group, name) for name in preset_names(group) if name != "none"]
             _show_group(group, presets, console)
             return
         table = Table.grid(padding=(0, _GAP))
         for name in GROUPS:
-            table.add_row(Text(name, "bold"), ", ".join(_options(name)))
+            table.add_row(Text(name, "bold"), ", ".join(preset_names(name)))
         console.print(table)
         console.print("\nrllab presets GROUP shows a group side by side; python train.py GROUP=NAME chooses.")
 
 
-def _options(group: str) -> list[str]:
+def preset_names(group: str) -> list[str]:
     """Names of the presets of a group, `ppo/cartpole` those of a group inside it."""
     loader = GlobalHydra.instance().config_loader()
     names = loader.get_group_options(group, ObjectType.CONFIG)
     inner = loader.get_group_options(group, ObjectType.GROUP)
-    return names + [f"{folder}/{name}" for folder in inner for name in _options(f"{group}/{folder}")]
+    return names + [f"{folder}/{name}" for folder in inner for name in preset_names(f"{group}/{folder}")]
 
 
-def _load(group: str, name: str) -> Preset:
+def load_preset(group: str, name: str) -> Preset:
+    """A preset of a group beside what its fields are without it."""
+
     def run(*overrides: str) -> config.RunConfig:
         return config.load(compose("config", [*overrides, "run_dir=."]))
 
