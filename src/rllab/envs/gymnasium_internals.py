@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import gymnasium.spaces as gs
 
 CONSTANT_ATTRIBUTES = frozenset({"metadata", "spec", "_cached_spec", "_metadata", "_saved_kwargs"})
-"""Attributes of envs and wrappers that say what an env is, not where it is: its state can do without them."""
+"""Attributes of envs and wrappers that never change: the state that is saved leaves them out."""
 
 
 class KillableAsyncEnvs(AsyncVectorEnv):

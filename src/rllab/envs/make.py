@@ -1,4 +1,4 @@
-"""Making envs: what an env is like for an agent, and a vector env of all sessions."""
+"""Making envs: what an env is like for an agent (`inspect`), and a vector env for all sessions (`make`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EnvInfo:
     id: str
     """The id as it is registered."""
     backend: Backend
-    """The vectorisation that `make` will take."""
+    """Name of the backend that `make` will take."""
     obs_space: gs.Space[Any]
     """Observations as an agent gets them."""
     action_space: gs.Space[Any]
@@ -42,11 +42,11 @@ class EnvInfo:
     actions: ActionMap
     """From the agent's actions to those that the env takes."""
     render_modes: tuple[str, ...]
-    """How the env can be drawn."""
+    """The render modes of the env, in Gymnasium's words."""
     reward_threshold: float | None
     """Mean return at which the env counts as solved."""
     notes: tuple[str, ...]
-    """What a person should know: conversions that were made."""
+    """What a person should know of the env and of conversions that were made, one sentence each."""
 
 
 def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
@@ -101,7 +101,7 @@ def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
 
 
 def _images(space: gs.Space[Any], name: str = "obs") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Parts with a height and a width, and their shapes."""
+    """Names and shapes of those parts of a space that look like images."""
     if isinstance(space, (gs.Dict, gs.Tuple)):
         parts = space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces)
         for key, part in parts:
@@ -115,7 +115,7 @@ MAX_STEPS = 10_000
 
 
 def has_time_limit(config: EnvConfig) -> bool:
-    """Whether every episode is cut at some step; an env that cuts by itself may not say so."""
+    """Whether every episode is known to end after some number of steps; an env that cuts by itself may not say so."""
     spec = find_spec(config)
     return spec.max_episode_steps is not None or is_atari(spec)
 
@@ -144,7 +144,7 @@ def make(
     actions = _action_map(envs.single_action_space, config)
     if not actions.is_identity:
         envs = AgentActions(envs, actions)
-    envs = TrackReward(envs)  # inside of what only learning sees
+    envs = TrackReward(envs)  # sums raw rewards, so it comes inside of the wrappers that change them for learning
     if config.life_loss_terminal:
         envs = LifeLossTerminal(envs)
     if config.clip_reward:

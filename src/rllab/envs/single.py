@@ -1,4 +1,4 @@
-"""One env as Gymnasium makes it, with the user's wrappers around it; what goes wrong on the way becomes one line."""
+"""One env as Gymnasium makes it, with the user's wrappers around it; what goes wrong becomes an error of one line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
 
 
 def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:
-    """Refuse the wrappers of `_REFUSED`, also inside of what a function of the user's makes."""
+    """Refuse the wrappers of `_REFUSED`, also where a function of the user's has put one around the env."""
     for layer in layers(env):
         refused = next((kind for kind in _REFUSED if isinstance(layer, kind)), None)
         if refused:
@@ -105,7 +105,7 @@ def _wrapper(name: str) -> Any:
 
 
 def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
-    """The one line for a constructor that refuses `config.kwargs`."""
+    """The error for an env whose constructor has refused `config.kwargs` with `error`."""
     reason = one_line(error)
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
         name = unknown[1]
@@ -117,18 +117,18 @@ def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> Valu
 
 
 def full_id(spec: EnvSpec, config: EnvConfig) -> str:
-    """The id that names this env again: that of the config may name a package, and a game in another spelling."""
+    """The id with which this env can be made again: with its package, and a game in ALE's spelling."""
     return spec.id if is_atari(spec) else config.id
 
 
 def _quiet_mujoco(spec: EnvSpec) -> None:
-    """MuJoCo prints and logs a line for every sub-env whose model file it finds old-fashioned; real warnings stay."""
+    """Silence the line that MuJoCo prints for each sub-env with a deprecated model file; other warnings stay."""
     if "mujoco" not in str(spec.entry_point):
         return
     try:
         import mujoco  # noqa: PLC0415 - an extra
     except ImportError:
-        return  # making the env says so
+        return  # making the env will say so
     mujoco.set_mju_user_warning(_on_mujoco_warning)
 
 

@@ -76,7 +76,7 @@ def _get(layer: object) -> dict[str, Any]:
         raise NotPlainError
     items = {k: v for k, v in vars(layer).items() if k not in _STRUCTURE and not isinstance(v, _CONSTANTS)}
     spaces = {k: v for k, v in vars(layer).items() if isinstance(v, gs.Space)}
-    if isinstance(layer, Env) and not isinstance(layer, Wrapper):  # that of its class, perhaps
+    if isinstance(layer, Env) and not isinstance(layer, Wrapper):  # the class may hold it instead of the object
         spaces |= {name: getattr(layer, name) for name in ("observation_space", "action_space")}
     drawn = {name: states for name, space in spaces.items() if any(states := _generators(space))}
     return {name: _plain(value) for name, value in items.items()} | {k: {"spaces": v} for k, v in drawn.items()}
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
     if type(value) is list:
         return [_plain(v) for v in value]
     if type(value) is tuple:
-        return {"tuple": [_plain(v) for v in value]}  # a checkpoint makes lists of them
+        return {"tuple": [_plain(v) for v in value]}  # a checkpoint turns tuples into lists
     raise NotPlainError(type(value).__name__)
 
 

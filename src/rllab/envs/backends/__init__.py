@@ -1,4 +1,4 @@
-"""How sub-envs are vectorised: one file for each backend behind `contract.Backend`, and which one an env gets."""
+"""How sub-envs are vectorised: one file for each backend, which is a `contract.Backend`, and the choice among them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BACKENDS: dict[str, Backend] = {
 """The backends by their name, the fastest first: `auto` takes the first that suits."""
 
 _GROUPS = {"auto": tuple(BACKENDS), "gymnasium": ("vector_entry_point", "sync")}
-"""Settings that stand for several backends, of which the first that suits is taken."""
+"""Values of `env.backend` that stand for several backends, of which the first that suits is taken."""
 
 
 def choose(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> Backend:
-    """The backend that is asked for, or the fastest that means the same env and keeps sessions independent.
+    """The backend that `env.backend` asks for, or the fastest that means the same env and keeps sessions independent.
 
     Raises:
-        ValueError: the one asked for cannot be honoured; one line.
+        ValueError: the one asked for cannot make this env as configured; one line.
     """
     group = [BACKENDS[name] for name in _GROUPS.get(config.backend, ())]
     backend = next(each for each in group if each.suits(spec, config)) if group else BACKENDS[config.backend]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SCREEN = {"img_height": 210, "img_width": 160, "grayscale": False, "stack_num": 1}
 _FRAMES_PER_SECOND = 60
-"""Of the Atari 2600."""
+"""Frames that the Atari 2600 shows in a second."""
 _OURS = {
     "reward_clipping": "env.clip_reward=true",
     "episodic_life": "env.life_loss_terminal=true",
@@ -38,7 +38,7 @@ _OURS = {
 
 
 class Ale(Backend):
-    """ALE's own vector env. It plays without wrappers of Gymnasium's, which would see one game each."""
+    """ALE's own vector env."""
 
     name = "ale"
 
@@ -82,7 +82,11 @@ def _sticky(spec: EnvSpec) -> dict[str, float]:
 
 
 def check_kwargs(kwargs: dict[str, Any]) -> None:
-    """Refuse in one line what ALE would refuse without words, hang on, or do behind the back of the scores."""
+    """Refuse arguments that ALE would refuse without an explanation, hang on, or let change the scores unnoticed.
+
+    Raises:
+        ValueError: the first of them; one line.
+    """
     for name in kwargs.keys() & _OURS.keys():
         raise ValueError(f"env.kwargs.{name}: got {kwargs[name]!r}, which rllab does itself; write {_OURS[name]}")
     sticky = kwargs.get("repeat_action_probability", 0.0)
@@ -107,7 +111,7 @@ class AtariEnvs(VectorEnv):
         rows = {"game": spec.kwargs["game"], "num_envs": num_envs, "num_threads": num_threads}
         settings: dict[str, Any] = {**rows, "reward_clipping": False, **_sticky(spec), **kwargs}
         self.games = AtariVectorEnv(**settings)
-        # it cannot draw: a twin in colour, with the same seeds and actions, plays the same game
+        # ALE's vector env cannot draw; a second one in colour, with the same seeds and actions, plays the same game
         self.twin = AtariVectorEnv(**settings | _SCREEN) if render_mode else None
         self.screens: np.ndarray | None = None  # [rows, 1, 210, 160, 3]
         self.render_mode = render_mode
@@ -121,7 +125,7 @@ class AtariEnvs(VectorEnv):
     def reset(
         self, *, seed: list[int] | int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin a game in every row; `seed` is one per row, or one to count up from."""
+        """Begin a game in every row. `seed` is one for each row, or an integer to which the row is added."""
         seeds = np.array(row_seeds(seed, self.num_envs))
         if self.twin is not None:
             self.screens = self.twin.reset(seed=seeds, options=options)[0]
@@ -134,5 +138,5 @@ class AtariEnvs(VectorEnv):
         return obs, reward.astype(np.float32), terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The screen of each row, ``[210, 160, 3]``; None without `render_mode`."""
+        """The screen of each row, ``[210, 160, 3]`` bytes; None if no `render_mode` was given."""
         return None if self.screens is None else tuple(self.screens[:, -1])

@@ -1,4 +1,4 @@
-"""Sub-envs in processes of their own, whose failures are named."""
+"""Sub-envs in processes of their own; a failure names the sub-env."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class AsyncEnvs(KillableAsyncEnvs):
         raise SubEnvError(row, reason_of(error)) from RuntimeError(trace)
 
     def _failure(self) -> SubEnvError:
-        """Who did not answer, and why."""
+        """The error for a sub-env that did not answer: its process has died, or it hangs."""
         silent = [row for row, pipe in enumerate(self.parent_pipes) if not pipe.poll()]
         for process in self.processes:
-            process.join(0.01)  # the exit code of one that died this moment
+            process.join(0.01)  # so that the exit code of a process that dies at this moment is known
         codes = [process.exitcode for process in self.processes]
         self.kill()
         for row, code in enumerate(codes):

@@ -27,7 +27,7 @@ class Look(NamedTuple):
     render_modes: tuple[str, ...]
     """How it can be drawn."""
     notes: tuple[str, ...]
-    """What a person should know."""
+    """What a person should know of the env, one sentence each."""
 
 
 class Backend:
@@ -37,11 +37,11 @@ class Backend:
     """
 
     name: ClassVar[BackendName]
-    """As in `env.backend`."""
+    """The value of `env.backend` that asks for it."""
     takes_wrappers = False
     """Whether `env.wrappers` can be put around each sub-env."""
     gains_from_workers = False
-    """Whether `meta.num_workers=auto` may spread sessions over processes: that was measured to be faster."""
+    """Whether `meta.num_workers=auto` may take several processes, since that was measured to be faster."""
 
     def is_installed(self) -> bool:
         """Whether its packages are there."""
@@ -52,7 +52,11 @@ class Backend:
         return False
 
     def check(self, spec: EnvSpec, config: EnvConfig, num_sessions: int) -> None:
-        """Raise a one-line `ValueError` if it cannot make this env for that many sessions."""
+        """Check that this backend can make the env, so configured, for that many sessions.
+
+        Raises:
+            ValueError: it cannot; one line.
+        """
 
     def look(self, spec: EnvSpec, config: EnvConfig) -> Look:
         """Make one sub-env, look at it, and close it.
@@ -79,11 +83,11 @@ class Backend:
         raise NotImplementedError
 
     def seeds_each_row(self, spec: EnvSpec) -> bool:  # noqa: ARG002
-        """Whether `reset` takes a seed for each row; otherwise one for all."""
+        """Whether `reset` of the vector env takes a seed for each row; otherwise it takes one for all."""
         return True
 
     def counterpart(self, spec: EnvSpec) -> Backend:  # noqa: ARG002
-        """The backend that stands in where the task is to be drawn, or to be made without rllab."""
+        """The backend that takes the place of this one where the task is to be drawn, or to be made without rllab."""
         return self
 
     def code(self, spec: EnvSpec, config: EnvConfig) -> tuple[list[str], str]:  # noqa: ARG002
@@ -101,5 +105,5 @@ def limited_kwargs(config: EnvConfig) -> dict[str, Any]:
 
 
 def arguments(kwargs: dict[str, Any]) -> list[str]:
-    """Keyword arguments as they are written in Python."""
+    """Keyword arguments as they are written in Python: ``["a=1", "b='x'"]``."""
     return [f"{name}={value!r}" for name, value in kwargs.items()]

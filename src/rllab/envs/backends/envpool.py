@@ -34,13 +34,13 @@ SAME_TASK = frozenset(
     }.items()
     for name in names.split()
 )
-"""Ids whose EnvPool version a test has held against Gymnasium's."""
+"""Ids of which a test has shown that EnvPool's version is the same task as Gymnasium's."""
 
 _ATARI_NAMES = {"frameskip": "frame_skip", "max_num_frames_per_episode": "max_episode_steps"}
 
 
 class EnvPool(Backend):
-    """A pool for all rows. Its spaces are those of the same task in Gymnasium or ALE, its counterpart."""
+    """EnvPool's pool of all rows. The spaces come from the same task in Gymnasium or ALE, its `counterpart`."""
 
     name = "envpool"
     gains_from_workers = True
@@ -49,7 +49,7 @@ class EnvPool(Backend):
         return importlib.util.find_spec("envpool") is not None
 
     def suits(self, spec: EnvSpec, config: EnvConfig) -> bool:
-        plain = not config.kwargs and not config.wrappers  # which mean something of their own here
+        plain = not config.kwargs and not config.wrappers  # EnvPool has arguments of its own, and no wrappers
         return plain and spec.id in SAME_TASK and self.is_installed()
 
     def check(self, spec: EnvSpec, config: EnvConfig, num_sessions: int) -> None:  # noqa: ARG002
@@ -65,7 +65,7 @@ class EnvPool(Backend):
     def look(self, spec: EnvSpec, config: EnvConfig) -> Look:
         if is_atari(spec):
             return self.counterpart(spec).look(spec, config)
-        look = self.counterpart(spec).look(spec, dataclasses.replace(config, kwargs={}))  # ours are not Gymnasium's
+        look = self.counterpart(spec).look(spec, dataclasses.replace(config, kwargs={}))  # they are EnvPool's
         if spec.id in SAME_TASK:
             return look
         note = f"EnvPool's {spec.id} has not been compared with Gymnasium's"
@@ -82,7 +82,11 @@ class EnvPool(Backend):
 
 
 def check_kwargs(spec: EnvSpec, kwargs: dict[str, Any]) -> None:
-    """Refuse in one line what EnvPool does not take, or does not survive."""
+    """Refuse arguments that EnvPool does not take, or on which it crashes.
+
+    Raises:
+        ValueError: the first of them; one line.
+    """
     if is_atari(spec) and kwargs.get("noop_max") == 0:
         raise ValueError("env.kwargs.noop_max: got 0, on which EnvPool crashes; write 1, or env.backend=ale")
     for name, value in kwargs.items():
@@ -111,7 +115,7 @@ class EnvPoolEnvs(VectorEnv):
     ) -> None:
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        # Gymnasium's: those of EnvPool have wrong bounds here and there
+        # those of Gymnasium, because EnvPool's have wrong bounds in some tasks
         self.single_observation_space, self.single_action_space = spaces
         self.observation_space, self.action_space = (batch_space(space, num_envs) for space in spaces)
         self.task = _task(spec)
@@ -121,13 +125,13 @@ class EnvPoolEnvs(VectorEnv):
     def reset(
         self, *, seed: list[int] | int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode in every row; `seed` is one per row, or one to count up from."""
+        """Begin an episode in every row. `seed` is one for each row, or an integer to which the row is added."""
         if seed is not None or self.pool is None:
             self.close()
             seeds = row_seeds(seed, self.num_envs)
             self.pool = _envpool().make_gymnasium(self.task, seed=seeds, **self.arguments)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its own spaces, at their first use
+            warnings.simplefilter("ignore")  # EnvPool warns of its own spaces at the first reset
             return self.pool.reset(options=options)  # type: ignore[no-any-return]
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -145,12 +149,12 @@ def _task(spec: EnvSpec) -> str:
 
 
 def _arguments(spec: EnvSpec, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Ours in EnvPool's words."""
+    """`env.kwargs` under the names and in the units that EnvPool uses."""
     if not is_atari(spec):
         return kwargs
     kwargs = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]} | kwargs
     renamed = {_ATARI_NAMES.get(name, name): value for name, value in kwargs.items()}
-    if "max_episode_steps" in renamed:  # theirs are steps, ours emulator frames
+    if "max_episode_steps" in renamed:  # from frames of the emulator to steps
         renamed["max_episode_steps"] //= renamed.get("frame_skip", 4)
     return renamed
 

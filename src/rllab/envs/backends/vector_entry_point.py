@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _SEEDED_PER_ROW = {
     "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": "rllab.envs.cartpole:SeededCartPoleVectorEnv"
 }
-"""Vectorised envs of Gymnasium, and ours with a reset generator per sub-env: sessions stay independent."""
+"""Vectorised envs of Gymnasium, and versions of ours that have a reset generator for each sub-env instead of one."""
 
 
 class VectorEntryPoint(Backend):
-    """What `gymnasium.make_vec` makes of an env's own `vector_entry_point`, or our twin of it."""
+    """What `gymnasium.make_vec` makes of the `vector_entry_point` that an env registers, or of our version of it."""
 
     name = "vector_entry_point"
 
