@@ -1,4 +1,4 @@
-"""Learning curves, of a run and of groups of runs. Only here is matplotlib (object API: no pyplot, no display)."""
+"""Learning curves of a run and of groups of runs, with matplotlib's object API: no pyplot, no display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
 GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
-"""Of groups; they can be told apart without seeing red or green, on white and on black."""
+"""Colours of groups, to be told apart by people who do not see red or green, on white and on black."""
 MOST_GROUPS = len(COLOURS)
 GRID_POINTS = 256  # more than a plot of this size can show
 
@@ -67,7 +67,7 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
 
 
 def _draw_mean(axes: Axes, curves: list[Curve], color: str, label: str | None, interval: str | None = None) -> None:
-    """Mean of curves over what all of them cover, and its interval where there are several."""
+    """Draw the mean of curves over the frames that all of them cover, and its interval where there are several."""
     grid, values = common_grid(curves)
     line(axes, (grid, mean(values.T)), color=color, linewidth=2.2, label=label)
     if len(curves) > 1:
@@ -94,7 +94,7 @@ def draw_run(axes: Axes, run: Run) -> bool:
 
 
 def _draw_training(axes: Axes, curves: list[Curve]) -> None:
-    """Every session, their mean and its interval."""
+    """Draw the curve of each session, their mean and its interval."""
     if len(curves) == 1:
         line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
         return
@@ -106,19 +106,19 @@ def _draw_training(axes: Axes, curves: list[Curve]) -> None:
 
 
 def frames_label(run: Run) -> str:
-    """Whose frames are counted."""
+    """The label of the x axis, which says whose frames are counted."""
     return "frame (of all workers)" if run.workers else "frame (per session)"
 
 
 def _draw_workers(axes: Axes, run: Run) -> None:
-    """With Hogwild: each worker by its own episodes."""
+    """Draw what each worker of Hogwild saw in its own episodes; nothing without workers."""
     for number, worker in enumerate(run.workers):
         label = "each worker, its own episodes" if number == 0 else None
         line(axes, worker.returns(), color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
 
 
 def _draw_references(axes: Axes, run: Run) -> None:
-    """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
+    """Draw the mean evaluation score if there are evaluation envs, and the reward threshold if there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
     if (episodes := run.config["meta"].get("rigorous_eval")) and curves:
         grid, values = common_grid(curves)
@@ -130,7 +130,7 @@ def _draw_references(axes: Axes, run: Run) -> None:
 
 
 def line(axes: Axes, curve: Curve, **look: Any) -> None:
-    """A curve, as a dot where it is a single point."""
+    """Draw a curve, or a dot if it has a single point."""
     marker = "o" if curve[0].size == 1 else ""  # a line through one point is invisible
     axes.plot(*curve, marker=marker, solid_joinstyle="round", **look)
 
@@ -142,7 +142,7 @@ def _title(axes: Axes, run: Run) -> None:
 
 
 def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:
-    """Labels and a quiet grid; numbers as 50k."""
+    """Label the axes, write numbers as 50k, and take back grid and frame."""
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     for axis in (axes.xaxis, axes.yaxis):

@@ -22,7 +22,7 @@ SUMMARY = "compare runs, grouped by what differs in their configs"
 EXAMPLE = "rllab compare outputs/*/*cartpole* --threshold 400"
 PLOT = "compare.png"
 _FEW = 3
-"""Groups that a note names one by one."""
+"""The most groups that a note names one by one; of more it gives their number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
-    """What short labels stand for, and why some numbers are missing."""
+    """Print what short labels stand for, and why some numbers are missing."""
     from rllab.analysis.compare import settings_text  # noqa: PLC0415 - as above
 
     for group in groups:

@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _load(words: list[str], config_dir: str | None) -> RunConfig:
-    """The config of that command line, composed as train.py would."""
+    """The config of a command line, composed as train.py composes it; ends with one line if it is wrong."""
     from hydra import compose, initialize_config_dir  # noqa: PLC0415 - as above
 
     from rllab import config  # noqa: PLC0415
@@ -66,7 +66,7 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
 
 
 def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
-    """What is found of the agent and of the env, and the agents that can learn in it."""
+    """Findings about the agent and the env, and the names of the agents that can learn in it."""
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
     from rllab.config import ConfigError  # noqa: PLC0415
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415

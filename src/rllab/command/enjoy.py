@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> None:
     film = chosen.video is not None
     if film:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame would look for a display, and complain
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # otherwise pygame looks for a display, and complains
         if sys.platform == "linux" and "DISPLAY" not in os.environ:
-            os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo would as well, and fail
+            os.environ.setdefault("MUJOCO_GL", "egl")  # otherwise MuJoCo looks for one too, and fails
         if chosen.video and not chosen.video.endswith(".mp4"):
             fail(f"--video: got {chosen.video!r}; write a name that ends in .mp4", code=2)
     with refusing():
@@ -63,4 +63,4 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()  # while it is still playing
+    sys.stdout.flush()  # to be read while it plays

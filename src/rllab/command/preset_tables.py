@@ -108,14 +108,14 @@ def _show_group(group: str, presets: list[Preset], console: Console) -> None:
 
 
 def _is_common(field: str, presets: list[Preset]) -> bool:
-    """Whether no preset changes a field that all of them have."""
+    """Whether all presets have this field and none changes it."""
     if any(field not in preset.values or preset.changes(field) for preset in presets):
         return False
     return all(preset.values[field] == presets[0].values[field] for preset in presets)
 
 
 def _column(preset: Preset, rows: list[str], console: Console) -> list[Text]:
-    """Header and cells; what the preset changes is bold, or has a star where there is no colour."""
+    """A preset's header and cells; what it changes is bold, or has a star where there is no colour."""
     star = "*" if console.color_system is None else ""
     cells = [
         Text(_text(preset.values[field]) + star, "bold")
@@ -127,7 +127,7 @@ def _column(preset: Preset, rows: list[str], console: Console) -> list[Text]:
 
 
 def _that_fit(columns: list[list[Text]], rows: list[str], width: int) -> Iterator[list[list[Text]]]:
-    """The columns in as many tables as it takes to stay within the width."""
+    """Split the columns into as many tables as it takes to stay within the width."""
     chosen: list[list[Text]] = []
     left = room = width - max(map(len, rows), default=0) - _GAP
     for column in columns:

@@ -29,7 +29,7 @@ class SeededCartPoleVectorEnv(CartPoleVectorEnv):
         seed: list[int] | int | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Reset all sub-envs. `seed` is one for each, or an integer to which the row is added, as in `SyncVectorEnv`."""
+        """Reset all sub-envs. `seed`: one for each, or an integer to which the row is added, as in `SyncVectorEnv`."""
         super().reset(options=options)
         if isinstance(seed, int):
             seed = [seed + i for i in range(self.num_envs)]

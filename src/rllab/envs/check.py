@@ -86,7 +86,7 @@ def _check_actions(actions: ActionMap) -> Finding:
     space = batch_space(actions.agent_space, _NUM_ACTIONS)
     space.seed(0)
     chosen = np.asarray(space.sample())
-    if actions.bounds is not None:
+    if actions.bounds is not None:  # agents explore far beyond [-1, 1]
         chosen = (3.0 * np.random.default_rng(0).normal(size=chosen.shape)).astype(np.float32)
     outside = sum(not actions.env_space.contains(np.asarray(each)) for each in actions.to_env(chosen))
     if outside:

@@ -56,7 +56,7 @@ _LOAD: dict[Format, tuple[list[str], str, str]] = {
         "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
     ),
 }
-"""Of each format: imports, loading, acting on a batch."""
+"""The code that an exported file needs, by its format: imports, how to load it, how to act on a batch."""
 
 
 def write_card(player: Player, session: int, which: Which, kind: Format, exported: Exported) -> Path:
@@ -108,7 +108,7 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
 
 
 def _env_code(player: Player) -> tuple[list[str], list[str]]:
-    """Imports, and the lines that make one sub-env as in training."""
+    """The imports and lines of Python that make one sub-env as in training."""
     config = player.config.env
     spec = find_spec(config)
     imports, make = BACKENDS[player.info.backend].counterpart(spec).code(spec, config)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_report(path: Path, out: Path) -> None:
-    """Write the page about the run or study in `path`; what it cannot say, for whatever reason, it says so.
+    """Write the page about the run or study in `path`; where something is missing, the page says so.
 
     Raises:
         ValueError: `path` is neither.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Curve, Run
 
 _WIDE, _SMALL = (5.2, 3.0), (4.0, 2.3)
-"""Inches. Small, so that a phone still shows letters that can be read."""
+"""Width and height in inches: small, so that labels can be read on a phone."""
 _VARIABLES = {
     plots.INK: "var(--ink)",
     plots.GRID: "var(--grid)",
@@ -30,9 +30,9 @@ _VARIABLES = {
     plots.TRAIN: "var(--train)",
     plots.EVALUATION: "var(--evaluation)",
 }
-"""Colours of the plots, and what the page calls them."""
+"""Colours of the plots, and the CSS variables of the page that take their place."""
 Scores = list[tuple[int, float]]
-"""Trials and their scores."""
+"""Pairs of a trial's number and its score."""
 _UNINTERESTING = ("train/num_updates",)
 
 
@@ -124,8 +124,8 @@ def _svg(figure: Figure, title: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', rf'\1role="img" aria-label="{title}"', text)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would hold for the whole page
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to them, and each may stand in a page once
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # a style element would hold for the whole page
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to these ids, and a page may have each only once
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)

@@ -24,9 +24,9 @@ _CLOCK_PERIOD = 1.0
 _LINE_PERIOD = 10.0
 _COLOURS = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 _AROUND = 9
-"""Lines of a terminal that are not rows: title, header, borders, three of caption, and one to spare."""
+"""Lines of the table that are not rows (title, header, borders, caption), and one to spare."""
 _FIXED, _COLUMN = 46, 11
-"""Characters that the first four columns take, and that each further one needs to be readable."""
+"""Width of the first four columns together, and the least width of each further one."""
 
 
 class SearchConsole(LiveConsole):
@@ -41,16 +41,16 @@ class SearchConsole(LiveConsole):
         self.has_table = live and self.rich.is_terminal
         self.rows: list[TrialRow] = []
         self.ended: dict[int, None] = {}  # in the order in which they ended
-        self.looks: list[Any] = []  # what the table last showed of each trial
+        self.looks: list[Any] = []  # what the table showed of each trial when it was drawn last
         self.started = time.monotonic()
         self.shown = -math.inf if self.has_table else self.started
 
     def update(self, rows: list[TrialRow]) -> None:
-        """Show where the trials are, if anything is new and the last time is long enough ago."""
+        """Show the state of the trials, unless nothing is new or the last time was too short ago."""
         self.rows = rows
         for row in rows:
             if row.state not in ENDED:
-                self.ended.pop(row.index, None)  # it goes on
+                self.ended.pop(row.index, None)  # it had been interrupted, and goes on
             elif row.index not in self.ended:
                 self.ended[row.index] = None
                 if not self.has_table or row.state == "failed":
@@ -164,7 +164,7 @@ class SearchConsole(LiveConsole):
         return f"{max(self.total - len(self.ended), 0)} of {self.total} trials left"
 
     def _eta(self) -> str:
-        """From what trials took until now, those that were stopped early included."""
+        """The time that is left, from the mean duration of ended trials, those that were stopped early included."""
         ended = [row for row in self.rows if row.state in ENDED]
         if not ended:
             return "-"
@@ -183,5 +183,5 @@ def _ended_line(row: TrialRow) -> str:
 
 
 def _cell(text: str) -> Text:
-    """Text that is neither markup nor ever more than its line."""
+    """Text for a cell of the table: square brackets are no markup, and what is too long is cut."""
     return Text(text, no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""The points of a grid, in the place of Optuna's samplers."""
+"""A sampler for Optuna that enumerates the points of a grid."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class GridPoints(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,  # noqa: ARG002
     ) -> Any:
-        # two sweepers may both ask for the last one; the one too many is not run
+        # two sweepers may both ask for the last point: the trial too many gets some point, and is not run
         return self.points[trial.number % len(self.points)][param_name]

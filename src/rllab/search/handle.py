@@ -32,9 +32,15 @@ class TrialHandle:
         self._trial()
 
     def report(self, frame: int, value: float, *, last: bool = False) -> bool:
-        """Report the score at a frame of the grid that all trials share; whether the trial should stop now.
+        """Report the score at a log checkpoint, and ask the pruner.
 
-        A score that is nan (no episode has ended yet) is not reported; at the `last` frame nothing is left to stop.
+        Args:
+            frame: of the checkpoint; all trials have theirs at the same frames.
+            value: the score; nan, before any episode has ended, is not reported.
+            last: whether this is the last frame, after which nothing is left to stop.
+
+        Returns:
+            Whether the trial should stop now.
 
         Raises:
             TrialCancelled: the search no longer waits for this job.
@@ -69,7 +75,7 @@ class TrialHandle:
             raise TrialCancelled from None
 
     def _trial(self) -> FrozenTrial:
-        """The trial as the storage has it, if it is still ours."""
+        """The trial as the storage has it; a `TrialCancelled` if another job has it now, or it has ended."""
         trial = self.storage.get_trial(self.trial_id)
         if trial.state != TrialState.RUNNING or trial.user_attrs.get("attempt") != self.attempt:
             raise TrialCancelled

@@ -1,4 +1,4 @@
-"""What makes a search the one it is: the same command goes on with it, another one must not."""
+"""What tells one search from another: the same command continues its study, another command must not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _FREE = ("run_dir", "meta.max_trial", "meta.keep_trials", "meta.search_resources", "meta.num_threads")
 """What may change from one start to the next."""
 _SHOWN = 4
-"""Differences that fit a line."""
+"""The most differences that an error names."""
 
 
 def describe(config: DictConfig, space: Space) -> dict[str, Any]:
-    """Every field of the jobs, what is sampled as it was typed, and the sampler."""
+    """All that makes this search: every field of the jobs, with what is sampled as it was typed, and the sampler."""
     described = {name: value for name, value in _flat(config) if not name.startswith(_FREE)}
     described |= space.texts
     sampler = OmegaConf.to_container(config.hydra.sweeper.sampler, resolve=True)
@@ -35,7 +35,7 @@ def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> s
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The fields in which two searches differ, with both values; the first few of many."""
+    """One line that names the fields in which two searches differ, with both values; the first few of many."""
     names = [name for name in sorted(there | here) if there.get(name) != here.get(name)]
     shown = [f"{name} is {_text(there.get(name))} there and {_text(here.get(name))} here" for name in names[:_SHOWN]]
     return "; ".join([*shown, *([f"and {more} more"] if (more := len(names) - _SHOWN) > 0 else [])])
@@ -49,7 +49,7 @@ def _flat(node: DictConfig, prefix: str = "") -> list[tuple[str, Any]]:
     fields: list[tuple[str, Any]] = []
     for key in map(str, node):
         name = prefix + key
-        if name == "hydra" or name in _FREE:  # not resolved either: a directory's name may hold the time
+        if name == "hydra" or name in _FREE:  # it must not even be resolved: a directory's name may hold the time
             continue
         value = node[key]
         if isinstance(value, DictConfig) and value:

@@ -21,20 +21,20 @@ def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def searched_fields(study: optuna.Study) -> set[str]:
-    """Fields that complete trials differ in, or could."""
+    """Fields that were sampled in any complete trial."""
     return {field for trial in complete_trials(study) for field in trial.params}
 
 
 def importance_evaluator(study: optuna.Study) -> tuple[BaseImportanceEvaluator, float]:
-    """What tells how much each field matters, and the part of the complete trials that it takes for good ones."""
+    """Optuna's evaluator of importances, and the share of the complete trials that it counts as good ones."""
     quantile = min(max(0.1, 5 / len(complete_trials(study))), 0.5)  # its documentation asks for five good trials
     return PedAnovaImportanceEvaluator(target_quantile=quantile), quantile  # the others need scikit-learn
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each field matters, of a sum of 1; empty where there are too few complete trials or fields to tell."""
+    """How much each field matters, shares that sum to 1; empty with fewer than two complete trials or fields."""
     if len(complete_trials(study)) < 2 or len(searched_fields(study)) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental
+        warnings.simplefilter("ignore")  # the evaluator counts as experimental
         return optuna.importance.get_param_importances(study, evaluator=importance_evaluator(study)[0])

@@ -34,18 +34,18 @@ _LINES: dict[str, dict[str, Any]] = {
     "running": {"color": "#888888", "linewidth": 1, "linestyle": "--"},
     "best": {"color": TRAIN, "linewidth": 2.2, "zorder": 3},
 }
-"""Intermediate values by how the trial ended."""
+"""Looks of the lines of intermediate values, by the state of the trial."""
 
 
 def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
     """Draw a study as PNG files. What it is too small for is left out; returns the files that were written."""
-    mpl.use("agg")  # no display, and not only in the main thread
+    mpl.use("agg")  # draws without a display, and in any thread
     written, others = [], set(plt.get_fignums())
     for name in _wanted(study):
         path = directory / f"{name}.png"
         try:
             with warnings.catch_warnings(), plt.rc_context():  # Optuna sets pyplot's style for good
-                warnings.simplefilter("ignore")  # experimental, few trials, a single value: nothing to act on
+                warnings.simplefilter("ignore")  # that plots are experimental, trials few, values all the same
                 PLOTS[name](study).savefig(path, dpi=130)
         except Exception as error:  # noqa: BLE001 - the other plots are worth having
             warnings.warn(f"{path.name} could not be drawn: {error!r}", stacklevel=2)
@@ -70,7 +70,7 @@ def _wanted(study: optuna.Study) -> list[str]:
     return [name for name, is_enough in enough.items() if is_enough]
 
 
-# Few colours, short names, room for every label
+# Each of these has Optuna draw, then takes its colours and labels in hand: few colours, short names, room for all
 
 
 def _optimization_history(study: optuna.Study) -> Figure:
@@ -122,7 +122,7 @@ def _slice(study: optuna.Study) -> Figure:
         axes.tick_params(labelleft=number % columns == 0)
         axes.collections[0].set(cmap="viridis_r", clim=(0, last))
         values = axes.collections[0].get_offsets()[:, 0]
-        if axes.xaxis.have_units():  # categories
+        if axes.xaxis.have_units():  # its axis has categories
             labels = [label.get_text().strip("'") for label in axes.get_xticklabels()]
             slanted = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if len("".join(labels)) > 20 else {}
             axes.set_xticks(range(len(labels)), labels, **slanted)
@@ -176,7 +176,7 @@ def _finish(axes: Axes, title: str, *, xlabel: str, ylabel: str = "", legend: bo
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     if legend:
         handles, labels = axes.get_legend_handles_labels()
-        kinds = dict(zip(labels, handles, strict=True))  # one of each
+        kinds = dict(zip(labels, handles, strict=True))  # each label once
         if old := axes.get_legend():
             old.remove()
         figure.legend(kinds.values(), kinds, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)

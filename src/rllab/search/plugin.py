@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _STARTING = threading.Lock()
-"""multiprocessing reads all exit codes when it starts a process; a slot that reads its own just then finds none."""
+"""Held to start or to join a process: multiprocessing reads the exit codes of all when it starts one, and a thread that
+joins its own at that moment would find none."""
 
 
 class SearchSweeper(OptunaSweeper):
@@ -37,7 +38,7 @@ class SearchSweeper(OptunaSweeper):
         check_options(max_retries=max_retries, patience=patience, **options)
         try:
             super().__init__(direction="maximize", custom_search_space=None, **options)
-        except (TypeError, ValueError, HydraException) as error:  # of the sampler, which Hydra instantiates
+        except (TypeError, ValueError, HydraException) as error:  # from the sampler that Hydra instantiates
             raise ConfigError(f"hydra.sweeper.sampler: {one_line(error)}") from error
         from rllab.search.sweeper import SearchSweeperImpl  # noqa: PLC0415 - every run loads this module, few search
 

@@ -1,4 +1,4 @@
-"""A study as others read it, while it is going on or later."""
+"""Reading a study from its directory, while it is going on or later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _COLUMNS = ("trial", "state", "value", "frames", "seconds", "reason")
 
 
 def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
-    """Trials, and how much each field matters: from `study.db`, or from `trials.csv`, which does not know the latter.
+    """The trials, and how much each field matters.
+
+    Both come from `study.db`; if that is not there, the trials from `trials.csv` and no importances.
 
     Raises:
         ValueError: there is neither, or what there is cannot be read; one line.

@@ -91,10 +91,13 @@ class SharedStudy:
         self.seen: dict[str, tuple[object, float]] = {}
 
     def claim(self, facts: dict[str, Any]) -> None:
-        """Write what the search is, or refuse if the study is that of another one.
+        """Write into the study what this search is, unless that is there already.
+
+        Args:
+            facts: JSON by name; the one named `search` tells searches apart (see `identity.describe`).
 
         Raises:
-            ConfigError: it is; the text shows both.
+            ConfigError: the study is that of another search; the message names the differences.
         """
         known = self.study.user_attrs
         if "search" in known and (differing := differences(known["search"], facts["search"])):
@@ -107,15 +110,15 @@ class SharedStudy:
                 self.study.set_user_attr(key, value)
 
     def alone(self) -> bool:
-        """Whether this sweeper is the first of the study; of two that start at once, one at most thinks so."""
+        """Whether no other sweeper has ever worked on the study; of two that start at once, at most one is told so."""
         return sum(name.startswith("sweeper:") for name in self.study.user_attrs) == 1
 
     def trials(self) -> list[FrozenTrial]:
-        """The trials that have been asked for."""
+        """The trials that exist so far, at most `total`."""
         return self.study.get_trials(deepcopy=False)[: self.total]
 
     def ask(self, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
-        """A trial for this sweeper to run, one that waits before a new one; None when there is none to start."""
+        """Take a trial to run: one that waits, or else a new one; None if there is none to start."""
         trials = self.trials()
         if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
             return None
@@ -128,7 +131,7 @@ class SharedStudy:
         return self.storage.get_trial(trial_id)
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
-        """End a trial that has no result, unless it has one after all, or somebody else runs it now."""
+        """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
         trial_id = self._id_of(trial)
         if not self._is_current(trial):
             return
@@ -150,7 +153,7 @@ class SharedStudy:
             pass
 
     def _is_current(self, trial: FrozenTrial) -> bool:
-        """Whether this attempt still runs: a sweeper that slept for long finds its trials in the hands of others."""
+        """Whether this attempt is the latest, and runs: others may have taken it while this sweeper slept."""
         now = self.storage.get_trial(self._id_of(trial))
         return now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt")
 
@@ -174,8 +177,8 @@ class SharedStudy:
     def _lives(self, owner: str | None, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         """Whether the sweeper that runs a trial is still there.
 
-        On this machine its lock says so at once, on another one a beat that grows. A trial without an owner was left
-        in the moment between asking and signing.
+        On this machine its file lock tells at once; of one on another machine a counter in the study must grow. A trial
+        without an owner belongs to a sweeper that died between taking it and writing its name.
         """
         if owner == self.id:
             return True

@@ -1,4 +1,4 @@
-"""The search itself: slots that are filled as soon as they are free, and an end that leaves nothing behind."""
+"""The search itself: it fills each slot as soon as it is free, and leaves no job behind at its end."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                 )
         self.slots = make_slots(meta.search_resources, device=meta.device, num_slots=self.n_jobs)
         launcher = str(config.hydra.launcher._target_)
-        if launcher.endswith(".BasicLauncher"):  # all in this process, one after the other
+        if launcher.endswith(".BasicLauncher"):  # it runs jobs in this process, so only one at a time
             self.slots = self.slots[:1]
-        self.live = launcher.startswith("rllab.")  # the jobs of others print into the table
+        self.live = launcher.startswith("rllab.")  # jobs of other launchers would print into the table
         self.ray = config.hydra.launcher.ray.init if launcher.endswith(".RayLauncher") else None
         self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
         if self.study_name is None:
@@ -100,7 +100,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
         """
         storage = open_storage(self.url, create=True)
-        if self.ray is not None:  # starts in the main thread only; the slots' threads find it running
+        if self.ray is not None:  # it can be started in the main thread only, and launchers run in others
             import ray  # noqa: PLC0415 - an extra
 
             if not ray.is_initialized():
@@ -123,7 +123,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         try:
             self.study.claim({"search": self.described, "scheduler": self.scheduler})
             if not self.study.alone():
-                sampler.reseed_rng()  # it would propose what another one has proposed
+                sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             self._run()
         finally:
             self.study.close()

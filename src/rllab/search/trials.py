@@ -1,4 +1,4 @@
-"""What a search knows of its trials, apart from how Optuna stores them."""
+"""A trial of a search, apart from how Optuna stores it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees: a live table on a terminal, plain lines elsewhere."""
+"""What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,13 @@ class Console(LiveConsole):
         self.shown = -math.inf
 
     def progress(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row] = ()) -> None:
-        """Show a log checkpoint: a row of tags and the best score of each session, or of a policy and its workers."""
+        """Show a log checkpoint, unless the last one was shown a moment ago.
+
+        Args:
+            rows: tags and values of each session, or of Hogwild's one policy.
+            best: the best score of each of them.
+            workers: tags and values of each of Hogwild's workers.
+        """
         final = rows[0]["frame"] >= self.max_frame
         period = _TABLE_PERIOD if self.rich.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:

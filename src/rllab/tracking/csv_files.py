@@ -53,7 +53,7 @@ class CsvFile:
     def write(self, row: Row) -> None:
         """Append one row; not-a-number becomes an empty cell."""
         if new := [name for name in row if name not in self.columns]:
-            self.file.close()  # its rows are on disk now
+            self.file.close()  # this writes its rows to disk, where they are read
             rows = [line.split(",") for line in self.path.read_text().splitlines()[1:]]
             self.columns += new
             self.file = self._rewrite(rows)
@@ -70,5 +70,5 @@ class CsvFile:
 
 def _cell(x: float) -> str:
     if isinstance(x, int):
-        return str(x)  # frames in full: `keep_until` reads them back
+        return str(x)  # in full, since `keep_until` reads frames back
     return "" if math.isnan(x) else f"{x:.9g}"
