@@ -51,7 +51,8 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
         raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
     except Exception as error:
         if config.kwargs:
-            raise unknown_argument(spec, config, error) from error
+            raw = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale"
+            raise unknown_argument(spec, config, error, hint=raw if is_atari(spec) else "") from error
         reason = one_line(f"{type(error).__name__}: {error}")
         raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
     for name in config.wrappers:
@@ -104,13 +105,11 @@ def _wrapper(name: str) -> Any:
         ) from None
 
 
-def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
-    """The error for an env whose constructor has refused `config.kwargs` with `error`."""
+def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception, *, hint: str = "") -> ValueError:
+    """The error for an env whose constructor has refused `config.kwargs` with `error`; `hint` ends the line."""
     reason = one_line(error)
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
         name = unknown[1]
-        of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")
-        hint = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale" * of_gymnasium
         got = config.kwargs.get(name)
         return ValueError(f"env.kwargs.{name}: got {got!r}, but {full_id(spec, config)} takes no such argument{hint}")
     return ValueError(f"env.kwargs: got {config.kwargs!r}, which {full_id(spec, config)} refuses: {reason}")

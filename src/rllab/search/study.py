@@ -10,15 +10,17 @@ from __future__ import annotations
 import platform
 import time
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from rllab.config import ConfigError
+from rllab.host.process import is_held
 from rllab.search.identity import differences
 from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
@@ -132,30 +134,20 @@ class SharedStudy:
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
-        trial_id = self._id_of(trial)
-        if not self._is_current(trial):
-            return
-        try:
-            note(self.storage, trial_id, reason=reason)
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            pass
+        self._leave(trial, TrialState.FAIL, reason=reason)
 
     def put_back(self, trial: FrozenTrial, **notes: object) -> None:
         """Let a trial that was interrupted be taken again, by this sweeper or another."""
-        trial_id = self._id_of(trial)
-        if not self._is_current(trial):
-            return
-        try:
-            note(self.storage, trial_id, seconds=_seconds(trial), **notes)
-            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
-        except UpdateFinishedTrialError:
-            pass
+        self._leave(trial, TrialState.WAITING, seconds=_seconds(trial), **notes)
 
-    def _is_current(self, trial: FrozenTrial) -> bool:
-        """Whether this attempt is the latest, and runs: others may have taken it while this sweeper slept."""
-        now = self.storage.get_trial(self._id_of(trial))
-        return now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt")
+    def _leave(self, trial: FrozenTrial, state: TrialState, **notes: object) -> None:
+        """End this attempt at a trial, if it is the latest, and runs: others may have taken it while this one slept."""
+        trial_id = self._id_of(trial)
+        now = self.storage.get_trial(trial_id)
+        if now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt"):
+            with suppress(UpdateFinishedTrialError):  # at this moment the job has ended it
+                note(self.storage, trial_id, **notes)
+                self.storage.set_trial_state_values(trial_id, state)
 
     def look_after(self) -> None:
         """Every few seconds: give a sign of life, and put back the trials of sweepers that have vanished."""
@@ -183,12 +175,8 @@ class SharedStudy:
         if owner == self.id:
             return True
         lock = self.locks / f"{owner}.lock"
-        if owner is not None and lock.exists():
-            try:
-                with FileLock(lock, blocking=False):
-                    return False
-            except Timeout:
-                return True
+        if owner is not None and lock.exists() and (held := is_held(lock)) is not None:
+            return held
         key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
             self.seen[key] = sign, time.monotonic()
