@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 
 from rllab import algorithms
 from rllab.algorithms import Algorithm
+from rllab.tracking import writers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
 FILES = re.findall(r"^```(?:python|yaml)\n(# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -32,13 +34,30 @@ def _packages_of_other_tests():
     sys.modules.update(before)
 
 
-@pytest.mark.usefixtures("no_picture", "_packages_of_other_tests")
-def test_the_example_trains_as_the_page_says(command, tmp_path, monkeypatch):
+@pytest.fixture
+def project(tmp_path, monkeypatch, _packages_of_other_tests):
+    """The page's files, in the working directory."""
     for text, name in FILES:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("project")
+def test_the_tracker_is_given_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "WRITERS", [*writers.WRITERS])
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("my_pkg.json_lines")
+    writer = writers.SessionWriter(tmp_path / "session_0")
+    writer.write_train({"frame": 100, "time/fps": 50.0})
+    writer.close()
+    assert (tmp_path / "session_0" / "train.jsonl").read_text("utf-8") == '{"frame": 100, "time/fps": 50.0}\n'
+
+
+@pytest.mark.usefixtures("no_picture", "project")
+def test_the_example_trains_as_the_page_says(command, tmp_path):
     for number, line in enumerate(COMMANDS):
         result = command(f"{line} {SHORT} run_dir=run{number}")
         assert result.code == 0, result.err

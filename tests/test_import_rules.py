@@ -15,7 +15,7 @@ ONLY_IN = {
     "hydra": ("rllab.config", "rllab.command.train", "rllab.command", "rllab.search"),
     "omegaconf": ("rllab.config", "rllab.command.train", "rllab.command", "rllab.search"),
     "optuna": ("rllab.search",),
-    "tensorboard": ("rllab.tracking.writers",),
+    "tensorboard": ("rllab.tracking.tensorboard",),
     "jinja2": ("rllab.report",),
     "pygame": ("rllab.play.show",),
     "moviepy": ("rllab.play.show",),

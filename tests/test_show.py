@@ -32,7 +32,6 @@ def test_a_film_of_all_episodes(cartpole, tmp_path):
 def test_the_window_shows_what_is_played(cartpole, monkeypatch):
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.setattr(show, "_FPS", 0)  # as fast as it can
     shown = []
     flip = pygame.display.flip
 
@@ -86,12 +85,3 @@ def test_an_env_that_cannot_be_made_to_be_drawn(cases, tmp_path, name, why, back
     with pytest.raises(ConfigError) as caught:
         list(show.on_film(loaded, 0, tmp_path / "film.mp4", num_episodes=1, seed=0))
     assert str(caught.value) == f"env.id: probes:{name}-v0 cannot be drawn: {why}"
-
-
-def test_envpool_is_drawn_by_gymnasium(cartpole):
-    env = dataclasses.replace(cartpole.config.env, backend="envpool")
-    games = show._make(dataclasses.replace(cartpole, config=dataclasses.replace(cartpole.config, env=env)))
-    games.reset([0])
-    (picture,) = games.vector.render()
-    assert picture.shape == (400, 600, 3)
-    games.close()

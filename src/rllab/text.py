@@ -1,6 +1,7 @@
 """Values as a person reads and types them."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _HUGE = 1e12
@@ -11,6 +12,30 @@ def score_text(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:,.1f}" if abs(value) < _HUGE else f"{value:.4g}"
+
+
+def number_text(value: float | None) -> str:
+    """A number of any kind: as a score, but one below 1 with three digits, `0.00123`."""
+    return f"{value:.3g}" if value is not None and 0 < abs(value) < 1 else score_text(value)
+
+
+def interval_text(estimate: Mapping[str, Any], form: Callable[[float], str] = score_text) -> str:
+    """The interval of an estimate, `12.0 to 15.5`; empty where there is none, as of a single session."""
+    if estimate.get("low") is None:
+        return ""
+    return f"{form(estimate['low'])} to {form(estimate['high'])}"
+
+
+def duration_text(seconds: float) -> str:
+    """Hours, minutes and seconds as on a clock: `1:02:03`, `2:03`."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def one_line(text: object) -> str:
+    """A text, or what an exception says, without line breaks."""
+    return " ".join(str(text).split())
 
 
 def setting_text(value: Any) -> str:

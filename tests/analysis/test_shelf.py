@@ -39,7 +39,7 @@ def test_an_unfinished_run_from_the_ends_of_its_tables(run):
 
 
 def test_a_finished_run_from_its_summary(run):
-    summarize(run, picture=False)
+    summarize(run, plot=False)
     (run / "config.yaml").write_text("meta: [")  # not needed any more
     entry = look(run)
     assert (entry.agent, entry.env, entry.sessions) == ("ppo", "CartPole-v1", 2)

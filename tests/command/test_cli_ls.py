@@ -35,7 +35,7 @@ def test_five_hundred_runs_take_no_time(process, load_config, tmp_path):
     first = write_run(tmp_path / "finished" / "0")
     config.save(load_config("env=cartpole"), first / "config.yaml")  # as long as they are
     shutil.copytree(first, tmp_path / "stopped" / "0")
-    summarize(first, picture=False)
+    summarize(first, plot=False)
     for number in range(1, 250):
         for name in ("finished", "stopped"):
             shutil.copytree(tmp_path / name / "0", tmp_path / name / str(number))

@@ -8,13 +8,13 @@ from rich.console import Console
 from rllab import command
 from rllab.command import preset_tables
 
-_load = functools.cache(preset_tables._load)  # each composes a config
+cached = functools.cache(preset_tables.load_preset)  # each composes a config
 
 
 @pytest.fixture
 def show(monkeypatch):
     """`show("meta", width=80)` is what `rllab presets meta` prints on a terminal that wide."""
-    monkeypatch.setattr(preset_tables, "_load", _load)
+    monkeypatch.setattr(preset_tables, "load_preset", cached)
 
     def shown(group, *, width=80, **options):
         console = Console(width=width, record=True, highlight=False, **options)
@@ -79,7 +79,7 @@ def test_agents_have_fields_of_their_own(show):
 
 def test_tuned_shows_what_differs_from_agent_and_env(show, monkeypatch):
     monkeypatch.setattr(
-        preset_tables, "_options", lambda _: ["none", "a2c/pendulum", "ppo/pendulum"]
+        preset_tables, "preset_names", lambda _: ["none", "a2c/pendulum", "ppo/pendulum"]
     )  # not all of them
     cells = rows(show("tuned", width=300))
     assert cells["agent.gae_lambda", "ppo/pendulum"] == "0.9*"

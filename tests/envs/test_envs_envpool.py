@@ -1,5 +1,7 @@
 """EnvPool's envs are Gymnasium's and ALE's: same spaces, dynamics, rewards, ends, limits and autoreset."""
 
+from contextlib import closing
+
 import gymnasium
 import gymnasium.spaces as gs
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from rllab import envs
 from rllab.config import EnvConfig
-from rllab.envs.envpool import SAME_TASK, EnvPoolEnvs
+from rllab.envs.backends.envpool import SAME_TASK, EnvPool, EnvPoolEnvs
 
 pytest.importorskip("envpool")
 BOX2D = sorted(name for name in SAME_TASK if name.endswith("-v3"))
@@ -162,7 +164,7 @@ def test_what_auto_takes(monkeypatch):
     assert envs.inspect(EnvConfig(id="Pendulum-v1", backend="envpool")).notes == (
         "EnvPool's Pendulum-v1 has not been compared with Gymnasium's",
     )
-    monkeypatch.setattr("rllab.envs.envpool.is_installed", lambda: False)
+    monkeypatch.setattr(EnvPool, "is_installed", lambda _: False)
     assert backend("Hopper-v5") == "sync"
     with pytest.raises(ValueError, match=r"^env\.backend: got 'envpool', .*pip install 'rllab\[envpool\]'"):
         backend("Hopper-v5", backend="envpool")
@@ -186,3 +188,12 @@ def test_what_auto_takes(monkeypatch):
 def test_refusals(fields, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         envs.inspect(EnvConfig(backend="envpool", **fields))
+
+
+@pytest.mark.parametrize(("env_id", "shape"), [("CartPole-v1", (400, 600, 3)), ("ALE/Pong-v5", (210, 160, 3))])
+def test_gymnasium_or_ale_draws_the_same_task(env_id, shape):
+    config = EnvConfig(id=env_id, backend="envpool", num_threads=1)
+    with closing(envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")) as games:
+        games.reset([0])
+        (picture,) = games.vector.render()
+    assert picture.shape == shape

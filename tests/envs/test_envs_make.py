@@ -1,6 +1,7 @@
 import copy
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import gymnasium
 import gymnasium.spaces as gs
@@ -10,7 +11,9 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorE
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from rllab import checkpoint, envs
+from rllab import config as schema
 from rllab.config import EnvConfig
+from rllab.envs.backends import BACKENDS
 from rllab.envs.cartpole import SeededCartPoleVectorEnv
 
 CONF = Path(__file__).parents[2] / "conf" / "env"
@@ -312,3 +315,7 @@ def test_make_refuses_as_inspect_does(cfg):
 def test_a_backend_that_cannot_be_honoured_is_refused(cfg, message):
     with pytest.raises(ValueError, match=rf"^env\.backend: got 'vector_entry_point', .*{message}"):
         envs.make(cfg, num_sessions=2)
+
+
+def test_every_backend_has_a_name_in_the_schema():
+    assert set(get_args(schema.Backend)) == {"auto", "gymnasium", *BACKENDS}

@@ -64,7 +64,7 @@ def run(tmp_path):
     (path / "eval.json").write_text(json.dumps(EVALUATION))
     (path / "videos").mkdir()
     (path / "videos" / "best.mp4").write_bytes(b"film")
-    summarize(path, picture=False)
+    summarize(path, plot=False)
     return path
 
 
@@ -115,8 +115,8 @@ def test_pictures_take_the_colours_of_the_page(run):
     assert set(re.findall(r"(?:fill|stroke): (#\w+)", pictures)) == set()
 
 
-def test_a_large_video_is_linked(run, monkeypatch):
-    monkeypatch.setattr("rllab.report.run._EMBEDDED", 3)
+def test_a_large_video_is_linked(run):
+    (run / "videos" / "best.mp4").write_bytes(bytes(8_000_001))
     assert 'src="videos/best.mp4"' in page(run)
     assert 'src="run/videos/best.mp4"' in page(run, run.parent / "page.html")
 
@@ -276,6 +276,6 @@ def test_what_the_final_evaluation_found(run, tmp_path):
         return (tmp_path / "report.html").read_text()
 
     assert "greedy at the end" not in page()
-    summarize(run, picture=False, greedy={"best": [61.5, 63.5], "last": [51.0, 53.0]})
+    summarize(run, plot=False, greedy={"best": [61.5, 63.5], "last": [51.0, 53.0]})
     assert "<td>best, greedy at the end</td><td>62.5</td>" in page()
     assert "<td>last, greedy at the end</td><td>52.0</td>" in page()

@@ -26,7 +26,7 @@ def browser(tmp_path_factory):
 def pages(tmp_path_factory):
     directory = tmp_path_factory.mktemp("pages")
     run = write_run(directory / "run")
-    summarize(run, picture=False)
+    summarize(run, plot=False)
     study = directory / "study"
     write_run(study / "0")
     (study / "trials.csv").write_text(TRIALS)

@@ -39,7 +39,7 @@ def make(monkeypatch, clock):
                 file=io.StringIO(), force_terminal=terminal is not None, width=width, height=height, **options
             )
 
-        monkeypatch.setattr(module, "RichConsole", rich)
+        monkeypatch.setattr("rllab.tracking.console.RichConsole", rich)
         return SearchConsole(TITLE, total=total, slots=slots, max_frame=1000, live=live)
 
     return console
@@ -60,7 +60,7 @@ def printed(console):
 def table(console, rows):
     """The lines of the table that these rows make."""
     console.update(rows)
-    lines = console.rich.render_lines(console._table())
+    lines = console.rich.render_lines(console.live.get_renderable())
     console.close()
     return ["".join(segment.text for segment in line).strip() for line in lines]
 
@@ -177,7 +177,7 @@ def test_columns_that_do_not_fit_are_counted(make):
 def test_the_table_is_drawn_when_something_changed_but_not_too_often(make, clock, monkeypatch):
     console = make(terminal=(100, 24))
     drawn = []
-    monkeypatch.setattr(console, "_table", lambda: drawn.append(clock.now - 1000) or "")
+    monkeypatch.setattr(console, "show", lambda _: drawn.append(clock.now - 1000))
     frame = 0
     for tick in range(33):  # eight times a second
         clock.now = 1000 + tick / 8

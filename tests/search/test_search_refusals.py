@@ -3,7 +3,7 @@
 import pytest
 
 from command_line import assert_refused, everything_in
-from rllab.search import sweeper
+from rllab.search.study import SharedStudy
 
 N = "meta.max_trial=4"
 ASHA = "-m meta=asha agent.lr=choice(1e-3) env.max_frame=200000"
@@ -180,7 +180,7 @@ def test_the_line_is_all_that_a_process_writes(train_process, workplace):
 def test_another_search_under_the_same_name_is_refused_with_both_shown(command, workplace, monkeypatch):
     """The first one need not run: that it was started makes the name its own."""
     monkeypatch.chdir(workplace)
-    monkeypatch.setattr(sweeper.SearchSweeperImpl, "_run", lambda _: None)
+    monkeypatch.setattr(SharedStudy, "finished", lambda _: True)
     named = "-m hydra.sweeper.study_name=mine"
     assert command(f"{named} meta.max_trial=4 agent.lr=tag(log,interval(1e-5,1e-2))").code == 0
     assert command(f"{named} meta.max_trial=9 agent.lr=tag(log,interval(1e-5,1e-2))").code == 0

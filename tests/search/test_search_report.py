@@ -222,7 +222,7 @@ def draw():
     mpl.use("agg")
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")
-        yield lambda name, study: getattr(plots, f"_{name}")(optuna_plots, study)
+        yield lambda name, study: plots.PLOTS[name](study)
     plt.close("all")
 
 

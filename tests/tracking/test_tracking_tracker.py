@@ -88,8 +88,9 @@ def test_many_updates_are_stacked_and_none_is_lost(tmp_path):
     tracker = Tracker(2)
     for i in range(150):
         tracker.metrics({"train/loss": torch.tensor([i, 2.0 * i]), "train/num_updates": [i, 2 * i]})
-    assert len(tracker._metrics) == 150 - 2 * 64
-    checkpoint.write(tmp_path / "state", tracker.state_dict())
+    state = tracker.state_dict()
+    assert [len(updates) for updates in state["stacked"]] == [64, 64, 22]
+    checkpoint.write(tmp_path / "state", state)
     resumed = Tracker(2)
     resumed.load_state_dict(checkpoint.read(tmp_path / "state"))
     for each in (tracker, resumed):

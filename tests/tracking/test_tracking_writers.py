@@ -3,7 +3,9 @@ import math
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rllab.tracking.writers import CsvWriter, SessionWriter, TensorBoardWriter
+from rllab.tracking.csv_files import CsvFile
+from rllab.tracking.tensorboard import TensorBoardWriter
+from rllab.tracking.writers import SessionWriter
 
 
 @pytest.fixture
@@ -12,7 +14,7 @@ def path(tmp_path):
 
 
 def write(path, *rows, **kwargs):
-    writer = CsvWriter(path, **kwargs)
+    writer = CsvFile(path, **kwargs)
     for row in rows:
         writer.write(row)
     writer.close()
@@ -45,9 +47,9 @@ def test_csv_widens_once_and_fills_what_is_missing(path):
 
 
 def test_csv_rows_are_readable_while_the_writer_is_open(path):
-    writer = CsvWriter(path)
+    writer = CsvFile(path)
     writer.write({"frame": 1})
-    writer.file.flush()
+    writer.flush()
     assert path.read_text() == "frame\n1\n"
     writer.write({"frame": 2, "b": 3})  # widens
     writer.close()
@@ -90,9 +92,9 @@ def scalars(directory):
 
 
 def test_tensorboard_reads_what_was_written(tmp_path):
-    writer = TensorBoardWriter(tmp_path)
-    writer.write({"frame": 100, "elapsed_s": 1.0, "rollout/ep_rew_mean": math.nan, "time/fps": 50.0})
-    writer.write({"frame": 200, "elapsed_s": 2.0, "rollout/ep_rew_mean": 2.5, "time/fps": 25.0})
+    writer = TensorBoardWriter(tmp_path, resumed_at=None)
+    writer.write_train({"frame": 100, "elapsed_s": 1.0, "rollout/ep_rew_mean": math.nan, "time/fps": 50.0})
+    writer.write_train({"frame": 200, "elapsed_s": 2.0, "rollout/ep_rew_mean": 2.5, "time/fps": 25.0})
     writer.close()
     assert scalars(tmp_path) == {
         "rollout/ep_rew_mean": [(200, 2.5)],  # nan is left out, and columns without a room are for the CSV
@@ -102,10 +104,10 @@ def test_tensorboard_reads_what_was_written(tmp_path):
 
 def test_tensorboard_hides_what_a_resumed_run_repeats(tmp_path):
     # the first process went on to 300 after its last checkpoint at 200
-    for start, purge_after in ((0, None), (200, 200)):
-        writer = TensorBoardWriter(tmp_path / f"{start}", purge_after=purge_after)
+    for start, resumed_at in ((0, None), (200, 200)):
+        writer = TensorBoardWriter(tmp_path / f"{start}", resumed_at=resumed_at)
         for frame in range(start + 100, start + 301, 100):
-            writer.write({"frame": frame, "a/b": frame + start / 1000})
+            writer.write_train({"frame": frame, "a/b": frame + start / 1000})
         writer.close()
     merged = tmp_path / "merged"
     merged.mkdir()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ASIDE = fields_unchanging(Changes.RESULT)
 """Fields that change nothing in what a session learns, or are its seed."""
 _SHORT = 40
-"""Characters of a label that still fit a table and a legend."""
+"""The most characters of a label in a table or a legend."""
 _NAMES = ("agent.name", "env.id")
 Settings = dict[str, Any]
 Estimate = dict[str, float | None]
@@ -29,10 +29,10 @@ Estimate = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Group:
-    """Runs with the same settings, and their sessions numbered through."""
+    """Runs with the same settings, and the sessions of all of them, numbered anew from 0."""
 
     label: str
-    """What it differs by, `lr=0.001`; where that is long, the directory of its first run."""
+    """The settings in which it differs from other groups, or, if they are long, the directory of its first run."""
     settings: Settings
     """The fields by which the groups differ."""
     runs: list[Run]
@@ -45,7 +45,7 @@ class Group:
         return str(self.runs[0].config["env"]["id"])
 
     def score(self, session: Session) -> Metric:
-        """The latest evaluation; before the first one the training return, where scores are training returns."""
+        """The latest score; before the first evaluation the training return, where scores are training returns."""
         score = statistics.final_score(session)
         inferred = not self.runs[0].config["meta"].get("rigorous_eval")
         return statistics.final_return(session) if isinstance(score, Undefined) and inferred else score
@@ -78,7 +78,7 @@ def _settings(config: dict[str, Any]) -> Settings:
     """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
     sections = {section: fields for section, fields in config.items() if isinstance(fields, dict)}
     settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
-    aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # so many workers, one policy
+    aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # workers of one policy
     return {field: value for field, value in settings.items() if field not in aside}
 
 
@@ -87,7 +87,7 @@ def _differs(field: str, settings: list[Settings]) -> bool:
 
 
 def _tells(field: str, own: Settings, settings: list[Settings]) -> bool:
-    """Whether a field differs between runs of the same agent and env: those of others are another matter anyway."""
+    """Whether a field differs between runs of the same agent and env; only then does it tell them apart."""
     if field in _NAMES:
         return True
     peers = [each for each in settings if all(each.get(name) == own.get(name) for name in _NAMES)]

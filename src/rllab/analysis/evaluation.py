@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rllab.analysis.shelf import read_json
 from rllab.analysis.statistics import with_intervals
-from rllab.analysis.summary import write_json
+from rllab.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +17,16 @@ if TYPE_CHECKING:
 def describe(
     returns: Array, lengths: Array, cut: Array, *, sessions: Sequence[int], frames: Sequence[int]
 ) -> dict[str, Any]:
-    """Returns and lengths of episodes ``[S, E]``, and which were cut, as `eval.json` holds them.
+    """An evaluation as `eval.json` holds it.
 
-    Over sessions, the statistics are those of the sessions' means: episodes of one policy are no independent seeds.
-    `frames` are the frames that the policies are from.
+    Statistics over sessions are those of the sessions' means, since episodes of one policy are not independent seeds.
+
+    Args:
+        returns: of E whole episodes of each session, ``[S, E]``.
+        lengths: of the same episodes, in steps.
+        cut: whether each of them was cut by a limit of the evaluation.
+        sessions: numbers of the S sessions.
+        frames: the frame that each session's policy is from.
     """
     return {
         "num_episodes": returns.shape[1],

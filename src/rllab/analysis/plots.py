@@ -1,4 +1,4 @@
-"""Learning curves, of a run and of groups of runs. Only here is matplotlib (object API: no pyplot, no display)."""
+"""Learning curves of a run and of groups of runs, with matplotlib's object API: no pyplot, no display."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rllab.analysis.runs import learning_curves
 from rllab.analysis.statistics import bootstrap_interval, mean
 
 if TYPE_CHECKING:
@@ -20,26 +21,21 @@ if TYPE_CHECKING:
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
 GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
-"""Of groups; they can be told apart without seeing red or green, on white and on black."""
+"""Colours of groups, to be told apart by people who do not see red or green, on white and on black."""
 MOST_GROUPS = len(COLOURS)
-GRID_POINTS = 256  # more than a figure of this size can show
+GRID_POINTS = 256  # more than a plot of this size can show
 
 
 def learning_curve(run: Run, path: Path) -> None:
     """Draw return over frames into the PNG file `path`: every session, their mean and its 95 % interval.
 
-    With `meta.rigorous_eval` the mean evaluation score too. Where no episode finished, the figure says so.
+    With `meta.rigorous_eval` the mean evaluation score too. Where no episode finished, the plot says so.
     """
     figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
     style(axes, xlabel=frames_label(run), ylabel="mean training return of the last 100 episodes")
     _title(axes, run)
-    curves = [session.returns() for session in run.sessions if session.returns()[0].size]
-    if curves:
-        draw_workers(axes, run)
-        draw_training(axes, curves)
-        draw_references(axes, run)
-        axes.set_xlim(left=0)
+    if draw_run(axes, run):
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
     else:
         axes.set(xticks=[], yticks=[])
@@ -53,26 +49,25 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
     A group's curve ends where its shortest session does.
     """
     figure = Figure(figsize=(10.5, 4.4), dpi=150, layout="constrained")
-    charts = figure.subplots(1, 2, sharey=True)
-    for axes, x, label in zip(charts, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
+    subplots = figure.subplots(1, 2, sharey=True)
+    for axes, x, label in zip(subplots, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
         for group, color in zip(groups, COLOURS, strict=False):
-            curves = [curve for session in group.sessions if (curve := session.returns(x))[0].size]
-            if curves:
+            if curves := learning_curves(group.sessions, x):
                 _draw_mean(axes, curves, color, f"{group.label} ({len(curves)})" if x == "frame" else None)
         if threshold is not None:
             axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
         style(axes, xlabel=label, ylabel="")
         axes.set_xlim(left=0)
-    charts[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
+    subplots[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
     envs = sorted({group.env for group in groups})
     figure.suptitle(f"{', '.join(envs)}: mean over sessions and its 95 % interval", fontsize=11, color=INK)
-    if charts[0].get_legend_handles_labels()[0]:
+    if subplots[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
     figure.savefig(path)
 
 
 def _draw_mean(axes: Axes, curves: list[Curve], color: str, label: str | None, interval: str | None = None) -> None:
-    """Mean of curves over what all of them cover, and its interval where there are several."""
+    """Draw the mean of curves over the frames that all of them cover, and its interval where there are several."""
     grid, values = common_grid(curves)
     line(axes, (grid, mean(values.T)), color=color, linewidth=2.2, label=label)
     if len(curves) > 1:
@@ -87,8 +82,19 @@ def common_grid(curves: list[Curve]) -> tuple[Array, Array]:
     return grid, np.stack([np.interp(grid, frames, values) for frames, values in curves])
 
 
-def draw_training(axes: Axes, curves: list[Curve]) -> None:
-    """Every session, their mean and its interval."""
+def draw_run(axes: Axes, run: Run) -> bool:
+    """Draw all that is known of a run over frames; False, and nothing drawn, where no episode has finished."""
+    curves = learning_curves(run.sessions)
+    if curves:
+        _draw_workers(axes, run)
+        _draw_training(axes, curves)
+        _draw_references(axes, run)
+        axes.set_xlim(left=0)
+    return bool(curves)
+
+
+def _draw_training(axes: Axes, curves: list[Curve]) -> None:
+    """Draw the curve of each session, their mean and its interval."""
     if len(curves) == 1:
         line(axes, curves[0], color=TRAIN, linewidth=2.2, label="training")
         return
@@ -100,19 +106,19 @@ def draw_training(axes: Axes, curves: list[Curve]) -> None:
 
 
 def frames_label(run: Run) -> str:
-    """Whose frames are counted."""
+    """The label of the x axis, which says whose frames are counted."""
     return "frame (of all workers)" if run.workers else "frame (per session)"
 
 
-def draw_workers(axes: Axes, run: Run) -> None:
-    """With Hogwild: each worker by its own episodes."""
+def _draw_workers(axes: Axes, run: Run) -> None:
+    """Draw what each worker of Hogwild saw in its own episodes; nothing without workers."""
     for number, worker in enumerate(run.workers):
         label = "each worker, its own episodes" if number == 0 else None
         line(axes, worker.returns(), color=TRAIN, linewidth=0.8, alpha=0.45, label=label)
 
 
-def draw_references(axes: Axes, run: Run) -> None:
-    """The mean evaluation score where there are evaluation envs, and the reward threshold where there is one."""
+def _draw_references(axes: Axes, run: Run) -> None:
+    """Draw the mean evaluation score if there are evaluation envs, and the reward threshold if there is one."""
     curves = [session.scores() for session in run.sessions if session.scores()[0].size]
     if (episodes := run.config["meta"].get("rigorous_eval")) and curves:
         grid, values = common_grid(curves)
@@ -124,7 +130,7 @@ def draw_references(axes: Axes, run: Run) -> None:
 
 
 def line(axes: Axes, curve: Curve, **look: Any) -> None:
-    """A curve, as a dot where it is a single point."""
+    """Draw a curve, or a dot if it has a single point."""
     marker = "o" if curve[0].size == 1 else ""  # a line through one point is invisible
     axes.plot(*curve, marker=marker, solid_joinstyle="round", **look)
 
@@ -136,7 +142,7 @@ def _title(axes: Axes, run: Run) -> None:
 
 
 def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:
-    """Labels and a quiet grid; numbers as 50k."""
+    """Label the axes, write numbers as 50k, and take back grid and frame."""
     axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
     axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     for axis in (axes.xaxis, axes.yaxis):

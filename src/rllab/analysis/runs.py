@@ -46,6 +46,11 @@ class Run:
     """With Hogwild: what each worker of the one policy saw; `sessions` then holds that policy alone."""
 
 
+def learning_curves(sessions: list[Session], x: str = "frame") -> list[Curve]:
+    """`Session.returns` of each session in which an episode has finished."""
+    return [curve for session in sessions if (curve := session.returns(x))[0].size]
+
+
 def read_run(path: str | Path) -> Run:
     """Read a run directory. A last line without its newline (a crash while writing) is ignored.
 
@@ -63,7 +68,7 @@ def read_run(path: str | Path) -> Run:
 
 
 def _read_sessions(path: Path, prefix: str) -> list[Session]:
-    """All folders of this name and a number, in order."""
+    """The sessions of all folders named `prefix` and a number, in order of the number."""
     folders = {
         int(p.name.removeprefix(prefix)): p for p in path.glob(f"{prefix}[0-9]*") if p.name[len(prefix) :].isdecimal()
     }
@@ -91,8 +96,8 @@ def _read_session(index: int, folder: Path) -> Session:
 
 
 def _read_table(path: Path, required: tuple[str, ...]) -> Table:
-    """All columns of a CSV file; the required ones exist, empty, where nothing has been written yet."""
-    text = path.read_bytes().decode() if path.is_file() else ""  # bytes: a lone "\r" ends no line
+    """All columns of a CSV file; where nothing has been written yet, the required ones, empty."""
+    text = path.read_bytes().decode() if path.is_file() else ""  # bytes, so that a lone "\r" ends no line
     header, *lines = text[: text.rfind("\n") + 1].splitlines() or [",".join(required)]
     names = header.split(",")
     if missing := [name for name in required if name not in names]:
@@ -111,6 +116,6 @@ def _parse_cell(cell: str) -> float:
 
 
 def finite(table: Table, column: str, x: str = "frame") -> Curve:
-    """A column over `x`, finite rows only."""
+    """The columns `x` and `column`, without rows in which the latter is nan or infinite."""
     rows = np.isfinite(table[column])
     return table[x][rows], table[column][rows]

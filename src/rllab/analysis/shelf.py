@@ -1,9 +1,8 @@
-"""The runs and studies below a folder, each at a glance: no table is read whole, so that hundreds take no time."""
+"""The runs and studies below a folder. No table is read whole, so that hundreds of runs take little time."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import platform
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from rllab.files import read_json
 from rllab.host.process import LOCK, is_held
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ RUN_FILES = ("trial.json", "provenance.json", "checkpoints", "session_0")
 """Any of them beside a `config.yaml` makes a run directory."""
 STUDY_FILES = (".sweepers", "trials.csv")
 _TAIL = 4096
-"""Bytes that surely hold the last row of a table."""
+"""The end of a table, in bytes, that is sure to hold its last row."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Entry:
     score: float | None
     """Mean over sessions of the latest evaluation; of a study that of its best trial."""
     state: State
-    """unknown: unfinished, and of another machine or user, whose processes cannot be seen from here."""
+    """`unknown` is an unfinished run of another machine or user, whose processes cannot be seen from here."""
     host: str | None
     started: float
     """Seconds since 1970."""
@@ -53,7 +53,7 @@ def find(root: Path) -> list[Entry]:
 
 
 def look(path: Path) -> Entry:
-    """A run or study at a glance, from files that may be half-written, or of an older version."""
+    """What can be told quickly of a run or study; its files may be half-written, or of an older version."""
     return _study(path) if is_study(path) else _run(path)
 
 
@@ -73,7 +73,7 @@ def trial_directories(study: Path) -> list[Path]:
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    """Runs and studies. Links are followed, each directory once; hidden ones and what may not be read are left out."""
+    """Directories of runs and studies, each once, links followed; hidden and unreadable directories are left out."""
     seen, left = set(), [root]
     while left:
         path = left.pop()
@@ -174,7 +174,7 @@ def _common(names: Iterable[str | None]) -> str | None:
 
 
 def _names(run: Path) -> dict[str, str]:
-    """Agent and env as the config has them, found by its lines: YAML takes ten times as long."""
+    """Names of agent and env, found by the lines of the config: a YAML parser takes ten times as long."""
     try:
         lines = (run / "config.yaml").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -217,17 +217,8 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return path.stat().st_mtime
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds an object; empty if there is none, or half of one."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _get(tree: Any, *keys: str) -> Any:
-    """A value deep inside, or None where there is none."""
+    """The value at this path of keys in nested dicts; None if there is none."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree

@@ -33,8 +33,9 @@ NO_RANDOM_RETURN = Undefined(
 NO_EVALUATION = Undefined("there is no evaluation row with a finite eval/mean_reward")
 NOT_POSITIVE = Undefined("the denominator, a sum of strengths, is not positive: no better than random")
 SMALLEST_DENOMINATOR = 0.1
-"""Part of the sum of absolute strengths that a sum of strengths must come to. Where strengths of both signs nearly
-cancel, a ratio to their sum says nothing: it was -80,000 where the agent had been about as good as random."""
+"""The least ratio of a sum of strengths to the sum of their absolute values for the former to be a denominator. Where
+strengths of both signs nearly cancel, a ratio to their sum says nothing: -80,000 has been seen, of an agent about as
+good as random."""
 NEAR_ZERO = Undefined(
     f"the denominator, a sum of strengths, is below {SMALLEST_DENOMINATOR:g} of the sum of their absolute values: too "
     "near to zero to divide by"
@@ -108,7 +109,7 @@ def consistency(curves: list[Curve]) -> Metric:
 
 
 def _ratio(numerator: float, denominator: float, strengths: Array) -> Metric:
-    """To a sum of strengths, if that is large enough beside all of them, of any sign."""
+    """A ratio to a sum of strengths; undefined unless the sum is positive and not small beside the strengths."""
     if denominator <= 0:
         return NOT_POSITIVE
     return float(numerator / denominator) if denominator >= SMALLEST_DENOMINATOR * abs(strengths).sum() else NEAR_ZERO

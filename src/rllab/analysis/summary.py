@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import statistics
 from rllab.analysis.runs import Run, Session, read_run
 from rllab.analysis.statistics import STATISTICS, Metric, Undefined
+from rllab.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 Greedy = dict[str, list[float] | Undefined]
-"""Mean returns of the sessions' greedy policies, `best` and `last`, or why there are none."""
+"""Mean returns of each session's greedy policy, by checkpoint (`best` and `last`), or why there are none."""
 
 NOT_EVALUATED: Greedy = {
     name: Undefined("there was no final evaluation: meta.final_eval was off, or the trial was pruned")
@@ -27,14 +27,19 @@ NOT_EVALUATED: Greedy = {
 def summarize(
     path: str | Path,
     *,
-    picture: bool = True,
+    plot: bool = True,
     greedy: Greedy = NOT_EVALUATED,
     notes: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Write `trial.json` and, with `picture`, `learning_curve.png` into the run directory `path`; return the former.
+    """Write `trial.json` into a run directory, and return its content.
 
-    `greedy` is what the final evaluation found. A number that does not exist is None, and the `reasons` beside it (a
-    session has its own) say why; `notes` are added to them.
+    A number that does not exist is None, and the `reasons` beside it say why; each session has its own.
+
+    Args:
+        path: the run directory.
+        plot: whether to draw `learning_curve.png` too.
+        greedy: what the final evaluation found.
+        notes: reasons to add to those of the trial.
 
     Raises:
         ValueError: `path` is no run directory (see `read_run`).
@@ -43,7 +48,7 @@ def summarize(
     trial = trial_summary(run, greedy)
     trial["reasons"] |= notes
     write_json(run.path / "trial.json", trial)
-    if picture:
+    if plot:
         from rllab.analysis.plots import learning_curve  # noqa: PLC0415 - statistics stay free of matplotlib
 
         learning_curve(run, run.path / "learning_curve.png")
@@ -104,7 +109,7 @@ def _worker_summary(worker: Session) -> dict[str, Any]:
 def estimates(
     name: str, sessions: list[Session], metric: Callable[[Session], Metric], reasons: dict[str, str]
 ) -> dict[str, dict[str, float | None]]:
-    """Mean, median and iqm of a metric over sessions as {value, low, high}; notes in `reasons` why some are None."""
+    """Mean, median and iqm of a metric over sessions as {value, low, high}; for what is None a reason is added."""
     values = statistics.complete({session.index: metric(session) for session in sessions})
     if isinstance(values, Undefined):
         reasons[name] = values.reason
@@ -121,12 +126,5 @@ def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, flo
 
 
 def number(value: float | str | None) -> float | None:
-    """A number of a config that PyYAML has read."""
-    return None if value is None else float(value)  # PyYAML reads 1e3 as a string
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that nobody reads half a file."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """A number from a config; PyYAML, which has read it, makes a string of 1e3."""
+    return None if value is None else float(value)

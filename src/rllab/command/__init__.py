@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Verb(Protocol):
-    """What a module of a verb has. It imports what is heavy inside `run`: `rllab --help` must be quick."""
+    """What the module of a verb has. It imports heavy packages inside of `run` only: `rllab --help` must be quick."""
 
     NAME: str
     SUMMARY: str
     """What it does, in a few words that follow the name."""
     EXAMPLE: str
-    """A whole command line."""
+    """A whole command line that shows its use."""
 
     def add_arguments(self, parser: argparse.ArgumentParser, /) -> None: ...
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one verb of `rllab`; the command line's own arguments if none are given."""
     words = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may follow
+    if "_ARGCOMPLETE" in os.environ:  # the shell wants completions for TAB
         import argcomplete  # noqa: PLC0415 - nobody else needs it
 
         argcomplete.autocomplete(parser)
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # `rllab ls | head` has seen enough
+    except BrokenPipeError:  # the reader has gone, as in `rllab ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -9,7 +9,7 @@ from rllab.command.output import fail
 
 
 class Parser(argparse.ArgumentParser):
-    """One line for bad usage, exit code 2."""
+    """A parser that ends with one line and exit code 2 where the usage is bad."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import fail, print_json, print_table
-from rllab.text import score_text
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 NAME = "compare"
 SUMMARY = "compare runs, grouped by what differs in their configs"
 EXAMPLE = "rllab compare outputs/*/*cartpole* --threshold 400"
-PICTURE = "compare.png"
+PLOT = "compare.png"
 _FEW = 3
-"""Groups that a note names one by one."""
+"""The most groups that a note names one by one; of more it gives their number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, "run directories, studies, or patterns in quotes", nargs="+")
     parser.add_argument("--threshold", type=float, metavar="RETURN", help="the env's reward_threshold by default")
-    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PICTURE} by default, none with --json")
+    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PLOT} by default, none with --json")
     add_json(parser)
 
 
@@ -39,9 +39,9 @@ def run(chosen: argparse.Namespace) -> None:
     groups = group_runs(_read(chosen.run))
     rows = [describe(group, chosen.threshold) for group in groups]
     better = improve(*groups[:2]) if len(groups) > 1 else None
-    picture = chosen.out or (None if chosen.json else PICTURE)
-    if picture:
-        _draw(groups, rows, picture)
+    path = chosen.out or (None if chosen.json else PLOT)
+    if path:
+        _draw(groups, rows, path)
     if chosen.json:
         reason = better.reason if isinstance(better, Undefined) else None
         print_json({"groups": rows, "improvement": better if reason is None else {"reason": reason}})
@@ -51,13 +51,14 @@ def run(chosen: argparse.Namespace) -> None:
         _note(f"no probability of improvement: {better.reason}")
     elif better:
         say = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
-        sys.stdout.write(f"\n{say}{_interval(better, '.2f')}\n")
-    sys.stdout.write(f"picture: {picture}\n")
+        interval = f" ({text})" if (text := interval_text(better, "{:.2f}".format)) else ""
+        sys.stdout.write(f"\n{say}{interval}\n")
+    sys.stdout.write(f"picture: {path}\n")
     _explain(groups, rows)
 
 
 def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
-    """What short labels stand for, and why some numbers are missing."""
+    """Print what short labels stand for, and why some numbers are missing."""
     from rllab.analysis.compare import settings_text  # noqa: PLC0415 - as above
 
     for group in groups:
@@ -87,7 +88,7 @@ def _read(words: list[str]) -> list[Run]:
     return runs or fail("no run to compare")
 
 
-def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None:
+def _draw(groups: list[Group], rows: list[dict[str, Any]], path: str) -> None:
     from rllab.analysis.plots import MOST_GROUPS, comparison  # noqa: PLC0415 - matplotlib takes its time
 
     scores = [row["score"]["mean"]["value"] for row in rows]
@@ -97,9 +98,9 @@ def _draw(groups: list[Group], rows: list[dict[str, Any]], picture: str) -> None
         _note(f"the picture shows the best {len(kept)} of {len(groups)} groups")
     thresholds = {row["threshold"] for row in rows}
     try:
-        comparison(kept, Path(picture), threshold=thresholds.pop() if len(thresholds) == 1 else None)
+        comparison(kept, Path(path), threshold=thresholds.pop() if len(thresholds) == 1 else None)
     except (OSError, ValueError) as error:
-        fail(f"--out: got {picture!r}, which cannot be written: {error}")
+        fail(f"--out: got {path!r}, which cannot be written: {error}")
 
 
 def _print_groups(rows: list[dict[str, Any]]) -> None:
@@ -111,7 +112,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     scores = [
         cell
         for estimate in (row["score"]["mean"], row["score"]["iqm"])
-        for cell in (score_text(estimate["value"]), _scores(estimate) or "-")
+        for cell in (score_text(estimate["value"]), interval_text(estimate) or "-")
     ]
     solved = "-" if row["threshold"] is None else f"{row['reached']}/{row['sessions']}"
     times = _number(row["frames_to_threshold"], ",.0f"), _number(row["seconds_to_threshold"], ",.1f")
@@ -120,16 +121,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _interval(estimate: dict[str, float | None], form: str) -> str:
-    if estimate["low"] is None or estimate["high"] is None:
-        return ""
-    return f" ({estimate['low']:{form}} to {estimate['high']:{form}})"
-
-
-def _scores(estimate: dict[str, float | None]) -> str:
-    return "" if estimate["low"] is None else f"{score_text(estimate['low'])} to {score_text(estimate['high'])}"
 
 
 def _note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _load(words: list[str], config_dir: str | None) -> RunConfig:
-    """The config of that command line, composed as train.py would."""
+    """The config of a command line, composed as train.py composes it; ends with one line if it is wrong."""
     from hydra import compose, initialize_config_dir  # noqa: PLC0415 - as above
 
     from rllab import config  # noqa: PLC0415
@@ -63,24 +64,25 @@ def _load(words: list[str], config_dir: str | None) -> RunConfig:
 
 
 def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
-    """What is found of the agent and of the env, and the agents that can learn in it."""
+    """Findings about the agent and the env, and the names of the agents that can learn in it."""
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
-    from rllab.training import trial  # noqa: PLC0415 - as above
+    from rllab.training import trial  # noqa: PLC0415
 
-    findings, able = [], []
+    info = None
     try:
-        info = envs.inspect(cfg.env)
-        able = algorithms.fitting(cfg.task(info.obs_space, info.action_space, cfg.meta.max_session))
-        cfg, _ = trial.check(cfg)
-        findings.append(Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {cfg.env.backend}"))
+        cfg, info = trial.check(cfg)
+        findings = [Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {info.backend}")]
     except (ConfigError, ValueError) as error:
-        findings.append(Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error)))
-    if able or findings[0].level == "ok":  # there is an env
-        found = list(check_env(cfg.env))
-        findings += found
-        able = [] if any(finding.level == "wrong" for finding in found) else able
-    return findings, able
+        findings = [Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error))]
+        with contextlib.suppress(ValueError):  # the env may be fine all the same
+            info = envs.inspect(cfg.env, num_sessions=cfg.meta.max_session)
+    if info is None:
+        return findings, []
+    found = list(check_env(cfg.env, info))
+    is_wrong = any(finding.level == "wrong" for finding in found)
+    task = cfg.task(info.obs_space, info.action_space, cfg.meta.max_session)
+    return findings + found, [] if is_wrong else algorithms.fitting(task)
 
 
 def _machine(facts: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
 from rllab.command.output import fail
-from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.command.playing import add_policy, add_seed, at_least, load_one, refusing
 from rllab.text import score_text
 
 if TYPE_CHECKING:
@@ -38,17 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> None:
     film = chosen.video is not None
     if film:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame would look for a display, and complain
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # otherwise pygame looks for a display, and complains
         if sys.platform == "linux" and "DISPLAY" not in os.environ:
-            os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo would as well, and fail
+            os.environ.setdefault("MUJOCO_GL", "egl")  # otherwise MuJoCo looks for one too, and fails
         if chosen.video and not chosen.video.endswith(".mp4"):
             fail(f"--video: got {chosen.video!r}; write a name that ends in .mp4", code=2)
     with refusing():
         from rllab.envs import MAX_STEPS, has_time_limit  # noqa: PLC0415
         from rllab.play import show  # noqa: PLC0415 - TAB and --help need none of these
 
-        player = load(chosen.run, chosen, explore=chosen.stochastic)
-        session = player.best_session if chosen.session is None else chosen.session
+        player, session = load_one(chosen, explore=chosen.stochastic)
         acting = "stochastic" if chosen.stochastic else "greedy"
         _say(f"{player.path}: session {session}, `{chosen.checkpoint}` of frame {player.frames[session]:,}, {acting}")
         games = {"num_episodes": chosen.episodes, "seed": chosen.seed}
@@ -64,4 +63,4 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()  # while it is still playing
+    sys.stdout.flush()  # to be read while it plays

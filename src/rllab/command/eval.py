@@ -10,7 +10,7 @@ from rllab.command.arguments import add_json, add_run
 from rllab.command.output import print_json
 from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
 from rllab.errors import ConfigError
-from rllab.text import score_text
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ EXAMPLE = "rllab eval outputs/2026-11-23/21-15-00_ppo_cartpole_seed0 --episodes 
 
 
 _WIDE = 200
-"""Columns of a pipe."""
+"""Width of the table where the output is no terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _evaluate(path: Path, acting: str, chosen: argparse.Namespace) -> dict[str, 
 
 
 def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.Namespace) -> Evaluation:
-    """Evaluate under a bar, which only a terminal sees."""
+    """Evaluate with a progress bar, which is shown on a terminal only."""
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
@@ -90,7 +90,7 @@ def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.
         what = f"{player.path.name} {acting}"
         bar = progress.add_task(what, total=chosen.episodes * len(sessions))
 
-        def watch(ended: int, steps: int) -> None:  # it moves also while no episode ends
+        def watch(ended: int, steps: int) -> None:  # called also while no episode ends
             progress.update(bar, completed=ended, description=f"{what}, step {steps:,}")
 
         return player.evaluate(
@@ -102,7 +102,7 @@ def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.
 
 
 def _print(results: list[dict[str, Any]]) -> None:
-    """One table for all runs; what is the same everywhere stands below it."""
+    """Print one table for all runs, and below it what is the same for all."""
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415
 
@@ -136,5 +136,8 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 def _estimates(each: dict[str, Any]) -> list[str]:
     mean = each["mean"]
-    interval = "-" if mean["low"] is None else f"{score_text(mean['low'])} to {score_text(mean['high'])}"
-    return [score_text(mean["value"]), interval, *(score_text(each[name]["value"]) for name in ("median", "iqm"))]
+    return [
+        score_text(mean["value"]),
+        interval_text(mean) or "-",
+        *(score_text(each[name]["value"]) for name in ("median", "iqm")),
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.playing import add_policy, load, refusing
+from rllab.command.playing import add_policy, load_one, refusing
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +29,7 @@ def run(chosen: argparse.Namespace) -> None:
         from rllab.play.card import write_card  # noqa: PLC0415 - TAB and --help need none of these
         from rllab.play.export import export  # noqa: PLC0415
 
-        player = load(chosen.run, chosen)
-        session = player.best_session if chosen.session is None else chosen.session
+        player, session = load_one(chosen)
         exported = export(player, session, chosen.format, Path(chosen.out or player.path / "export"))
         card = write_card(player, session, chosen.checkpoint, chosen.format, exported)
     sys.stdout.write(

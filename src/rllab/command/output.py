@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 def fail(line: str, *, code: int = 1) -> NoReturn:
-    """End with one line on stderr; code 2 for bad usage, 1 for what went wrong."""
+    """Exit with one line on stderr. The code is 2 for bad usage, 1 for anything else that went wrong."""
     sys.stderr.write(f"error: {line}\n")
     sys.exit(code)
 
 
 def did_you_mean(word: str, known: Sequence[str], *, prefix: str = "") -> str:
-    """The end of a line that refuses `word`: the nearest of those that are known, or all of them."""
+    """The end of an error line about `word`: the known word nearest to it, or all of them if none is near."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {prefix}{near[0]}?" if near else f"write one of {', '.join(known)}"
 
 
 def print_json(content: Any) -> None:
-    """Print what a script reads; a number that does not exist is null."""
+    """Print JSON for a script to read; numbers that do not exist must be None in `content`, not nan."""
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print columns as wide as they need, those named in `right` flush right; rich would take a second for 500 rows."""
+    """Print a table with columns named in `right` flush right; for 500 rows rich would take a second."""
     table = [tuple(columns), *map(tuple, rows)]
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     for row in table:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def at_least(low: int) -> type[int]:
-    """The type of an option that is an integer of at least `low`."""
+    """A type for argparse: an integer of at least `low`."""
 
     def parse(word: str) -> int:
         if word.isdecimal() and int(word) >= low:
@@ -42,7 +42,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """One line for what a run, an env or an extra that is not there refuses."""
+    """End with one line where a run cannot be read or played, its env fails, or an extra is missing."""
     _prepare()
     from rllab.envs import DivergedError, EnvError  # noqa: PLC0415 - TAB and --help need none of it
 
@@ -52,6 +52,12 @@ def refusing() -> Iterator[None]:
         if "RLLAB_TRACEBACK" in os.environ:
             raise
         fail(str(error))
+
+
+def load_one(chosen: argparse.Namespace, *, explore: bool = False) -> tuple[Player, int]:
+    """The run that a verb was given, and the session that was chosen, or the one that scored best."""
+    player = load(chosen.run, chosen, explore=explore)
+    return player, player.best_session if chosen.session is None else chosen.session
 
 
 def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False) -> Player:
@@ -69,7 +75,7 @@ def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False)
 
 
 def _prepare() -> None:
-    """As `rllab-train` does, before numpy is imported."""
+    """What `rllab-train` also does before numpy is imported: no threads of OpenBLAS, and packages found right here."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a package that lies here may bring the env, the agent or the network

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from rllab import config
 from rllab.command.presets import GROUPS
+from rllab.text import setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,25 +42,27 @@ def show_presets(group: str | None, console: Console) -> None:
     config.register()
     with initialize_config_dir(str(config.conf_dir())):
         if group is not None:
-            presets = [_load(group, name) for name in _options(group) if name != "none"]
+            presets = [load_preset(group, name) for name in preset_names(group) if name != "none"]
             _show_group(group, presets, console)
             return
         table = Table.grid(padding=(0, _GAP))
         for name in GROUPS:
-            table.add_row(Text(name, "bold"), ", ".join(_options(name)))
+            table.add_row(Text(name, "bold"), ", ".join(preset_names(name)))
         console.print(table)
         console.print("\nrllab presets GROUP shows a group side by side; python train.py GROUP=NAME chooses.")
 
 
-def _options(group: str) -> list[str]:
+def preset_names(group: str) -> list[str]:
     """Names of the presets of a group, `ppo/cartpole` those of a group inside it."""
     loader = GlobalHydra.instance().config_loader()
     names = loader.get_group_options(group, ObjectType.CONFIG)
     inner = loader.get_group_options(group, ObjectType.GROUP)
-    return names + [f"{folder}/{name}" for folder in inner for name in _options(f"{group}/{folder}")]
+    return names + [f"{folder}/{name}" for folder in inner for name in preset_names(f"{group}/{folder}")]
 
 
-def _load(group: str, name: str) -> Preset:
+def load_preset(group: str, name: str) -> Preset:
+    """A preset of a group beside what its fields are without it."""
+
     def run(*overrides: str) -> config.RunConfig:
         return config.load(compose("config", [*overrides, "run_dir=."]))
 
@@ -105,14 +108,14 @@ def _show_group(group: str, presets: list[Preset], console: Console) -> None:
 
 
 def _is_common(field: str, presets: list[Preset]) -> bool:
-    """Whether no preset changes a field that all of them have."""
+    """Whether all presets have this field and none changes it."""
     if any(field not in preset.values or preset.changes(field) for preset in presets):
         return False
     return all(preset.values[field] == presets[0].values[field] for preset in presets)
 
 
 def _column(preset: Preset, rows: list[str], console: Console) -> list[Text]:
-    """Header and cells; what the preset changes is bold, or has a star where there is no colour."""
+    """A preset's header and cells; what it changes is bold, or has a star where there is no colour."""
     star = "*" if console.color_system is None else ""
     cells = [
         Text(_text(preset.values[field]) + star, "bold")
@@ -124,7 +127,7 @@ def _column(preset: Preset, rows: list[str], console: Console) -> list[Text]:
 
 
 def _that_fit(columns: list[list[Text]], rows: list[str], width: int) -> Iterator[list[list[Text]]]:
-    """The columns in as many tables as it takes to stay within the width."""
+    """Split the columns into as many tables as it takes to stay within the width."""
     chosen: list[list[Text]] = []
     left = room = width - max(map(len, rows), default=0) - _GAP
     for column in columns:
@@ -138,11 +141,9 @@ def _that_fit(columns: list[list[Text]], rows: list[str], width: int) -> Iterato
 
 
 def _text(value: Any) -> str:
-    """A value as a person would type it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
+    """A value as a person would type it, in full."""
+    if type(value) is int:
         return f"{value:_}"
     if isinstance(value, float):
         return f"{value:g}".replace("e-0", "e-")
-    return "-" if value == MISSING else str(value).replace(" ", "")
+    return "-" if value == MISSING else setting_text(value)

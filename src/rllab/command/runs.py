@@ -1,4 +1,4 @@
-"""From what a person types for RUN... to run directories."""
+"""Which run directories a person means by the words typed for RUN..."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def expand(words: Iterable[str]) -> list[Path]:
-    """Run directories of words that are run directories, studies (all their trials) or patterns; each once."""
+    """The run directories that words name, each once: a run, a study (all its trials), or a pattern of these."""
     runs: dict[Path, Path] = {}
     for word in words:
         paths = [Path(word)] if Path(word).exists() else [Path(found) for found in sorted(glob(word, recursive=True))]  # noqa: PTH207 - an absolute pattern

@@ -6,6 +6,7 @@ from typing import Any
 
 from rllab.config import MetaConfig, RunConfig
 from rllab.envs import EnvInfo
+from rllab.envs.backends import BACKENDS
 from rllab.errors import ConfigError
 from rllab.host.process import num_cpus
 
@@ -76,6 +77,6 @@ def _choose(meta: MetaConfig, info: EnvInfo, cores: int) -> int:
     A single process steps envs that are vectorised in numpy just as fast, and envs that have processes of their own
     need no more of them. Backends for images were not measured.
     """
-    if meta.device != "cpu" or info.backend not in ("sync", "envpool"):
+    if meta.device != "cpu" or not BACKENDS[info.backend].gains_from_workers:
         return 1
     return max(1, min(meta.max_session, cores // meta.num_threads))

@@ -17,11 +17,11 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 MAX_CHOICES = 1000
-"""Integers that an element of a `Box` may take to be a choice among them."""
+"""The most integers that an element of an integer `Box` may range over: more are too many to choose among."""
 USABLE_BOUND = 1e8
 """Bounds beyond this are bounds in name only (3.4e38 and the like): no agent could make use of such a range."""
 Array = Any
-"""A numpy array or a tensor; the result is of the same kind."""
+"""A numpy array or a torch tensor; the result is of the same kind as the arguments."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class ActionMap:
     offset: np.ndarray
     scale: np.ndarray
     note: str | None = None
-    """What a person should know of it."""
+    """What a person should know of this mapping; None where there is nothing to say."""
 
     @cached_property
     def is_identity(self) -> bool:
-        """Whether the env takes the agent's actions as they are: choices as integers of 64 bits."""
+        """Whether the env takes the agent's actions as they are: both spaces are equal, and of 64-bit integers."""
         return bool(self.env_space == self.agent_space and self.env_space.dtype == np.int64)
 
     @cached_property
     def bounds(self) -> tuple[np.ndarray, ...] | None:
-        """Low and high of the agent's box, low and high of the env's, ``[n]`` each; None for choices."""
+        """Low and high of the agent's box, then of the env's, each ``[n]``; None if actions are choices."""
         if not isinstance(self.agent_space, gs.Box):
             return None
         assert isinstance(self.env_space, gs.Box)
@@ -65,15 +65,15 @@ class ActionMap:
 def scaled(
     action: Array, offset: Array, scale: Array, agent_low: Array, agent_high: Array, low: Array, high: Array
 ) -> Array:
-    """A box's actions from those of an agent, ``[B, n]``; for numpy and for torch, which exports it."""
+    """Actions of the env's box from those of an agent's, ``[B, n]``; works on torch tensors too, for exported files."""
     return (offset + scale * action.clip(agent_low, agent_high)).clip(low, high)
 
 
 def action_map(space: gs.Space[Any]) -> ActionMap:
-    """How an agent acts in an env's action space.
+    """The mapping from an agent's plain space to an env's action space.
 
     Raises:
-        ValueError: no agent can; a clause that says why, to be read after the space.
+        ValueError: no agent can act in it. The message is a clause that continues "action space Box(...) ".
     """
     if math.prod(space.shape or ()) == 0:
         raise ValueError("has no elements; there is nothing to choose")
@@ -96,7 +96,7 @@ def _choices(
     agent_space: gs.Space[Any] | None = None,
     note: str | None = None,
 ) -> ActionMap:
-    """One choice among each of `sizes`, which the env counts from `start`."""
+    """The mapping for choices: element i is one of ``sizes[i]``, which the env counts from ``start[i]``."""
     if agent_space is None:
         agent_space = gs.Discrete(sizes[0]) if len(sizes) == 1 else gs.MultiDiscrete(sizes)
     start = start.astype(np.int64)
@@ -104,7 +104,7 @@ def _choices(
 
 
 def _integer_box(space: gs.Box[Any]) -> ActionMap:
-    lows, highs = (end.astype(object).ravel() for end in (space.low, space.high))  # Python's do not overflow
+    lows, highs = (end.astype(object).ravel() for end in (space.low, space.high))  # Python's integers do not overflow
     sizes = [int(high) - int(low) + 1 for low, high in zip(lows, highs, strict=True)]
     if max(sizes, default=1) > MAX_CHOICES:
         raise ValueError(
@@ -125,7 +125,7 @@ def _real_box(space: gs.Box[Any]) -> ActionMap:
     offset, scale = np.zeros_like(low), np.ones_like(low)
     offset[usable] = (high[usable] + low[usable]) / 2
     scale[usable] = (high[usable] - low[usable]) / 2
-    offset[~usable] = np.clip(0, low, high)[~usable]  # an agent begins at 0: as near to that as the space allows
+    offset[~usable] = np.clip(0, low, high)[~usable]  # an untrained agent acts near 0
     agent_low = np.where(usable, -1.0, np.where(bounded_below, low - offset, -np.inf)).astype(np.float32)
     agent_high = np.where(usable, 1.0, np.where(bounded_above, high - offset, np.inf)).astype(np.float32)
     note = None
@@ -136,7 +136,7 @@ def _real_box(space: gs.Box[Any]) -> ActionMap:
 
 
 class AgentActions(VectorWrapper):
-    """Lets an agent act in its plain space; what reaches the env lies in the env's own."""
+    """Offers the agent's plain space as the action space, and maps each action into the env's own."""
 
     def __init__(self, env: VectorEnv, actions: ActionMap) -> None:
         super().__init__(env)

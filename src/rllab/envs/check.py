@@ -1,4 +1,4 @@
-"""A short real check of an env: does it keep what the training loop relies on?"""
+"""A short check of an env that steps it: does it keep what the training loop relies on?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gymnasium.spaces as gs
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from rllab.envs.make import MAX_STEPS, has_time_limit, inspect, make
+from rllab.envs.make import MAX_STEPS, has_time_limit, make
 from rllab.envs.sessions import HUGE, EnvError, Finished, SessionEnvs
 from rllab.envs.sub_env import global_bytes
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
     from rllab.config import EnvConfig
     from rllab.envs.actions import ActionMap
+    from rllab.envs.make import EnvInfo
 
 _SHAPE = (2, 2)
-"""Sessions, and sub-envs of each."""
+"""Number of sessions, and of sub-envs in each, of the check."""
 _STEPS, _AFTERWARDS = 3000, 200
-"""Vector steps at most, altogether and after the first end of an episode."""
+"""The most vector steps of a walk: altogether, and after the first end of an episode."""
 _NUM_ACTIONS = 200
 _LARGE = 100.0
-"""Size of observations from which on a network learns badly."""
+"""Observations with larger numbers than this are hard to learn from."""
 _SECONDS = 10.0
-"""The walk ends at the latest then, whether an episode has ended or not."""
+"""A walk ends after so many seconds at the latest, whether an episode has ended or not."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the result; a note is what a person should know, but nothing wrong."""
+    """One line of the result. A note is something that a person should know although it is not wrong."""
 
     name: str
     level: Literal["ok", "note", "wrong"]
@@ -52,14 +53,17 @@ class Walk(NamedTuple):
     drew_globally: bool
 
 
-def check_env(config: EnvConfig) -> Iterator[Finding]:
+def check_env(config: EnvConfig, info: EnvInfo) -> Iterator[Finding]:
     """Make a few sub-envs as for training, walk at random, and yield what is found.
+
+    Args:
+        config: the task.
+        info: what `inspect` has found of it.
 
     Raises:
         ValueError: the env cannot be made; one line.
     """
-    info = inspect(config, num_sessions=_SHAPE[0])
-    config = dataclasses.replace(config, clip_reward=False, life_loss_terminal=False)  # what is summed is what is seen
+    config = dataclasses.replace(config, clip_reward=False, life_loss_terminal=False)  # to see raw rewards
     yield Finding("spaces", "ok", f"observations {_text(info.obs_space)}, actions {_text(info.action_space)}")
     for note in info.notes:
         yield Finding("spaces", "note", note)
@@ -78,11 +82,11 @@ def _text(space: gs.Space[Any]) -> str:
 
 
 def _check_actions(actions: ActionMap) -> Finding:
-    """What agents say, also where they explore far beyond the middle, against the env's own space."""
+    """Check that whatever an agent may choose arrives inside of the env's own action space."""
     space = batch_space(actions.agent_space, _NUM_ACTIONS)
     space.seed(0)
     chosen = np.asarray(space.sample())
-    if actions.bounds is not None:
+    if actions.bounds is not None:  # agents explore far beyond [-1, 1]
         chosen = (3.0 * np.random.default_rng(0).normal(size=chosen.shape)).astype(np.float32)
     outside = sum(not actions.env_space.contains(np.asarray(each)) for each in actions.to_env(chosen))
     if outside:
@@ -116,7 +120,7 @@ def _check_walks(envs: SessionEnvs, *, limited: bool) -> Iterator[Finding]:
 
 
 def _walk(envs: SessionEnvs, seeds: list[int]) -> Walk:
-    """Step until some rows have passed since the first end of an episode, or as long as is allowed."""
+    """Act at random until some steps after the first end of an episode, or as long as is allowed."""
     actions = batch_space(envs.action_space, len(seeds))
     actions.seed(0)
     obs, rewards, dones = [envs.reset(seeds).copy()], list[np.ndarray](), list[np.ndarray]()
@@ -147,14 +151,14 @@ def _check_seeds(walk: Walk, again: Walk, other: Walk) -> Finding:
 
 
 def _outside(space: gs.Space[Any], obs: np.ndarray) -> float:
-    """Part of the observations ``[T + 1, S, N, ...]`` that are below or above their box."""
-    assert isinstance(space, gs.Box)  # others are flattened
+    """The share of the observations ``[T + 1, S, N, ...]`` that lie outside of their box."""
+    assert isinstance(space, gs.Box)  # other spaces have been flattened to one
     outside = (obs < space.low) | (obs > space.high)
     return float(outside.reshape(*obs.shape[:3], -1).any(axis=-1).mean())
 
 
 def _same(walk: Walk, other: Walk) -> bool:
-    steps = min(len(walk.reward), len(other.reward))  # a slow one may have been cut
+    steps = min(len(walk.reward), len(other.reward))  # a walk in a slow env may have been cut short
     return np.array_equal(walk.obs[: steps + 1], other.obs[: steps + 1]) and np.array_equal(
         walk.reward[:steps], other.reward[:steps]
     )
@@ -172,7 +176,7 @@ def _check_autoreset(walk: Walk) -> Finding:
 
 
 def _check_statistics(walk: Walk) -> Finding:
-    """Returns and lengths as they are reported, against sums over the rows of the walk."""
+    """Compare the returns and lengths that were reported with sums over the rows of the walk."""
     if np.abs(walk.reward).max() >= HUGE:
         return Finding("rewards", "note", f"rewards beyond {HUGE:g} are learned from as {HUGE:g}")
     returns, lengths = np.zeros(_SHAPE), np.zeros(_SHAPE, np.int64)

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def find_spec(config: EnvConfig) -> EnvSpec:
-    """The registered env that `config.id` names, with `config.max_episode_steps`; imports the package before a colon.
+    """The registered env that `config.id` names, with `config.max_episode_steps`.
+
+    A package before a colon in the id is imported first, so that it can register its envs.
 
     Raises:
         ValueError: no such env or game, or its package cannot be imported; one line.
     """
     module, _, name = config.id.rpartition(":")
-    if name.startswith("ALE/"):  # as Gymnasium's pages spell them
+    if name.startswith("ALE/"):  # Gymnasium's pages leave the package out
         module = "ale_py"
         name = _canonical_game(config, name)
     elif config.game is not None:
@@ -64,7 +66,7 @@ def _canonical_game(config: EnvConfig, name: str) -> str:
     wanted, _, version = name.removeprefix("ALE/").rpartition("-")
     if config.game is not None and _squash(config.game) != _squash(wanted):
         raise ValueError(f"env.game: got {config.game!r}, but env.id is {config.id!r}; write env.game={wanted}")
-    if config.game is None and wanted == "None":  # of the preset's ALE/${.game}-v5
+    if config.game is None and wanted == "None":  # what the preset's id, ALE/${.game}-v5, is without a game
         raise ValueError("env.game: not set; write env.game=Breakout or another Atari game")
     if game := games.get(_squash(wanted)):
         return f"ALE/{game}-{version}"
@@ -76,10 +78,10 @@ def _canonical_game(config: EnvConfig, name: str) -> str:
 
 
 def _games() -> dict[str, str]:
-    """ALE's games by their name in lower case, without anything between words."""
+    """ALE's names of games, by the name in lower case without spaces, hyphens or underscores."""
     import ale_py  # noqa: PLC0415 - it registers its games, and nothing else needs it
 
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # a banner from every sub-env
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # otherwise each sub-env prints a banner
     names = (spec.name for spec in gymnasium.registry.values() if is_atari(spec))
     return {_squash(name): name for name in names}
 

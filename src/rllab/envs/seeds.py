@@ -4,9 +4,14 @@ import numpy as np
 
 
 def row_seeds(seed: list[int] | int | None, num_envs: int) -> list[int]:
-    """A seed of 31 bits for each row, from one for each, from one to count up from, or from nothing."""
+    """A seed of 31 bits for each row.
+
+    Args:
+        seed: one for each row, or an integer to which the row is added; None draws them from the system.
+        num_envs: number of rows.
+    """
     if seed is None:
         seed = np.random.SeedSequence().generate_state(num_envs).tolist()
     if isinstance(seed, int):
         seed = [seed + row for row in range(num_envs)]
-    return [s & 0x7FFFFFFF for s in seed]  # C++ has signed integers
+    return [s & 0x7FFFFFFF for s in seed]  # C++ takes signed integers of 32 bits

@@ -8,17 +8,18 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
-from rllab.envs.sub_env import SubEnvError
+from rllab.envs.sub_env import SubEnvError, reason_of
 
-# how it is known that numbers are large, see `_not_finite`
+# the dot products below overflow where numbers are large: that is how it is noticed
 warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
 
 HUGE = 1e12
-"""Rewards beyond this are learned from as this: squares of returns must fit into 32 bits. What is reported is raw."""
+"""Learning sees larger rewards as this number, since squares of returns must fit into 32-bit floats; reported returns
+are sums of the raw ones."""
 LARGEST = 1e15
-"""What agents see of observations beyond it, for the same reason."""
+"""Agents see larger observations as this number, for the same reason."""
 TOO_LARGE = 1e100
-"""Rewards beyond this cannot be averaged and squared in 64 bits either: an env that gives one has failed."""
+"""Larger rewards cannot be averaged and squared in 64 bits either: an env that gives one has failed."""
 
 
 class EnvError(Exception):
@@ -29,7 +30,7 @@ class DivergedError(Exception):
     """Training of a session has diverged. Its text names the session and the quantity."""
 
     frame: int | None = None
-    """By which it has, if that is known."""
+    """The frame by which it had diverged, if that is known."""
 
 
 class Finished(NamedTuple):
@@ -57,7 +58,7 @@ class SessionEnvs:
         self.obs: np.ndarray = np.zeros(())
         self.starts = np.ones(self.shape, np.bool_)
         self.done = ~self.starts  # of the latest step; under NEXT_STEP autoreset the next one only resets
-        self.first_session = 0  # the number of the first one here, for errors
+        self.first_session = 0  # its number in the trial, for errors: a worker process has some of the sessions
 
     def reset(self, seeds: list[int]) -> np.ndarray:
         """Begin an episode in every sub-env; one seed each, session by session.
@@ -66,7 +67,7 @@ class SessionEnvs:
             EnvError: as for `step`.
         """
         try:
-            obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list
+            obs, _ = self.vector.reset(seed=seeds if self.seed_each_row else seeds[0])  # type: ignore[arg-type] # our backends take a list of seeds
         except Exception as error:
             raise self._failure(error) from error
         self.obs = self._seen(self._by_session(obs))
@@ -98,20 +99,20 @@ class SessionEnvs:
         shape = self.shape
         reward = reward.reshape(shape)
         flat = reward.ravel()
-        if not flat.dot(flat) <= HUGE:  # hardly ever, and then not always by a huge one
+        if not flat.dot(flat) <= HUGE:  # rarely: one reward may be huge, or many large
             reward = self._learnable(reward)
         terminated, truncated = terminated.reshape(shape), truncated.reshape(shape)
         self.starts, self.done = self.done, terminated | truncated
         return self.obs, reward, terminated, truncated, finished
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
-        if obs.dtype.char not in "Bf":  # bytes and 32 bits; a comparison of dtypes costs half a microsecond
-            with np.errstate(over="ignore"):  # infinity is refused, in words
+        if obs.dtype.char not in "Bf":  # neither uint8 nor float32; comparing dtypes takes longer
+            with np.errstate(over="ignore"):  # `_seen` refuses infinity with an error
                 obs = obs.astype(np.float32)
         return obs.reshape(*self.shape, *obs.shape[1:])
 
     def _seen(self, obs: np.ndarray) -> np.ndarray:
-        """Refuse nan and infinity in observations ``[S, N, ...]``, and cut what squares of 32 bits could not hold."""
+        """Observations ``[S, N, ...]`` cut to ±`LARGEST`; nan and infinity are an `EnvError`."""
         flat = obs.ravel()
         if obs.dtype == np.uint8 or flat.dot(flat) <= LARGEST**2:
             return obs
@@ -121,7 +122,7 @@ class SessionEnvs:
         return obs.clip(-LARGEST, LARGEST)
 
     def _learnable(self, reward: np.ndarray) -> np.ndarray:
-        """Refuse rewards ``[S, N]`` that are no finite numbers of a sensible size, and cut large ones."""
+        """Rewards ``[S, N]`` cut to ±`HUGE`; one that is not finite, or beyond `TOO_LARGE`, is an `EnvError`."""
         for session, env in np.argwhere(~(abs(reward) <= TOO_LARGE)):
             value = reward[session, env]
             why = ", too large to be averaged" if np.isfinite(value) else ""
@@ -133,10 +134,7 @@ class SessionEnvs:
         if isinstance(error, SubEnvError):
             session, env = divmod(error.row, self.shape[1])
             where = f"session {self.first_session + session}, sub-env {env}: "
-            reason = str(error)
-        else:
-            reason = f"{type(error).__name__}: {error}"
-        return EnvError(where + " ".join(reason.split()))
+        return EnvError(where + reason_of(error))
 
     def state_dict(self) -> dict[str, Any]:
         """Current observation and the envs' own state, which is None where it cannot be saved."""
@@ -151,7 +149,7 @@ class SessionEnvs:
 
 
 def _not_finite(array: np.ndarray) -> tuple[int, ...] | None:
-    """Where the first number is that is nan or infinite."""
+    """Index of the first number that is nan or infinite; None if all are finite."""
     if array.dtype.kind != "f":
         return None
     flat = array.ravel()

@@ -1,4 +1,4 @@
-"""One env as Gymnasium makes it, with the user's wrappers around it; what goes wrong on the way becomes one line."""
+"""One env as Gymnasium makes it, with the user's wrappers around it; what goes wrong becomes an error of one line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from rllab.envs.registry import is_atari, newest
 from rllab.envs.sub_env import SubEnv
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
     try:
         env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
     except (DependencyNotInstalled, ImportError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         extra = next((extra for extra in _EXTRAS if extra in f"{spec.entry_point} {reason}".lower()), None)
         if isinstance(error, ImportError) and spec.id != newest(spec):
             hint = f"which is deprecated; write env.id={newest(spec)}"
@@ -50,22 +51,23 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
         raise ValueError(f"env.id: got {config.id!r}, {hint}") from None
     except Exception as error:
         if config.kwargs:
-            raise unknown_argument(spec, config, error) from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raw = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale"
+            raise unknown_argument(spec, config, error, hint=raw if is_atari(spec) else "") from error
+        reason = one_line(f"{type(error).__name__}: {error}")
         raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
     for name in config.wrappers:
         wrapper = _wrapper(name)
         try:
             env = wrapper(env)
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
     _refuse_normalizing(env, config)
     return env
 
 
 def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:
-    """Refuse the wrappers of `_REFUSED`, also inside of what a function of the user's makes."""
+    """Refuse the wrappers of `_REFUSED`, also where a function of the user's has put one around the env."""
     for layer in layers(env):
         refused = next((kind for kind in _REFUSED if isinstance(layer, kind)), None)
         if refused:
@@ -103,31 +105,29 @@ def _wrapper(name: str) -> Any:
         ) from None
 
 
-def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception) -> ValueError:
-    """The one line for a constructor that refuses `config.kwargs`."""
-    reason = " ".join(str(error).split())
+def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception, *, hint: str = "") -> ValueError:
+    """The error for an env whose constructor has refused `config.kwargs` with `error`; `hint` ends the line."""
+    reason = one_line(error)
     if unknown := re.search(r"unexpected keyword argument '(\w+)'", reason):
         name = unknown[1]
-        of_gymnasium = is_atari(spec) and config.backend not in ("auto", "ale")
-        hint = f" with env.backend={config.backend}, which gives raw frames; write env.backend=ale" * of_gymnasium
         got = config.kwargs.get(name)
         return ValueError(f"env.kwargs.{name}: got {got!r}, but {full_id(spec, config)} takes no such argument{hint}")
     return ValueError(f"env.kwargs: got {config.kwargs!r}, which {full_id(spec, config)} refuses: {reason}")
 
 
 def full_id(spec: EnvSpec, config: EnvConfig) -> str:
-    """The id that names this env again: that of the config may name a package, and a game in another spelling."""
+    """The id with which this env can be made again: with its package, and a game in ALE's spelling."""
     return spec.id if is_atari(spec) else config.id
 
 
 def _quiet_mujoco(spec: EnvSpec) -> None:
-    """MuJoCo prints and logs a line for every sub-env whose model file it finds old-fashioned; real warnings stay."""
+    """Silence the line that MuJoCo prints for each sub-env with a deprecated model file; other warnings stay."""
     if "mujoco" not in str(spec.entry_point):
         return
     try:
         import mujoco  # noqa: PLC0415 - an extra
     except ImportError:
-        return  # making the env says so
+        return  # making the env will say so
     mujoco.set_mju_user_warning(_on_mujoco_warning)
 
 

@@ -16,6 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from rllab.envs.actions import ActionMap
+from rllab.envs.gymnasium_internals import CONSTANT_ATTRIBUTES, has_generator
 
 _CONSTANTS = (
     gs.Space,
@@ -27,7 +28,7 @@ _CONSTANTS = (
     types.BuiltinFunctionType,
     types.MethodType,
 )
-_STRUCTURE = {"env", "envs", "env_fns", "metadata", "spec", "_cached_spec", "_metadata", "_saved_kwargs"}
+_STRUCTURE = CONSTANT_ATTRIBUTES | {"env", "envs", "env_fns"}
 
 
 class NotPlainError(Exception):
@@ -67,13 +68,7 @@ def _layers(envs: VectorEnv) -> list[object]:
                 layers.append(sub)
                 sub = sub.env
             layers.append(sub)
-    elif not _in_this_process(vector):
-        raise NotPlainError
     return layers
-
-
-def _in_this_process(vector: object) -> bool:
-    return not hasattr(vector, "processes") and not hasattr(vector, "parent_pipes")
 
 
 def _get(layer: object) -> dict[str, Any]:
@@ -81,7 +76,7 @@ def _get(layer: object) -> dict[str, Any]:
         raise NotPlainError
     items = {k: v for k, v in vars(layer).items() if k not in _STRUCTURE and not isinstance(v, _CONSTANTS)}
     spaces = {k: v for k, v in vars(layer).items() if isinstance(v, gs.Space)}
-    if isinstance(layer, Env) and not isinstance(layer, Wrapper):  # that of its class, perhaps
+    if isinstance(layer, Env) and not isinstance(layer, Wrapper):  # the class may hold it instead of the object
         spaces |= {name: getattr(layer, name) for name in ("observation_space", "action_space")}
     drawn = {name: states for name, space in spaces.items() if any(states := _generators(space))}
     return {name: _plain(value) for name, value in items.items()} | {k: {"spaces": v} for k, v in drawn.items()}
@@ -96,9 +91,7 @@ def _parts(space: gs.Space[Any]) -> list[gs.Space[Any]]:
 
 def _generators(space: gs.Space[Any]) -> list[Any]:
     """States of the generators that an env may draw members of a space from; None where there is none yet."""
-    parts = _parts(space)
-    made = [part._np_random is not None for part in parts]  # noqa: SLF001 - the public property makes one
-    return [part.np_random.bit_generator.state if made else None for part, made in zip(parts, made, strict=True)]
+    return [part.np_random.bit_generator.state if has_generator(part) else None for part in _parts(space)]
 
 
 def _set_generators(space: gs.Space[Any], states: list[Any]) -> None:
@@ -117,7 +110,7 @@ def _plain(value: Any) -> Any:
     if type(value) is list:
         return [_plain(v) for v in value]
     if type(value) is tuple:
-        return {"tuple": [_plain(v) for v in value]}  # a checkpoint makes lists of them
+        return {"tuple": [_plain(v) for v in value]}  # a checkpoint turns tuples into lists
     raise NotPlainError(type(value).__name__)
 
 

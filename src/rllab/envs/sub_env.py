@@ -1,4 +1,4 @@
-"""One sub-env, the same under `sync` and `async`: what leaves it is what its spaces say, or one line says why not."""
+"""One sub-env, the same for `sync` and `async`: what it gives is of its spaces, or it fails with one line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import gymnasium
 import gymnasium.spaces as gs
 import numpy as np
 import torch
+
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +37,9 @@ class OutputError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """One line for what a sub-env raised."""
+    """One line about an exception of a sub-env: with its type, unless it is one of ours."""
     named = isinstance(error, (SubEnvError, OutputError))
-    return " ".join((str(error) if named else f"{type(error).__name__}: {error}").split())
+    return one_line(error if named else f"{type(error).__name__}: {error}")
 
 
 class SubEnv(gymnasium.Wrapper):
@@ -61,7 +63,7 @@ class SubEnv(gymnasium.Wrapper):
         flat = self.raw_space if has_axes(self.raw_space) else gs.flatten_space(self.raw_space)
         assert isinstance(flat, gs.Box)
         self.observation_space = self.flat_space = flat
-        # Gymnasium's vector env makes a number of an array without axes
+        # Gymnasium's vector env hands a number on where the space wants an array without axes
         self.is_scalar_box = isinstance(env.action_space, gs.Box) and env.action_space.shape == ()
 
     def reset(
@@ -95,7 +97,7 @@ class SubEnv(gymnasium.Wrapper):
             raise SubEnvError(self.row, reason_of(error)) from error
 
     def _flat(self, obs: Any) -> np.ndarray:
-        """The observation as the vector env stores it."""
+        """The observation as the vector env stores it: an array of the flat space's shape and dtype."""
         space = self.flat_space
         if type(obs) is np.ndarray and obs.dtype == space.dtype and obs.shape == space.shape:
             return obs
@@ -109,7 +111,7 @@ class SubEnv(gymnasium.Wrapper):
 
 
 def has_axes(space: gs.Space[Any]) -> bool:
-    """Whether an agent sees such observations as they are; others are flattened."""
+    """Whether observations are arrays with axes, which an agent sees as they are; others are flattened."""
     return isinstance(space, gs.Box) and space.shape != ()
 
 
@@ -153,8 +155,8 @@ def fitted(obs: Any, space: gs.Space[Any], name: str = "observation") -> Any:
 def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
     try:
         array = np.asarray(obs)
-        real = array if array.dtype.kind != "c" else None  # a cast would drop what is imaginary
-        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused elsewhere, for all backends
+        real = array if array.dtype.kind != "c" else None  # a cast would drop the imaginary part
+        with np.errstate(over="ignore", invalid="ignore"):  # `SessionEnvs` refuses infinity, for all backends
             cast = np.asarray(real).astype(space.dtype)
     except (TypeError, ValueError):
         raise OutputError(f"{_described(obs)} as {name}, which is no array of numbers") from None
@@ -167,8 +169,8 @@ def _fitted_box(obs: Any, space: gs.Box[Any], name: str) -> np.ndarray:
 
 
 def _described(value: Any) -> str:
-    """A value in a few words."""
-    text = " ".join(repr(value).split())
+    """A value as Python writes it, cut to 60 characters."""
+    text = one_line(repr(value))
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
@@ -191,7 +193,7 @@ def global_state() -> dict[str, Any]:
 
 
 def global_bytes() -> tuple[bytes, ...]:
-    """The same, to be compared."""
+    """The same state as bytes, to be compared."""
     state = global_state()
     numpy, python = state["numpy"], state["python"]
     return (
@@ -213,7 +215,7 @@ def set_global_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def kept_globals() -> Iterator[None]:
-    """What happens inside leaves the process's global generators as they were."""
+    """Put the process's global generators back to their present state afterwards."""
     state = global_state()
     try:
         yield

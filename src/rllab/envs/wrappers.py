@@ -31,7 +31,7 @@ class TrackReward(VectorWrapper):
         obs, reward, terminated, truncated, info = self.env.step(actions)
         self.returns += reward
         self.lengths += 1
-        if self.finished_rows.size:  # these rows were reset in this step
+        if self.finished_rows.size:  # this step has reset these rows
             self.returns[self.finished_rows] = 0
             self.lengths[self.finished_rows] = 0
         self.finished_rows = rows = np.logical_or(terminated, truncated).nonzero()[0]
@@ -58,7 +58,7 @@ class LifeLossTerminal(VectorWrapper):
     def step(self, actions: Any) -> Step:
         obs, reward, terminated, truncated, info = self.env.step(actions)
         lives = info["lives"]
-        terminated = terminated | (lives < self.lives)  # a reset row never has fewer
+        terminated = terminated | (lives < self.lives)  # after a reset there are never fewer
         self.lives = lives
         return obs, reward, terminated, truncated, info
 

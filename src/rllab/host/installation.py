@@ -8,7 +8,7 @@ from importlib.metadata import metadata, requires
 import torch
 from packaging.requirements import Requirement
 
-from rllab.envs import envpool
+from rllab.envs.backends import BACKENDS
 from rllab.host.process import num_cpus
 from rllab.host.provenance import PACKAGES, package_version
 
@@ -24,7 +24,7 @@ def installation() -> dict[str, object]:
         "cores": num_cpus(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
-        "backends": ["gymnasium", "sync", "async", "ale", *(["envpool"] if envpool.is_installed() else [])],
+        "backends": ["gymnasium", *(name for name, backend in BACKENDS.items() if backend.is_installed())],
     }
 
 

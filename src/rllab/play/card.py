@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rllab.analysis.shelf import read_json
-from rllab.envs.registry import find_spec, is_atari
+from rllab.envs.backends import BACKENDS
+from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
-from rllab.text import score_text
+from rllab.files import read_json
+from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rllab.config import EnvConfig
     from rllab.play.export import Exported, Format
     from rllab.play.player import Player, Which
 
@@ -56,7 +56,7 @@ _LOAD: dict[Format, tuple[list[str], str, str]] = {
         "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
     ),
 }
-"""Of each format: imports, loading, acting on a batch."""
+"""The code that an exported file needs, by its format: imports, how to load it, how to act on a batch."""
 
 
 def write_card(player: Player, session: int, which: Which, kind: Format, exported: Exported) -> Path:
@@ -108,26 +108,14 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
 
 
 def _env_code(player: Player) -> tuple[list[str], list[str]]:
-    """Imports, and the lines that make one sub-env as in training."""
-    config: EnvConfig = player.config.env
+    """The imports and lines of Python that make one sub-env as in training."""
+    config = player.config.env
     spec = find_spec(config)
-    kwargs = config.kwargs | (
-        {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    )
-    options = "".join(f", {name}={value!r}" for name, value in kwargs.items())
-    if is_atari(spec) and player.info.backend in ("ale", "envpool"):
-        sticky = {"repeat_action_probability": spec.kwargs["repeat_action_probability"]}
-        options = "".join(f", {name}={value!r}" for name, value in (sticky | config.kwargs).items())
-        make = f'env = AtariVectorEnv("{spec.kwargs["game"]}", num_envs=1, reward_clipping=False{options})'
-        return ["from ale_py.vector_env import AtariVectorEnv"], [make]
-    names = [name.replace(":", ".") for name in config.wrappers]
-    wrappers = f", wrappers=[{', '.join(names)}]" if names else ""
-    make = f'env = gymnasium.make_vec("{config.id}", num_envs=1, vectorization_mode="sync"{wrappers}{options})'
-    flatten = ["env = gymnasium.wrappers.vector.FlattenObservation(env)"]
-    imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name in names)]
+    imports, make = BACKENDS[player.info.backend].counterpart(spec).code(spec, config)
     if has_axes(player.info.env_obs_space):
         return imports, [make]
-    return [*imports, "import gymnasium.wrappers.vector"], [make, *flatten]
+    flatten = "env = gymnasium.wrappers.vector.FlattenObservation(env)"
+    return [*imports, "import gymnasium.wrappers.vector"], [make, flatten]
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -138,11 +126,8 @@ def _scores(player: Player, session: int, which: Which) -> str:
     lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
     evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
     if evaluation:
-        mean = evaluation["sessions"][session]["mean"]
-        interval = (
-            "" if mean["low"] is None else f", 95 % interval {score_text(mean['low'])} to {score_text(mean['high'])}"
-        )
-        count = evaluation["num_episodes"]
+        mean, count = evaluation["sessions"][session]["mean"], evaluation["num_episodes"]
+        interval = f", 95 % interval {text}" if (text := interval_text(mean)) else ""
         lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
     else:
         lines.append("- `rllab eval` had not been run.")

@@ -14,9 +14,9 @@ import numpy as np
 
 from rllab import checkpoint, config, envs
 from rllab.algorithms import Acting
-from rllab.analysis.shelf import read_json
 from rllab.checkpoint import CheckpointError
 from rllab.errors import ConfigError
+from rllab.files import read_json
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A policy's games as pictures: in a window, or in a film. The only module with pygame and moviepy."""
+"""A policy's episodes to watch, in a window or as a film. The only module that uses pygame and moviepy."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gymnasium.wrappers.vector import RecordVideo
 from rllab import envs
 from rllab.errors import ConfigError
 from rllab.random.streams import session_seeds
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,18 +32,18 @@ if TYPE_CHECKING:
     from rllab.play.player import Player
 
 Episode = tuple[float, int]
-"""Return, raw, and length."""
+"""The raw return of an episode, and its length."""
 NO_DISPLAY = "there is no display here; record a film instead: rllab enjoy RUN --video FILE.mp4"
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-_FPS = 30  # of an env that does not say
+_FPS = 30  # frames per second of an env that does not say its own
 
 
 class WindowClosedError(Exception):
-    """The person has seen enough."""
+    """The person has closed the window."""
 
 
 def in_window(player: Player, session: int, *, num_episodes: int, seed: int) -> Iterator[Episode]:
-    """Play in a window, at the env's own pace; ends early with the window.
+    """Play in a window, at the env's own pace, and yield the episodes; closing the window ends it.
 
     Raises:
         ConfigError: the env cannot be drawn, or there is no display.
@@ -58,13 +59,13 @@ def in_window(player: Player, session: int, *, num_episodes: int, seed: int) -> 
 
 
 def on_film(player: Player, session: int, path: Path, *, num_episodes: int, seed: int) -> Iterator[Episode]:
-    """Play, and write all episodes into the MP4 file `path`, by Gymnasium's recorder.
+    """Play, yield the episodes, and write them all into the MP4 file `path`, with Gymnasium's recorder.
 
     Raises:
         ConfigError: the env cannot be drawn, or the extra video is not installed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        films = Path(folder) / "films"  # the recorder warns of a folder that is there
+        films = Path(folder) / "films"  # it must not exist yet, or the recorder warns
         games = _make(player)
         with closing(games):
             try:
@@ -77,7 +78,7 @@ def on_film(player: Player, session: int, path: Path, *, num_episodes: int, seed
 
 
 def _join(films: list[Path], path: Path) -> None:
-    """One film of several. The recorder keeps the pictures of a film in memory, so it makes one for each episode."""
+    """Join films into one. The recorder holds a whole film in memory, so it is given one episode at a time."""
     from imageio_ffmpeg import get_ffmpeg_exe  # noqa: PLC0415 - an extra
 
     listing = films[0].with_name("films.txt")
@@ -87,14 +88,12 @@ def _join(films: list[Path], path: Path) -> None:
 
 
 def _make(player: Player) -> SessionEnvs:
-    """One sub-env that can be drawn, otherwise as in training.
+    """One sub-env as in training, but one that can be drawn.
 
     Raises:
-        ConfigError: it cannot be.
+        ConfigError: the env cannot be drawn; one line.
     """
     config = player.config.env
-    if config.backend == "envpool":  # it cannot draw, and Gymnasium's or ALE's is the same task
-        config = dataclasses.replace(config, backend="ale" if "ALE/" in config.id else "sync")
     if not envs.has_time_limit(config):
         config = dataclasses.replace(config, max_episode_steps=envs.MAX_STEPS)
     if "rgb_array" not in player.info.render_modes:
@@ -110,17 +109,17 @@ def _make(player: Player) -> SessionEnvs:
 
 
 def _why_not(config: EnvConfig, error: Exception) -> str:
-    """One line for an env that was made for training, and cannot be made with a render mode as well."""
+    """The line for an env that could be made for training, but not with a render mode."""
     cause = error if isinstance(error, TypeError) else error.__cause__
     if cause is None or "render_mode" in config.kwargs:
-        return " ".join(str(error).split())
+        return one_line(error)
     takes_none = isinstance(cause, TypeError)
-    why = "its constructor takes no render_mode" if takes_none else " ".join(str(cause).split())
+    why = "its constructor takes no render_mode" if takes_none else one_line(cause)
     return f"env.id: {config.id} cannot be drawn: {why}"
 
 
 def _play(player: Player, session: int, games: SessionEnvs, *, num_episodes: int, seed: int) -> Iterator[Episode]:
-    """Yield episodes as they end."""
+    """Play, and yield each episode as it ends."""
     act = player.act([session])
     games.reset(session_seeds(player.config.meta.seed, session, "test", 1, seed))
     while num_episodes:

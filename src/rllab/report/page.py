@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rllab.analysis import shelf
+from rllab.files import write_text
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
-from rllab.text import score_text, setting_text
+from rllab.text import interval_text, number_text, setting_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def write_report(path: Path, out: Path) -> None:
-    """Write the page about the run or study in `path`; what it cannot say, for whatever reason, it says so.
+    """Write the page about the run or study in `path`; where something is missing, the page says so.
 
     Raises:
         ValueError: `path` is neither.
@@ -29,9 +29,7 @@ def write_report(path: Path, out: Path) -> None:
     else:
         raise ValueError(f"{path} is neither a run directory nor that of a study")
     text = _environment().get_template(template).render(facts)
-    temporary = out.with_name(f"{out.name}.tmp")  # whoever reloads the page sees a whole one
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, text)
 
 
 def _environment() -> Environment:
@@ -48,17 +46,16 @@ def _environment() -> Environment:
 
 def number(x: float | None) -> str:
     """`1,234.5`; small ones with three digits, and a dash for what does not exist."""
-    if x is None or not math.isfinite(x):
+    text = number_text(x)
+    if text == "-":
         return "\N{EN DASH}"
-    text = f"{x:.3g}" if 0 < abs(x) < 1 else score_text(x)
     return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
 
 
 def interval(estimate: dict[str, float | None]) -> str:
     """`(12.0 to 15.5)`, or nothing."""
-    if estimate.get("low") is None:
-        return ""
-    return f"({number(estimate['low'])} to {number(estimate['high'])})"
+    text = interval_text(estimate, number)
+    return f"({text})" if text else ""
 
 
 def duration(seconds: float | None) -> str:

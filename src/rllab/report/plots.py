@@ -1,4 +1,4 @@
-"""Pictures as SVG that stands in the page and takes its colours, in light and dark."""
+"""Plots as SVG that stands in the page and takes its colours, in light and dark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Curve, Run
 
 _WIDE, _SMALL = (5.2, 3.0), (4.0, 2.3)
-"""Inches. Small, so that a phone still shows letters that can be read."""
+"""Width and height in inches: small, so that labels can be read on a phone."""
 _VARIABLES = {
     plots.INK: "var(--ink)",
     plots.GRID: "var(--grid)",
@@ -30,27 +30,20 @@ _VARIABLES = {
     plots.TRAIN: "var(--train)",
     plots.EVALUATION: "var(--evaluation)",
 }
-"""Colours of the pictures, and what the page calls them."""
+"""Colours of the plots, and the CSS variables of the page that take their place."""
 Scores = list[tuple[int, float]]
-"""Trials and their scores."""
+"""Pairs of a trial's number and its score."""
 _UNINTERESTING = ("train/num_updates",)
 
 
 def learning_curve(run: Run) -> Markup | None:
     """Every session, their mean and its interval, evaluation and threshold; None before the first episode has ended."""
-    curves = [session.returns() for session in run.sessions if session.returns()[0].size]
-    if not curves:
-        return None
     figure, axes = _figure(_WIDE, ylabel="mean return of 100 episodes")
-    plots.draw_workers(axes, run)
-    plots.draw_training(axes, curves)
-    plots.draw_references(axes, run)
-    axes.set_xlim(left=0)
-    return _svg(figure, "learning curve of every session")
+    return _svg(figure, "learning curve of every session") if plots.draw_run(axes, run) else None
 
 
 def metrics(run: Run) -> dict[str, Markup]:
-    """A small picture of each column that the agent reports, by its name."""
+    """A small plot of each column that the agent reports, by its name."""
     columns = dict.fromkeys(name for session in run.sessions for name in session.train if name.startswith("train/"))
     return {
         name.removeprefix("train/"): _svg(figure, f"{name} over frames")
@@ -123,7 +116,7 @@ def _figure(size: tuple[float, float], *, xlabel: str = "frame", ylabel: str = "
 
 
 def _svg(figure: Figure, title: str) -> Markup:
-    """The figure as an element of the page: as wide as its place, in the page's colours and font."""
+    """The plot as an element of the page: as wide as its place, in the page's colours and font."""
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rllab"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -131,8 +124,8 @@ def _svg(figure: Figure, title: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', rf'\1role="img" aria-label="{title}"', text)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would hold for the whole page
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to them, and each may stand in a page once
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # a style element would hold for the whole page
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to these ids, and a page may have each only once
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)

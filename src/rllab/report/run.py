@@ -1,4 +1,4 @@
-"""What the page about a run says. Whatever is missing, half-written or of an older version is said, not needed."""
+"""What the page about a run says. Files may be missing, half-written or of an older version: it says so and goes on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
+from rllab.files import read_json
 from rllab.host.process import program
 from rllab.report import plots
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rllab.analysis.runs import Run
 
 _EMBEDDED = 8_000_000
-"""Bytes of a video that still stands in the page; a larger one is linked."""
+"""The most bytes of a video that is embedded in the page; a larger one is linked."""
 SHARES = {"env": "stepping envs", "act": "choosing actions", "update": "learning", "log": "checkpoints"}
 METRICS = {
     "strength": "mean strength",
@@ -68,12 +69,12 @@ def _curves(run: Run) -> dict[str, Any]:
 
 
 def _final_evaluation(path: Path) -> dict[str, Any]:
-    """What `best` and `last` scored at the end of the run; of that `trial.json` alone knows."""
-    return {name: found for name, found in shelf.read_json(path / "trial.json").items() if name.startswith("greedy_")}
+    """What `best` and `last` scored at the end of the run, which only `trial.json` holds."""
+    return {name: found for name, found in read_json(path / "trial.json").items() if name.startswith("greedy_")}
 
 
 def _times(run: Run) -> dict[str, Any]:
-    """Where the time went, from the last row that tells."""
+    """Shares of the time and frames per second, from the last row of the first session."""
     table = run.sessions[0].train
     shares = {
         text: float(column[-1])
@@ -85,8 +86,8 @@ def _times(run: Run) -> dict[str, Any]:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Where a result comes from, and the lines that do it again, none where the command is not known."""
-    facts = shelf.read_json(path / "provenance.json")
+    """The content of `provenance.json`, and shell lines that do the run again, none if the command is not known."""
+    facts = read_json(path / "provenance.json")
     return facts | {"again": again(facts)}
 
 
@@ -104,9 +105,9 @@ def again(facts: dict[str, Any]) -> list[str]:
 
 
 def _evaluations(path: Path) -> list[dict[str, Any]]:
-    """What `rllab eval` found, a table for each checkpoint and way of acting; one that cannot be read is left out."""
+    """What `rllab eval` found: a table for each checkpoint and way of acting; unreadable ones are left out."""
     tables = []
-    for checkpoint, ways in shelf.read_json(path / "eval.json").items():
+    for checkpoint, ways in read_json(path / "eval.json").items():
         for acting, found in ways.items() if isinstance(ways, dict) else ():
             try:
                 rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]

@@ -11,7 +11,7 @@ import numpy as np
 
 from rllab.analysis import shelf
 from rllab.analysis.plots import common_grid
-from rllab.analysis.runs import read_run
+from rllab.analysis.runs import learning_curves, read_run
 from rllab.analysis.statistics import mean
 from rllab.report import plots
 from rllab.report.run import provenance
@@ -82,7 +82,7 @@ def _best_command(path: Path) -> str | None:
 def _mean_curve(trial: Path) -> Curve | None:
     """Mean return over sessions; None where no episode has finished or nothing can be read."""
     try:
-        curves = [curve for session in read_run(trial).sessions if (curve := session.returns())[0].size]
+        curves = learning_curves(read_run(trial).sessions)
     except ValueError:
         return None
     if not curves:

@@ -10,7 +10,7 @@ from optuna.study import load_study
 from optuna.trial import FrozenTrial, TrialState
 
 from rllab.search.pruners import make_pruner
-from rllab.search.storage import open_storage
+from rllab.search.storage import note, open_storage
 
 
 class TrialCancelled(Exception):  # noqa: N818 - not an error of the trial
@@ -25,15 +25,22 @@ class TrialHandle:
         self.study = load_study(study_name=study, storage=self.storage)
         self.scheduler = self.study.user_attrs["scheduler"]
         self.pruner = make_pruner(**self.scheduler)
-        self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)  # noqa: SLF001 - has no public name
+        study_id = self.storage.get_study_id_from_name(study)
+        self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
         self.attempt = attempt
         self.pruned = False
         self._trial()
 
     def report(self, frame: int, value: float, *, last: bool = False) -> bool:
-        """Report the score at a frame of the grid that all trials share; whether the trial should stop now.
+        """Report the score at a log checkpoint, and ask the pruner.
 
-        A score that is nan (no episode has ended yet) is not reported; at the `last` frame nothing is left to stop.
+        Args:
+            frame: of the checkpoint; all trials have theirs at the same frames.
+            value: the score; nan, before any episode has ended, is not reported.
+            last: whether this is the last frame, after which nothing is left to stop.
+
+        Returns:
+            Whether the trial should stop now.
 
         Raises:
             TrialCancelled: the search no longer waits for this job.
@@ -44,7 +51,7 @@ class TrialHandle:
         self.storage.set_trial_intermediate_value(self.trial_id, frame, value)
         if not last and self.pruner.prune(self.study, self._trial()):
             self.pruned = True
-            self._note(reason=f"{self._rule()} at frame {frame:,}")
+            note(self.storage, self.trial_id, reason=f"{self._rule()} at frame {frame:,}")
         return self.pruned
 
     def finish(self, score: float, frame: int) -> None:
@@ -55,7 +62,7 @@ class TrialHandle:
             TrialCancelled: as for `report`.
         """
         trial = self._trial()
-        self._note(frame=frame)
+        note(self.storage, self.trial_id, frame=frame)
         if self.pruned:
             state, value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
         elif math.isfinite(score):
@@ -68,15 +75,11 @@ class TrialHandle:
             raise TrialCancelled from None
 
     def _trial(self) -> FrozenTrial:
-        """The trial as the storage has it, if it is still ours."""
+        """The trial as the storage has it; a `TrialCancelled` if another job has it now, or it has ended."""
         trial = self.storage.get_trial(self.trial_id)
         if trial.state != TrialState.RUNNING or trial.user_attrs.get("attempt") != self.attempt:
             raise TrialCancelled
         return trial
-
-    def _note(self, **attributes: object) -> None:
-        for name, value in attributes.items():
-            self.storage.set_trial_user_attr(self.trial_id, name, value)
 
     def _rule(self) -> str:
         if self.scheduler["kind"] == "median":

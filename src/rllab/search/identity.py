@@ -1,4 +1,4 @@
-"""What makes a search the one it is: the same command goes on with it, another one must not."""
+"""What tells one search from another: the same command continues its study, another command must not."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _FREE = fields_unchanging(Changes.SEARCH)
 """What may change from one start to the next."""
 _SHOWN = 4
-"""Differences that fit a line."""
+"""The most differences that an error names."""
 
 
 def describe(config: DictConfig, space: Space) -> dict[str, Any]:
-    """Every field of the jobs, what is sampled as it was typed, and the sampler."""
+    """All that makes this search: every field of the jobs, with what is sampled as it was typed, and the sampler."""
     described = dict(_flat(config)) | space.texts
     sampler = OmegaConf.to_container(config.hydra.sweeper.sampler, resolve=True)
     assert isinstance(sampler, dict)
@@ -36,7 +36,7 @@ def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> s
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The fields in which two searches differ, with both values; the first few of many."""
+    """One line that names the fields in which two searches differ, with both values; the first few of many."""
     names = [name for name in sorted(there | here) if there.get(name) != here.get(name)]
     shown = [f"{name} is {_text(there.get(name))} there and {_text(here.get(name))} here" for name in names[:_SHOWN]]
     return "; ".join([*shown, *([f"and {more} more"] if (more := len(names) - _SHOWN) > 0 else [])])
@@ -50,7 +50,7 @@ def _flat(node: DictConfig, prefix: str = "") -> list[tuple[str, Any]]:
     fields: list[tuple[str, Any]] = []
     for key in map(str, node):
         name = prefix + key
-        if name == "hydra" or name in _FREE:  # not resolved either: a directory's name may hold the time
+        if name == "hydra" or name in _FREE:  # it must not even be resolved: a directory's name may hold the time
             continue
         value = node[key]
         if isinstance(value, DictConfig) and value:

@@ -14,7 +14,7 @@ from rllab.errors import ConfigError
 
 @dataclass
 class SweeperConfig:
-    """Types of what ``conf/hydra/sweeper/rllab.yaml`` sets and explains."""
+    """Types of the fields that ``conf/hydra/sweeper/rllab.yaml`` sets and explains."""
 
     sampler: Any = MISSING
     study_name: str | None = None
@@ -35,7 +35,7 @@ ConfigStore.instance().store(name="schema_tpe", node=TPESamplerConfig, provider=
 def check_options(
     *, n_trials: int, n_jobs: int | None, max_failure_rate: float, max_retries: int, patience: float, **others: object
 ) -> None:
-    """Refuse numbers that make no sense, and what a + has added.
+    """Refuse numbers out of range, and fields that do not exist, which `+hydra.sweeper.x=1` can add.
 
     Raises:
         ConfigError: the first of them, one line.

@@ -1,4 +1,4 @@
-"""Pictures of a study: Optuna's own, made readable."""
+"""Plots of a study: Optuna's own, made readable."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from optuna.visualization import matplotlib as optuna_plots
 
+from rllab.analysis.plots import EVALUATION, FRAME, GRID, INK, TRAIN, readable
+from rllab.search.importance import complete_trials, importance_evaluator, searched_fields
 from rllab.search.trials import short_name
 
 if TYPE_CHECKING:
@@ -17,37 +24,30 @@ if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from optuna.importance import BaseImportanceEvaluator
-    from optuna.trial import FrozenTrial
 
 _COLUMNS = 4
-"""Fields side by side in one picture."""
+"""Fields side by side in one plot."""
 _VALUE = "mean return"
-_INK, _BLUE = "#333333", "#1f5fa8"
 _LINES: dict[str, dict[str, Any]] = {
     "complete": {"color": "#9dbbdc", "linewidth": 1},
-    "pruned": {"color": "#d9722b", "linewidth": 1.2, "marker": "x", "markevery": [-1]},
+    "pruned": {"color": EVALUATION, "linewidth": 1.2, "marker": "x", "markevery": [-1]},
     "running": {"color": "#888888", "linewidth": 1, "linestyle": "--"},
-    "best": {"color": _BLUE, "linewidth": 2.2, "zorder": 3},
+    "best": {"color": TRAIN, "linewidth": 2.2, "zorder": 3},
 }
-"""Intermediate values by how the trial ended."""
+"""Looks of the lines of intermediate values, by the state of the trial."""
 
 
 def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
     """Draw a study as PNG files. What it is too small for is left out; returns the files that were written."""
-    import matplotlib as mpl  # noqa: PLC0415 - they take long to import, and only the end of a search draws
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-    from optuna.visualization import matplotlib as plots  # noqa: PLC0415
-
-    mpl.use("agg")  # no display, and not only in the main thread
+    mpl.use("agg")  # draws without a display, and in any thread
     written, others = [], set(plt.get_fignums())
-    for draw in _drawings(study):
-        path = directory / f"{draw.__name__.removeprefix('_')}.png"
+    for name in _wanted(study):
+        path = directory / f"{name}.png"
         try:
             with warnings.catch_warnings(), plt.rc_context():  # Optuna sets pyplot's style for good
-                warnings.simplefilter("ignore")  # experimental, few trials, a single value: nothing to act on
-                draw(plots, study).savefig(path, dpi=130)
-        except Exception as error:  # noqa: BLE001 - the other pictures are worth having
+                warnings.simplefilter("ignore")  # that plots are experimental, trials few, values all the same
+                PLOTS[name](study).savefig(path, dpi=130)
+        except Exception as error:  # noqa: BLE001 - the other plots are worth having
             warnings.warn(f"{path.name} could not be drawn: {error!r}", stacklevel=2)
         else:
             written.append(path)
@@ -56,43 +56,35 @@ def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
     return written
 
 
-def _complete(study: optuna.Study) -> list[FrozenTrial]:
-    trials = study.get_trials(deepcopy=False)
-    return [trial for trial in trials if trial.state.name == "COMPLETE" and math.isfinite(trial.values[0])]
+def _wanted(study: optuna.Study) -> list[str]:
+    """The plots that a study has enough trials and fields for."""
+    trials, num_fields = study.get_trials(deepcopy=False), len(searched_fields(study))
+    several = len(complete_trials(study)) >= 2
+    enough = {
+        "intermediate_values": any(t.intermediate_values and t.state.name.lower() in _LINES for t in trials),
+        "optimization_history": several,
+        "slice": several and num_fields >= 1,
+        "param_importances": several and num_fields >= 2,
+        "parallel_coordinate": several and num_fields >= 2,
+    }
+    return [name for name, is_enough in enough.items() if is_enough]
 
 
-def _fields(study: optuna.Study) -> set[str]:
-    return {field for trial in _complete(study) for field in trial.params}
+# Each of these has Optuna draw, then takes its colours and labels in hand: few colours, short names, room for all
 
 
-def _drawings(study: optuna.Study) -> list[Callable[[Any, optuna.Study], Figure]]:
-    """The pictures that a study has enough trials and fields for."""
-    fields = _fields(study)
-    reported = [t for t in study.get_trials(deepcopy=False) if t.intermediate_values and t.state.name.lower() in _LINES]
-    drawings: list[Callable[[Any, optuna.Study], Figure]] = [_intermediate_values] if reported else []
-    if len(_complete(study)) >= 2:
-        drawings += [_optimization_history, *([_slice] if fields else [])]
-        drawings += [_param_importances, _parallel_coordinate] if len(fields) >= 2 else []
-    return drawings
-
-
-# Few colours, short names, room for every label
-
-
-def _optimization_history(plots: Any, study: optuna.Study) -> Figure:
-    axes: Axes = plots.plot_optimization_history(study, target_name=_VALUE)
-    axes.collections[0].set(color=_BLUE, label="complete trial")
-    axes.lines[0].set(color=_INK, alpha=1, drawstyle="steps-post", label="best so far")
+def _optimization_history(study: optuna.Study) -> Figure:
+    axes: Axes = optuna_plots.plot_optimization_history(study, target_name=_VALUE)
+    axes.collections[0].set(color=TRAIN, label="complete trial")
+    axes.lines[0].set(color=INK, alpha=1, drawstyle="steps-post", label="best so far")
     axes.locator_params(axis="x", integer=True)
     return _finish(axes, "Optimisation history", xlabel="trial", ylabel=_VALUE, legend=True)
 
 
-def _intermediate_values(plots: Any, study: optuna.Study) -> Figure:
-    from rllab.analysis.plots import readable  # noqa: PLC0415 - as above
-
-    axes: Axes = plots.plot_intermediate_values(study)
+def _intermediate_values(study: optuna.Study) -> Figure:
+    axes: Axes = optuna_plots.plot_intermediate_values(study)
     trials = study.get_trials(deepcopy=False)
-    best = max(_complete(study), key=lambda trial: trial.values[0], default=None)
+    best = max(complete_trials(study), key=lambda trial: trial.values[0], default=None)
     for line in axes.lines:
         trial = trials[int(str(line.get_label()).removeprefix("Trial"))]
         kind = "best" if trial is best else trial.state.name.lower()
@@ -102,32 +94,13 @@ def _intermediate_values(plots: Any, study: optuna.Study) -> Figure:
     return _finish(axes, "Intermediate values", xlabel="frames", ylabel=_VALUE, legend=True)
 
 
-def importance_evaluator(study: optuna.Study) -> tuple[BaseImportanceEvaluator, float]:
-    """What tells how much each field matters, and the part of the complete trials that it takes for good ones."""
-    from optuna.importance import PedAnovaImportanceEvaluator  # noqa: PLC0415 - as above
-
-    quantile = min(max(0.1, 5 / len(_complete(study))), 0.5)  # five good trials at least, as its documentation asks
-    return PedAnovaImportanceEvaluator(target_quantile=quantile), quantile  # the others need scikit-learn
-
-
-def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each field matters, of a sum of 1; empty where there are too few complete trials or fields to tell."""
-    import optuna  # noqa: PLC0415 - as above
-
-    if len(_complete(study)) < 2 or len(_fields(study)) < 2:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental
-        return optuna.importance.get_param_importances(study, evaluator=importance_evaluator(study)[0])
-
-
-def _param_importances(plots: Any, study: optuna.Study) -> Figure:
+def _param_importances(study: optuna.Study) -> Figure:
     evaluator, quantile = importance_evaluator(study)
-    axes: Any = plots.plot_param_importances(study, evaluator=evaluator, target_name=_VALUE)
+    axes: Any = optuna_plots.plot_param_importances(study, evaluator=evaluator, target_name=_VALUE)
     axes.set_yticks(axes.get_yticks(), [short_name(label.get_text()) for label in axes.get_yticklabels()])
     axes.set_xlim(0, 1.1 * max(bar.get_width() for bar in axes.patches))
     for bar in axes.patches:
-        bar.set_color(_BLUE)
+        bar.set_color(TRAIN)
     axes.get_legend().remove()
     figure = _finish(
         axes, f"What the best {100 * quantile:.0f} % of the complete trials depend on", xlabel="importance"
@@ -136,21 +109,20 @@ def _param_importances(plots: Any, study: optuna.Study) -> Figure:
     return figure
 
 
-def _slice(plots: Any, study: optuna.Study) -> Figure:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
-
-    charts = list(np.ravel(plots.plot_slice(study, target_name=_VALUE)))
-    figure: Figure = charts[0].figure
-    columns = math.ceil(len(charts) / math.ceil(len(charts) / _COLUMNS))
-    grid = figure.add_gridspec(math.ceil(len(charts) / columns), columns)
-    charts[-1].collections[0].colorbar.remove()
-    last = _complete(study)[-1].number
-    for number, axes in enumerate(charts):
+def _slice(study: optuna.Study) -> Figure:
+    drawn: Any = optuna_plots.plot_slice(study, target_name=_VALUE)  # an array, or a single one
+    subplots = list(np.ravel(drawn))
+    figure: Figure = subplots[0].figure
+    columns = math.ceil(len(subplots) / math.ceil(len(subplots) / _COLUMNS))
+    grid = figure.add_gridspec(math.ceil(len(subplots) / columns), columns)
+    subplots[-1].collections[0].colorbar.remove()
+    last = complete_trials(study)[-1].number
+    for number, axes in enumerate(subplots):
         axes.set_subplotspec(grid[divmod(number, columns)])
         axes.tick_params(labelleft=number % columns == 0)
         axes.collections[0].set(cmap="viridis_r", clim=(0, last))
         values = axes.collections[0].get_offsets()[:, 0]
-        if axes.xaxis.have_units():  # categories
+        if axes.xaxis.have_units():  # its axis has categories
             labels = [label.get_text().strip("'") for label in axes.get_xticklabels()]
             slanted = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if len("".join(labels)) > 20 else {}
             axes.set_xticks(range(len(labels)), labels, **slanted)
@@ -162,28 +134,27 @@ def _slice(plots: Any, study: optuna.Study) -> Figure:
             axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
             axes.minorticks_off()
         _finish(axes, "", xlabel=short_name(axes.get_xlabel()), ylabel=_VALUE * (number % columns == 0))
-    bar = figure.colorbar(charts[-1].collections[0], ax=charts, aspect=40, pad=0.01, ticks=MaxNLocator(integer=True))
-    bar.set_label("trial", fontsize=9.5, color=_INK)
-    bar.ax.tick_params(colors=_INK, labelsize=9)
-    figure.suptitle("Complete trials by field", fontsize=11, color=_INK)
+    whole = MaxNLocator(integer=True)
+    bar = figure.colorbar(subplots[-1].collections[0], ax=subplots, aspect=40, pad=0.01, ticks=whole)
+    bar.set_label("trial", fontsize=9.5, color=INK)
+    bar.ax.tick_params(colors=INK, labelsize=9)
+    figure.suptitle("Complete trials by field", fontsize=11, color=INK)
     figure.set_size_inches(2.9 * columns + 1, 2.7 * grid.nrows + 0.4)
     return figure
 
 
-def _parallel_coordinate(plots: Any, study: optuna.Study) -> Figure:
-    from matplotlib.patheffects import withStroke  # noqa: PLC0415 - as above
-
-    axes: Any = plots.plot_parallel_coordinate(study, target_name=_VALUE)
+def _parallel_coordinate(study: optuna.Study) -> Figure:
+    axes: Any = optuna_plots.plot_parallel_coordinate(study, target_name=_VALUE)
     lines = axes.collections[0]
     lines.colorbar.remove()  # the first axis says the same
     lines.set(cmap="viridis_r", linewidth=1.4)
-    names = [_VALUE, *map(short_name, sorted(_fields(study)))]  # Optuna cuts them short
+    names = [_VALUE, *map(short_name, sorted(searched_fields(study)))]  # Optuna cuts them short
     figure = _finish(axes, "Complete trials", xlabel="")
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     for other in figure.axes:
         other.grid(visible=False)
         other.set_subplotspec(axes.get_subplotspec())
-        other.tick_params(which="both", colors=_INK, length=0, labelsize=8.5)
+        other.tick_params(which="both", colors=INK, length=0, labelsize=8.5)
         other.spines[:].set_visible(False)
         other.spines["left" if other is axes else "right"].set(visible=True, color="#888888")
         for label in other.get_yticklabels(which="both"):
@@ -196,17 +167,27 @@ def _finish(axes: Axes, title: str, *, xlabel: str, ylabel: str = "", legend: bo
     figure = cast("Figure", axes.figure)
     figure.set_layout_engine("constrained")
     axes.set_facecolor("white")
-    axes.grid(color="#e6e6e6", linewidth=0.8)
-    axes.spines[:].set_color("#bbbbbb")
-    axes.tick_params(which="both", colors=_INK, length=0, labelsize=9)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.spines[:].set_color(FRAME)
+    axes.tick_params(which="both", colors=INK, length=0, labelsize=9)
     axes.set_title("", loc="left")
-    axes.set_title(title, fontsize=11, color=_INK)
-    axes.set_xlabel(xlabel, fontsize=9.5, color=_INK)
-    axes.set_ylabel(ylabel, fontsize=9.5, color=_INK)
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
     if legend:
         handles, labels = axes.get_legend_handles_labels()
-        kinds = dict(zip(labels, handles, strict=True))  # one of each
+        kinds = dict(zip(labels, handles, strict=True))  # each label once
         if old := axes.get_legend():
             old.remove()
-        figure.legend(kinds.values(), kinds, loc="outside lower center", ncols=4, frameon=False, labelcolor=_INK)
+        figure.legend(kinds.values(), kinds, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
     return figure
+
+
+PLOTS: dict[str, Callable[[optuna.Study], Figure]] = {
+    "intermediate_values": _intermediate_values,
+    "optimization_history": _optimization_history,
+    "slice": _slice,
+    "param_importances": _param_importances,
+    "parallel_coordinate": _parallel_coordinate,
+}
+"""The plots by the names of their files."""

@@ -19,6 +19,7 @@ from rllab.config.hydra_internals import job_return
 from rllab.errors import ConfigError
 from rllab.host.process import end_group, start_process
 from rllab.search.options import check_options
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _STARTING = threading.Lock()
-"""multiprocessing reads all exit codes when it starts a process; a slot that reads its own just then finds none."""
+"""Held to start or to join a process: multiprocessing reads the exit codes of all when it starts one, and a thread that
+joins its own at that moment would find none."""
 
 
 class SearchSweeper(OptunaSweeper):
@@ -37,8 +39,8 @@ class SearchSweeper(OptunaSweeper):
         check_options(max_retries=max_retries, patience=patience, **options)
         try:
             super().__init__(direction="maximize", custom_search_space=None, **options)
-        except (TypeError, ValueError, HydraException) as error:  # of the sampler, which Hydra instantiates
-            raise ConfigError(f"hydra.sweeper.sampler: {' '.join(str(error).split())}") from error
+        except (TypeError, ValueError, HydraException) as error:  # from the sampler that Hydra instantiates
+            raise ConfigError(f"hydra.sweeper.sampler: {one_line(error)}") from error
         from rllab.search.sweeper import SearchSweeperImpl  # noqa: PLC0415 - every run loads this module, few search
 
         self.sweeper = SearchSweeperImpl(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rllab.config import MetaConfig
 
 MIN_OTHERS = 3
-"""Trials with a value at the same frame that a median needs to mean something."""
+"""The fewest other trials with a value at the same frame whose median is trusted."""
 
 
 class MedianPruner(BasePruner):

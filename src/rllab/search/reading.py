@@ -1,4 +1,4 @@
-"""A study as others read it, while it is going on or later."""
+"""Reading a study from its directory, while it is going on or later."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import optuna
 
 from rllab.analysis.shelf import read_trials
 from rllab.errors import ConfigError
-from rllab.search.plots import importances
+from rllab.search.importance import importances
 from rllab.search.storage import open_storage, resolve_url
 from rllab.search.study import to_row
 from rllab.search.trials import TrialRow
+from rllab.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,9 @@ _COLUMNS = ("trial", "state", "value", "frames", "seconds", "reason")
 
 
 def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
-    """Trials, and how much each field matters: from `study.db`, or from `trials.csv`, which does not know the latter.
+    """The trials, and how much each field matters.
+
+    Both come from `study.db`; if that is not there, the trials from `trials.csv` and no importances.
 
     Raises:
         ValueError: there is neither, or what there is cannot be read; one line.
@@ -31,7 +34,7 @@ def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
             study = optuna.load_study(study_name=None, storage=open_storage(resolve_url(None, directory)))
             return [to_row(trial) for trial in study.get_trials(deepcopy=False)], importances(study)
         except (ConfigError, ValueError, KeyError, optuna.exceptions.StorageInternalError) as error:
-            raise ValueError(f"{directory / 'study.db'} cannot be read: {' '.join(str(error).split())}") from error
+            raise ValueError(f"{directory / 'study.db'} cannot be read: {one_line(error)}") from error
     rows = read_trials(directory)
     if not rows:
         raise ValueError("there is neither study.db nor trials.csv: the storage is elsewhere, and the search goes on")

@@ -1,4 +1,4 @@
-"""What a search leaves behind: the table of its trials, the best one's config; and which models it keeps."""
+"""What a search leaves behind: the table of its trials, the config of the best one, and the models that it keeps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_trials(rows: list[TrialRow], path: Path) -> None:
-    """Write one line per trial as CSV. What was not sampled, and a value of nan, are empty cells."""
+    """Write a CSV file with a line for each trial; what was not sampled, and a value of nan, are empty cells."""
     fields = list(dict.fromkeys(field for row in rows for field in row.params))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

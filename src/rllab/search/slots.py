@@ -21,7 +21,7 @@ class Slot:
     threads: int
     """Torch threads of its trial: one for each core given."""
     gpus: str | None
-    """``CUDA_VISIBLE_DEVICES`` of its trial; None leaves it alone."""
+    """``CUDA_VISIBLE_DEVICES`` of its trial; None leaves the variable as it is."""
 
 
 def make_slots(resources: SearchResources, *, device: str, num_slots: int | None) -> list[Slot]:
@@ -38,7 +38,7 @@ def make_slots(resources: SearchResources, *, device: str, num_slots: int | None
     gpus = None if device.startswith("cpu") else visible_gpus()
     if ":" not in device:
         return divide(resources, cpus=num_cpus(), gpus=gpus, num_slots=num_slots)
-    # cuda:1 is all that the trials share, and a name that holds only while every GPU is visible
+    # meta.device=cuda:1 names the only GPU of all trials; hiding the others would change which one that name means
     slots = divide(resources, cpus=num_cpus(), gpus=gpus and [device], num_slots=num_slots)
     return [replace(slot, gpus=None) for slot in slots]
 

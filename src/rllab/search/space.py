@@ -1,4 +1,4 @@
-"""What a multirun asks for: the words that every job gets, and what is sampled or enumerated."""
+"""What the command line of a multirun asks for: overrides that every job gets, and fields that differ between jobs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _MAX_CHECKED = 16
 """Jobs of a grid that are checked one by one before the first starts; each takes about 0.1 s."""
 _OF_THE_SEARCH = ("meta.max_trial", "meta.keep_trials", "meta.search_", "search", "run_dir")
-"""Fields that have one value for all trials."""
+"""Beginnings of the fields that must have one value for all trials."""
 _FRAMES = fields_counting_frames()
-"""Fields that may be written as 1e6 and are whole numbers all the same."""
+"""Fields that are whole numbers although the schema lets them be written as 1e6."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Space:
         return [*self.fixed, *(f"{self.keys[name]}={value}" for name, value in params.items())]
 
     def points(self) -> list[dict[str, Any]]:
-        """The grid in the order that Hydra users expect: the last word changes fastest."""
+        """The points of the grid in Hydra's order: the field that was typed last changes fastest."""
         choices = []
         for distribution in self.distributions.values():
             assert isinstance(distribution, CategoricalDistribution)
@@ -57,9 +57,11 @@ class Space:
         return [dict(zip(self.distributions, values, strict=True)) for values in itertools.product(*choices)]
 
     def probes(self, *, jointly: bool = False) -> Iterator[list[str]]:
-        """Words of the jobs to check before any starts: a small grid whole, otherwise the ends of each field.
+        """Overrides of the jobs to check before any starts: a small grid whole, otherwise the ends of each field.
 
-        A field's ends are tried while the others keep what the presets say, or, in far fewer jobs, `jointly`.
+        Args:
+            jointly: try the ends of all fields in the same jobs, which are far fewer; otherwise those of one field at
+                a time, while the others keep what the presets say.
         """
         corners = {name: _corners(distribution) for name, distribution in self.distributions.items()}
         whole = all(isinstance(d, CategoricalDistribution) for d in self.distributions.values())
@@ -95,7 +97,7 @@ def read_space(config: DictConfig, loader: ConfigLoader) -> Space:
     grid = is_grid(config)
     space = Space([], {}, {}, {})
     fixed: dict[str, str] = {}
-    random.seed(config.meta.seed)  # shuffle(1,2,3) is the same on every start, as a search that goes on needs it
+    random.seed(config.meta.seed)  # so that shuffle(1,2,3) gives the same order when the search goes on
     for override in OverridesParser.create(loader).parse_overrides(words):
         word = str(override.input_line)
         name = override.key_or_group
@@ -143,7 +145,7 @@ def _is_grid_sampler(config: DictConfig) -> bool:
 
 
 def _choices(override: Override, text: str) -> CategoricalDistribution:
-    """The values of choices, or of a range, as Hydra reads them back: numbers and truth values, the rest as text."""
+    """The values of choices, or of a range: numbers and truth values as such, the rest as the text of an override."""
     if isinstance(value := override.value(), RangeSweep):
         _check_range(override.key_or_group, text, value)
     choices = override.sweep_iterator(lambda x: x if isinstance(x, (int, float)) else Transformer.str(x))
@@ -216,7 +218,7 @@ def _typed(number: float) -> str:
 
 
 def _annotation(config: DictConfig, name: str) -> Any:
-    """The type of a field by the schema, Any where the schema does not say; None where there is no such field."""
+    """The type of a field in the schema, Any where it does not say; None if there is no such field."""
     *parents, key = name.split(".")
     node: Any = config
     for parent in parents:
@@ -225,7 +227,7 @@ def _annotation(config: DictConfig, name: str) -> Any:
 
 
 def _two_values(annotation: Any) -> str:
-    """Choices that such a field could have."""
+    """An example of two values, as typed, for a field of this type."""
     if get_origin(annotation) is Literal:
         return ",".join(str(value).lower() for value in get_args(annotation)[:2])
     return {bool: "true,false", list: "[64,64],[128,128]", dict: "{a:1},{a:2}"}.get(

@@ -21,7 +21,7 @@ _PATIENCE = 60
 _CONNECT = 5
 """Seconds after which a database server counts as unreachable."""
 _ATTEMPTS, _PAUSE = 10, 0.2
-"""How often tables are made that other processes make at the same time, and the seconds between."""
+"""Attempts to make tables that other processes may make at the same time, and seconds between two."""
 _FIELD = "hydra.sweeper.storage"
 _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
@@ -79,7 +79,10 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
 
 
 def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:
-    """Make the tables where there are none; another process may be at it too, which the database calls an error."""
+    """Connect, and make the tables where there are none.
+
+    Where another process makes them at the same moment the database raises an error: then it is tried again.
+    """
     for left in reversed(range(_ATTEMPTS)):
         try:
             return RDBStorage(url, arguments)
@@ -89,6 +92,12 @@ def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:
                 raise
             time.sleep(_PAUSE)
     raise AssertionError
+
+
+def note(storage: BaseStorage, trial_id: int, **attributes: object) -> None:
+    """Write attributes of a trial: `owner`, `attempt`, `seconds`, `lost`, `frame`, `reason`."""
+    for name, value in attributes.items():
+        storage.set_trial_user_attr(trial_id, name, value)
 
 
 def public(url: str) -> str:

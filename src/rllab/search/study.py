@@ -10,16 +10,19 @@ from __future__ import annotations
 import platform
 import time
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from rllab.errors import ConfigError
+from rllab.host.process import is_held
 from rllab.search.identity import differences
+from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study import Study
+    from optuna.trial import Trial
 
 BEAT = 5.0
 """Seconds between two signs of life of a sweeper, and between two looks for others that have vanished."""
@@ -72,6 +76,7 @@ class SharedStudy:
         self.study: Study = optuna.create_study(
             study_name=name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
         )
+        self.study_id = storage.get_study_id_from_name(name)
         self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
         self.locks = directory / ".sweepers"
         try:
@@ -88,10 +93,13 @@ class SharedStudy:
         self.seen: dict[str, tuple[object, float]] = {}
 
     def claim(self, facts: dict[str, Any]) -> None:
-        """Write what the search is, or refuse if the study is that of another one.
+        """Write into the study what this search is, unless that is there already.
+
+        Args:
+            facts: JSON by name; the one named `search` tells searches apart (see `identity.describe`).
 
         Raises:
-            ConfigError: it is; the text shows both.
+            ConfigError: the study is that of another search; the message names the differences.
         """
         known = self.study.user_attrs
         if "search" in known and (differing := differences(known["search"], facts["search"])):
@@ -104,52 +112,42 @@ class SharedStudy:
                 self.study.set_user_attr(key, value)
 
     def alone(self) -> bool:
-        """Whether this sweeper is the first of the study; of two that start at once, one at most thinks so."""
+        """Whether no other sweeper has ever worked on the study; of two that start at once, at most one is told so."""
         return sum(name.startswith("sweeper:") for name in self.study.user_attrs) == 1
 
     def trials(self) -> list[FrozenTrial]:
-        """The trials that have been asked for."""
+        """The trials that exist so far, at most `total`."""
         return self.study.get_trials(deepcopy=False)[: self.total]
 
     def ask(self, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
-        """A trial for this sweeper to run, one that waits before a new one; None when there is none to start."""
+        """Take a trial to run: one that waits, or else a new one; None if there is none to start."""
         trials = self.trials()
         if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
             return None
         asked = self.study.ask(fixed_distributions=distributions)
+        trial_id = self._id_of(asked)
         if asked.number >= self.total:  # another sweeper took the last one in between
-            self.storage.set_trial_state_values(asked._trial_id, TrialState.WAITING)  # noqa: SLF001
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        attempt = asked.user_attrs.get("attempt", -1) + 1
-        self._note(asked._trial_id, owner=self.id, attempt=attempt)  # noqa: SLF001
-        return self.storage.get_trial(asked._trial_id)  # noqa: SLF001
+        note(self.storage, trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
+        return self.storage.get_trial(trial_id)
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
-        """End a trial that has no result, unless it has one after all, or somebody else runs it now."""
-        trial_id = trial._trial_id  # noqa: SLF001
-        if not self._is_current(trial):
-            return
-        try:
-            self._note(trial_id, reason=reason)
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            pass
+        """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
+        self._leave(trial, TrialState.FAIL, reason=reason)
 
     def put_back(self, trial: FrozenTrial, **notes: object) -> None:
         """Let a trial that was interrupted be taken again, by this sweeper or another."""
-        trial_id = trial._trial_id  # noqa: SLF001
-        if not self._is_current(trial):
-            return
-        try:
-            self._note(trial_id, seconds=_seconds(trial), **notes)
-            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
-        except UpdateFinishedTrialError:
-            pass
+        self._leave(trial, TrialState.WAITING, seconds=_seconds(trial), **notes)
 
-    def _is_current(self, trial: FrozenTrial) -> bool:
-        """Whether this attempt still runs: a sweeper that slept for long finds its trials in the hands of others."""
-        now = self.storage.get_trial(trial._trial_id)  # noqa: SLF001
-        return now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt")
+    def _leave(self, trial: FrozenTrial, state: TrialState, **notes: object) -> None:
+        """End this attempt at a trial, if it is the latest, and runs: others may have taken it while this one slept."""
+        trial_id = self._id_of(trial)
+        now = self.storage.get_trial(trial_id)
+        if now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt"):
+            with suppress(UpdateFinishedTrialError):  # at this moment the job has ended it
+                note(self.storage, trial_id, **notes)
+                self.storage.set_trial_state_values(trial_id, state)
 
     def look_after(self) -> None:
         """Every few seconds: give a sign of life, and put back the trials of sweepers that have vanished."""
@@ -171,18 +169,14 @@ class SharedStudy:
     def _lives(self, owner: str | None, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         """Whether the sweeper that runs a trial is still there.
 
-        On this machine its lock says so at once, on another one a beat that grows. A trial without an owner was left
-        in the moment between asking and signing.
+        On this machine its file lock tells at once; of one on another machine a counter in the study must grow. A trial
+        without an owner belongs to a sweeper that died between taking it and writing its name.
         """
         if owner == self.id:
             return True
         lock = self.locks / f"{owner}.lock"
-        if owner is not None and lock.exists():
-            try:
-                with FileLock(lock, blocking=False):
-                    return False
-            except Timeout:
-                return True
+        if owner is not None and lock.exists() and (held := is_held(lock)) is not None:
+            return held
         key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
             self.seen[key] = sign, time.monotonic()
@@ -201,9 +195,9 @@ class SharedStudy:
         self.lock.release()
         (self.locks / f"{self.id}.lock").unlink(missing_ok=True)  # nothing that it ran is left running
 
-    def _note(self, trial_id: int, **attributes: object) -> None:
-        for name, value in attributes.items():
-            self.storage.set_trial_user_attr(trial_id, name, value)
+    def _id_of(self, trial: FrozenTrial | Trial) -> int:
+        """The storage's name of a trial, which is unique among all studies that it holds."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
 
 
 def to_row(trial: FrozenTrial) -> TrialRow:

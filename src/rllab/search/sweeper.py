@@ -1,19 +1,15 @@
-"""The search itself: slots that are filled as soon as they are free, and an end that leaves nothing behind."""
+"""The search itself: it fills each slot as soon as it is free, and leaves no job behind at its end."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-import threading
-from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf, read_write
-from optuna.samplers import BaseSampler
 
 from rllab import search
 from rllab.config import MetaConfig
@@ -22,11 +18,11 @@ from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
 from rllab.search import report
 from rllab.search.console import SearchConsole
-from rllab.search.handle import TrialCancelled
+from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
-from rllab.search.plots import write_plots
+from rllab.search.jobs import Jobs, end_joblib
 from rllab.search.pruners import check_scheduler
-from rllab.search.slots import Slot, make_slots
+from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
@@ -34,24 +30,16 @@ from rllab.search.trials import best_row
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
+    from rllab.search.slots import Slot
     from rllab.search.trials import TrialRow
 
 _LOOK = 0.25
 """Seconds between two looks at the study."""
 _COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id", "env.max_frame")
 """Fields that trials must have in common if one is to be stopped because of the others."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one slot is doing."""
-
-    slot: Slot
-    trial: FrozenTrial
 
 
 class SearchSweeperImpl(OptunaSweeperImpl):
@@ -88,9 +76,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                 )
         self.slots = make_slots(meta.search_resources, device=meta.device, num_slots=self.n_jobs)
         launcher = str(config.hydra.launcher._target_)
-        if launcher.endswith(".BasicLauncher"):  # all in this process, one after the other
+        if launcher.endswith(".BasicLauncher"):  # it runs jobs in this process, so only one at a time
             self.slots = self.slots[:1]
-        self.live = launcher.startswith("rllab.")  # the jobs of others print into the table
+        self.live = launcher.startswith("rllab.")  # jobs of other launchers would print into the table
         self.ray = config.hydra.launcher.ray.init if launcher.endswith(".RayLauncher") else None
         self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
         if self.study_name is None:
@@ -113,7 +101,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
         """
         storage = open_storage(self.url, create=True)
-        if self.ray is not None:  # starts in the main thread only; the slots' threads find it running
+        if self.ray is not None:  # it can be started in the main thread only, and launchers run in others
             start_ray(self.ray)
         sampler: BaseSampler = self.sampler
         total = self.n_trials
@@ -133,7 +121,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         try:
             self.study.claim({"search": self.described, "scheduler": self.scheduler})
             if not self.study.alone():
-                sampler.reseed_rng()  # it would propose what another one has proposed
+                sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             self._run()
         finally:
             self.study.close()
@@ -145,30 +133,27 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         )
         console.message(f"{title}: {self._plan()} -> {self.directory}")
         console.message(f"watch it with: optuna-dashboard {shlex.quote(self._shown_storage())}")
-        ended: SimpleQueue[tuple[Job, str] | None] = SimpleQueue()
-        running: list[Job] = []
-        free = list(self.slots)
+        jobs = Jobs(self.slots, self._launch)
         allowed = self.max_failure_rate * self.study.total
-        with stopping_on_signals(lambda: ended.put(None)) as received:
+        with stopping_on_signals(jobs.wake) as received:
             while not received:
                 self.study.look_after()
                 rows = self.study.rows()
                 console.update(rows)
                 failed = sum(row.state == "failed" for row in rows)
-                if failed > allowed or (not running and self.study.finished()):
+                if failed > allowed or (not jobs.running and self.study.finished()):
                     break
-                while free and (trial := self.study.ask(self.space.distributions)):
-                    job = Job(free.pop(0), trial)
-                    running.append(job)
-                    threading.Thread(target=self._launch, args=(job, ended), daemon=True).start()
-                self._wait(ended, running, free)
-            for job in running:
-                self.study.put_back(job.trial)
+                while jobs.free and (trial := self.study.ask(self.space.distributions)):
+                    jobs.start(trial)
+                if end := jobs.wait(_LOOK):
+                    self.study.fail(*end)
+            for trial in jobs.running:
+                self.study.put_back(trial)
         console.close()
         rows = self.study.rows()
         done = sum(row.state in ("complete", "pruned", "failed") for row in rows)
         if received:
-            _end_joblib()
+            end_joblib()
             console.message(f"stopped with {done} of {self.study.total} trials done; the same command goes on")
             raise SystemExit(128 + received[0])
         self._write_results(rows)
@@ -181,41 +166,24 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             )
         console.summary(rows, self._closing(rows))
 
-    def _wait(self, ended: SimpleQueue[tuple[Job, str] | None], running: list[Job], free: list[Slot]) -> None:
-        """Until a job ends, a signal comes, or it is time for another look."""
-        try:
-            end = ended.get(timeout=_LOOK)
-        except Empty:
-            return
-        if end is None:
-            return
-        job, reason = end
-        running.remove(job)
-        free.append(job.slot)
-        self.study.fail(job.trial, reason)
-
-    def _launch(self, job: Job, ended: SimpleQueue[tuple[Job, str] | None]) -> None:
-        """Run one job to its end, in the thread of its slot."""
+    def _launch(self, trial: FrozenTrial, slot: Slot) -> BaseException | None:
+        """Run one job to its end, in the thread of its slot; what went wrong, if anything did."""
         assert self.launcher is not None
-        try:
-            [returned] = self.launcher.launch([self._words(job)], initial_job_idx=job.trial.number)
-            error = returned_value(returned) if returned.status == JobStatus.FAILED else None
-        except BaseException as caught:  # noqa: BLE001 - whatever it was, the slot is free again
-            error = caught
-        ended.put((job, _reason(error)))
+        [returned] = self.launcher.launch([self._words(trial, slot)], initial_job_idx=trial.number)
+        return returned_value(returned) if returned.status == JobStatus.FAILED else None
 
-    def _words(self, job: Job) -> list[str]:
+    def _words(self, trial: FrozenTrial, slot: Slot) -> list[str]:
         """Overrides of one job: the trial's own, and what ties it to the search and to its slot."""
         environment = {
             search.STORAGE: self.url,
             search.STUDY: self.study_name or "",
-            search.TRIAL: f"{job.trial.number}/{job.trial.user_attrs['attempt']}",
+            search.TRIAL: f"{trial.number}/{trial.user_attrs['attempt']}",
         }
-        if job.slot.gpus is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = job.slot.gpus
-        words = self.space.words(job.trial.params)
+        if slot.gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = slot.gpus
+        words = self.space.words(trial.params)
         if not any(word.startswith("meta.num_threads=") for word in words):
-            words.append(f"meta.num_threads={job.slot.threads}")
+            words.append(f"meta.num_threads={slot.threads}")
         return words + [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in environment.items()]
 
     def _plan(self) -> str:
@@ -238,6 +206,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             groups, values = self._settings(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
             report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
+            from rllab.search.plots import write_plots  # noqa: PLC0415 - matplotlib, at the end only
+
             write_plots(self.study.study, self.directory)
             if self.meta.max_trial > 1:
                 report.remove_models(rows, self.directory, keep=self.meta.keep_trials)
@@ -277,52 +247,6 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         return groups, values
 
 
-class GridPoints(BaseSampler):
-    """Gives trial n the n-th point: a grid in order, which several sweepers can share and any of them resumes."""
-
-    def __init__(self, points: list[dict[str, Any]]) -> None:
-        self.points = points
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
-        return {}
-
-    def sample_relative(
-        self,
-        study: Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self,
-        study: Study,  # noqa: ARG002
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,  # noqa: ARG002
-    ) -> Any:
-        # two sweepers may both ask for the last one; the one too many is not run
-        return self.points[trial.number % len(self.points)][param_name]
-
-
-def _end_joblib() -> None:
-    """Kill the processes of joblib's pool, if there are any: it would wait for their jobs."""
-    if loky := sys.modules.get("joblib.externals.loky"):
-        loky.get_reusable_executor(reuse=False, kill_workers=True)
-
-
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _reason(error: BaseException | None) -> str:
-    """One line for the way a job ended without a result."""
-    if error is None:
-        return "ended without a result"
-    if isinstance(error, TrialCancelled):
-        return "cancelled"
-    text = " ".join(str(error).split())
-    if isinstance(error, (ConfigError, SystemExit)) or type(error) is RuntimeError:
-        return text[:300] or type(error).__name__
-    return f"{type(error).__name__}: {text}".removesuffix(": ")[:300]

@@ -1,4 +1,4 @@
-"""What a search knows of its trials, apart from how Optuna stores them."""
+"""A trial of a search, apart from how Optuna stores it."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def ranked(rows: list[TrialRow]) -> list[TrialRow]:
 
 
 def short_name(field: str) -> str:
-    """A field as tables and pictures call it; most of a search's fields are the agent's."""
+    """A field as tables and plots call it; most of a search's fields are the agent's."""
     return field.removeprefix("agent.")

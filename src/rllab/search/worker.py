@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 def main(answer: Connection, pickled: bytes) -> None:
     """Run the job and answer with its `JobReturn`; what it prints goes to ``output.log`` in its directory."""
-    Finalize(None, end_group, args=(0,), exitpriority=-1)  # last of all: the sweeper may not be there to do it
+    # last of all at exit, end what the job has started: the sweeper may no longer be there to do it
+    Finalize(None, end_group, args=(0,), exitpriority=-1)
     try:
         returned = _run(*pickle.loads(pickled))  # noqa: S301 - from our own parent
     except (Exception, SystemExit) as error:  # noqa: BLE001 - run_job hands on SystemExit; Hydra refuses bad configs
@@ -36,7 +37,7 @@ def main(answer: Connection, pickled: bytes) -> None:
     if returned.status == JobStatus.FAILED:
         traceback.print_exception(value)
     sys.stdout.flush()
-    answer.send(job_return(returned.status, value))  # what its reader cannot know
+    answer.send(job_return(returned.status, value))  # the rest may not unpickle there
 
 
 def _run(

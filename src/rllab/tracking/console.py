@@ -1,49 +1,77 @@
-"""What a person sees: a live table on a terminal, plain lines elsewhere."""
+"""What a person sees of a run: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
 
-from rllab.text import score_text
-from rllab.tracking.tracker import Row
+from rllab.text import duration_text, interval_text, score_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rllab.tracking.tracker import Row
 
 _TABLE_PERIOD = 0.25
 _LINE_PERIOD = 2.0
 
 
-class Console:
+class LiveConsole:
+    """Lines of text, and on a terminal one table below them that changes."""
+
+    def __init__(self) -> None:
+        self.rich = RichConsole(highlight=False, soft_wrap=True)
+        self.live: Live | None = None
+
+    def message(self, text: str) -> None:
+        """Print one line, above the table where there is one."""
+        self.rich.print(text, markup=False)
+
+    def show(self, table: Table) -> None:
+        """Put a table in the place of the last one."""
+        if self.live is None:
+            self.live = Live(console=self.rich, auto_refresh=False)
+            self.live.start()
+        self.live.update(table, refresh=True)
+
+    def close(self) -> None:
+        """Leave the table as it is."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+
+class Console(LiveConsole):
     """Progress of a run. Shows the first and the last checkpoint, and those between at a pace that can be read."""
 
     def __init__(self, title: str, max_frame: int) -> None:
-        self.rich = RichConsole(highlight=False, soft_wrap=True)
+        super().__init__()
         self.title = title
         self.max_frame = max_frame
-        self.live: Live | None = None
         self.shown = -math.inf
 
-    def message(self, text: str) -> None:
-        """One line, above the table where there is one."""
-        self.rich.print(text, markup=False)
-
     def progress(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row] = ()) -> None:
-        """Show a log checkpoint: a row of tags and the best score of each session, or of a policy and its workers."""
+        """Show a log checkpoint, unless the last one was shown a moment ago.
+
+        Args:
+            rows: tags and values of each session, or of Hogwild's one policy.
+            best: the best score of each of them.
+            workers: tags and values of each of Hogwild's workers.
+        """
         final = rows[0]["frame"] >= self.max_frame
         period = _TABLE_PERIOD if self.rich.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
             return
         self.shown = time.monotonic()
-        if not self.rich.is_terminal:
+        if self.rich.is_terminal:
+            self.show(self._table(rows, best, workers))
+        else:
             self.message(self._line(rows))
-            return
-        if self.live is None:
-            self.live = Live(console=self.rich, auto_refresh=False)
-            self.live.start()
-        self.live.update(self._table(rows, best, workers), refresh=True)
 
     def _eta(self, row: Row, num_sessions: int) -> float:
         return (self.max_frame - row["frame"]) * num_sessions / max(row["time/fps"], 1e-9)
@@ -53,15 +81,16 @@ class Console:
         returns = " ".join(score_text(r["rollout/ep_rew_mean"]) for r in rows)
         return (
             f"frame {row['frame']:,}/{self.max_frame:,}  return {returns}  "
-            f"{row['time/fps']:,.0f} fps  eta {_duration(self._eta(row, len(rows)))}  {_shares(row)}"
+            f"{row['time/fps']:,.0f} fps  eta {duration_text(self._eta(row, len(rows)))}  {_shares(row)}"
         )
 
     def _table(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row]) -> Table:
         row = rows[0]
+        elapsed, eta = duration_text(row["elapsed_s"]), duration_text(self._eta(row, len(rows)))
         table = Table(
             title=self.title,
             caption=f"frame {row['frame']:,} of {self.max_frame:,}   {row['time/fps']:,.0f} fps   "
-            f"elapsed {_duration(row['elapsed_s'])}   eta {_duration(self._eta(row, len(rows)))}\n{_shares(row)}",
+            f"elapsed {elapsed}   eta {eta}\n{_shares(row)}",
         )
         for column in ("session", "frame", "return", "length", "episodes", "best score"):
             table.add_column(column, justify="right")
@@ -78,11 +107,6 @@ class Console:
                 score_text(score),
             )
         return table
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
 
     def summary(
         self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]
@@ -108,18 +132,10 @@ class Console:
         for name, label in labels.items():
             if name not in hidden:
                 mean = trial[name]["mean"]
-                interval = ""
-                if mean["low"] is not None:
-                    interval = f"   (95 % interval {score_text(mean['low'])} to {score_text(mean['high'])})"
+                interval = f"   (95 % interval {text})" if (text := interval_text(mean)) else ""
                 self.message(f"{label:<15}{score_text(mean['value']):>9}{interval}")
         for label, text in closing.items():
             self.message(f"{label:<15}{text}")
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def _shares(row: Row) -> str:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from rllab.envs import Finished
 
 WINDOW = 100
-"""Episodes that a score looks back on."""
-_PENDING = 64  # updates whose metrics are tensors of their own: small ones all over the heap keep it from being reused
+"""Number of latest episodes whose mean return is the score."""
+_PENDING = 64
+"""Updates after which metrics are stacked into one tensor: many small tensors would fragment the heap."""
 Row = dict[str, float]
 
 
@@ -31,22 +32,22 @@ class Tracker:
         self.num_sessions = num_sessions
         self.returns: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
-        self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # at which frames
+        self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # frames at which they ended
         self.num_episodes = [0] * num_sessions
-        self.ending: np.ndarray | None = None  # sessions whose episodes the latest step ended: resets come next
-        self.num_unreset = [0] * num_sessions  # episodes that were followed by no such row
+        self.ending: np.ndarray | None = None  # sessions whose episodes the latest step ended
+        self.num_unreset = [0] * num_sessions  # episodes that no reset row followed, because a run was resumed
         self.num_updates = 0
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
         self._metrics: list[Metrics] = []
-        self._names: list[str] = []  # of those that are tensors
-        self._stacked: list[Tensor] = []  # of earlier updates, [updates, names, S]
+        self._names: list[str] = []  # names of the metrics that are tensors
+        self._stacked: list[Tensor] = []  # values of earlier updates, [updates, names, S]
         self._latest: dict[str, list[float]] = {}
         self._mark = (0, 0.0)
 
     def start(self, taken: int) -> None:
-        """Training begins, or goes on, now, after so many frames of a session that were taken here."""
+        """Training begins or goes on now, after `taken` frames of each session in this process."""
         self.started = time.perf_counter()
         self._mark = (taken, self.elapsed)
 
@@ -65,12 +66,12 @@ class Tracker:
             self.num_episodes[session] += 1
 
     def restart(self) -> None:
-        """All episodes begin anew where a resumed run goes on: no row resets after those that had just ended."""
+        """A resumed run begins all episodes anew, so no reset row follows those that had just ended."""
         self.num_unreset = [a + b for a, b in zip(self.num_unreset, self.num_ending(), strict=True)]
         self.ending = None
 
     def num_resets(self) -> list[int]:
-        """Rows so far that only reset a sub-env: each episode is followed by one, in the next step."""
+        """Rows so far that only reset a sub-env, for each session: one follows each episode, in the next step."""
         counts = zip(self.num_episodes, self.num_ending(), self.num_unreset, strict=True)
         return [episodes - ending - unreset for episodes, ending, unreset in counts]
 
@@ -84,14 +85,14 @@ class Tracker:
         """Take in the metrics of one update."""
         if metrics:
             names = [name for name, x in metrics.items() if isinstance(x, Tensor)]
-            if names != self._names:  # a policy that learns later adds some: its interval begins here
+            if names != self._names:  # metrics may be added once a policy learns: their means begin here
                 self._names, self._metrics, self._stacked = names, [], []
             self._metrics.append(metrics)
             if len(self._metrics) == _PENDING:
                 self._stack()
 
     def _stack(self) -> None:
-        """Put the tensors of the latest updates into one, and keep the latest numbers."""
+        """Stack the tensors of the pending updates into one, and keep the latest of metrics that are plain numbers."""
         if not self._metrics:
             return
         numbers = {name: x for name, x in self._metrics[-1].items() if not isinstance(x, Tensor)}
@@ -107,13 +108,15 @@ class Tracker:
         return [_mean(returns) for returns in self.returns]
 
     def last_episodes(self, session: int) -> list[tuple[int, float, int]]:
-        """Frame at which each of the last 100 ended, its return and its length; oldest first."""
+        """The last 100 episodes, oldest first: the frame at which each ended, its return and its length."""
         return list(zip(self.ended[session], self.returns[session], self.lengths[session], strict=True))
 
     def rows(self, frame: int, taken: int | None = None) -> list[Row]:
-        """One row of tags and values for each session, and the start of a new interval.
+        """One row of tags and values for each session; a new interval for rates and means begins.
 
-        `taken`: frames of a session that were taken here, where `frame` counts those of other workers too.
+        Args:
+            frame: of the log checkpoint.
+            taken: frames of a session that were taken in this process, if `frame` counts those of other workers too.
         """
         elapsed, taken = self.elapsed, frame if taken is None else taken
         rate = (taken - self._mark[0]) * self.num_sessions / max(elapsed - self._mark[1], 1e-9)
@@ -136,7 +139,7 @@ class Tracker:
         return rows
 
     def _fetch(self) -> dict[str, list[float]]:
-        """Means of the tensors since the last call, or those before where no update fell into the interval; numbers."""
+        """Metrics by name, a value for each session: means since the last call, or the values known then."""
         self._stack()
         if self._stacked:
             means = torch.cat(self._stacked).float().mean(0).tolist()
@@ -145,7 +148,7 @@ class Tracker:
         return self._latest
 
     def state_dict(self) -> dict[str, Any]:
-        """Windows, counters, pending metrics, and seconds so far."""
+        """Latest episodes, counters, pending metrics and the seconds so far."""
         self._stack()
         return {
             "returns": [list(r) for r in self.returns],
@@ -166,7 +169,7 @@ class Tracker:
             self.lengths[session].extend(state["lengths"][session])
             self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
-        self.num_unreset = state.get("num_unreset", self.num_unreset)  # older runs have neither
+        self.num_unreset = state.get("num_unreset", self.num_unreset)  # checkpoints of older versions have neither
         self.ending = np.repeat(np.arange(self.num_sessions), state.get("num_ending", 0))
         self.elapsed_before = state["elapsed"]
         self._names = state["names"]

@@ -161,8 +161,8 @@ class Trial:
         pruned = self.search is not None and self.search.pruned
         evaluation = FinalEvaluation(path, cfg, self.console.message)
         greedy = NOT_EVALUATED if pruned else evaluation.scores(self.scores if cfg.meta.evaluates else None)
-        # no picture of a pruned trial: half a second that the next can use
-        summary = summarize(path, picture=not pruned, greedy=greedy, notes=evaluation.notes)
+        # no plot of a pruned trial: half a second that the next can use
+        summary = summarize(path, plot=not pruned, greedy=greedy, notes=evaluation.notes)
         closing = {
             "results": str(path),
             "learning curve": str(path / "learning_curve.png"),

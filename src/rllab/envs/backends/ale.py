@@ -8,15 +8,21 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import VectorEnv
 
+from rllab.envs.backends.contract import Backend, Look, arguments
+from rllab.envs.registry import is_atari
 from rllab.envs.seeds import row_seeds
+from rllab.envs.single import unknown_argument
 from rllab.errors import require
+from rllab.host.process import num_cpus
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
+    from rllab.config import EnvConfig
+
 _SCREEN = {"img_height": 210, "img_width": 160, "grayscale": False, "stack_num": 1}
 _FRAMES_PER_SECOND = 60
-"""Of the Atari 2600."""
+"""Frames that the Atari 2600 shows in a second."""
 _OURS = {
     "reward_clipping": "env.clip_reward=true",
     "episodic_life": "env.life_loss_terminal=true",
@@ -31,8 +37,56 @@ _OURS = {
 """Arguments that ALE or Gymnasium know and this backend does not take, and what to write instead."""
 
 
+class Ale(Backend):
+    """ALE's own vector env."""
+
+    name = "ale"
+
+    def suits(self, spec: EnvSpec, config: EnvConfig) -> bool:  # noqa: ARG002
+        return is_atari(spec)
+
+    def check(self, spec: EnvSpec, config: EnvConfig, num_sessions: int) -> None:  # noqa: ARG002
+        if not is_atari(spec):
+            raise ValueError(f"env.backend: got 'ale', which does not know {spec.id}; write env.backend=auto")
+        check_kwargs(config.kwargs)
+
+    def look(self, spec: EnvSpec, config: EnvConfig) -> Look:
+        try:
+            env = AtariEnvs(spec, 1, num_threads=1, **config.kwargs)
+        except TypeError as error:
+            raise unknown_argument(spec, config, error) from None
+        env.close()
+        return Look(env.single_observation_space, env.single_action_space, tuple(env.metadata["render_modes"]), ())
+
+    def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
+        num_threads, kwargs = config.num_threads or num_cpus(), limited_kwargs(spec, config)
+        return AtariEnvs(spec, num_rows, num_threads=num_threads, **kwargs)
+
+    def code(self, spec: EnvSpec, config: EnvConfig) -> tuple[list[str], str]:
+        kwargs = {"reward_clipping": False} | _sticky(spec) | limited_kwargs(spec, config)
+        words = ", ".join([f'"{spec.kwargs["game"]}"', "num_envs=1", *arguments(kwargs)])
+        return ["from ale_py.vector_env import AtariVectorEnv"], f"env = AtariVectorEnv({words})"
+
+
+def limited_kwargs(spec: EnvSpec, config: EnvConfig) -> dict[str, Any]:
+    """`env.kwargs`, with `env.max_episode_steps` among them as ALE counts: in frames of the emulator."""
+    if config.max_episode_steps is None:
+        return config.kwargs
+    frameskip = config.kwargs.get("frameskip", spec.kwargs["frameskip"])
+    return config.kwargs | {"max_num_frames_per_episode": config.max_episode_steps * frameskip}
+
+
+def _sticky(spec: EnvSpec) -> dict[str, float]:
+    """How often the emulator repeats an action, as Gymnasium registers the game; ALE's own default is 0."""
+    return {"repeat_action_probability": spec.kwargs["repeat_action_probability"]}
+
+
 def check_kwargs(kwargs: dict[str, Any]) -> None:
-    """Refuse in one line what ALE would refuse without words, hang on, or do behind the back of the scores."""
+    """Refuse arguments that ALE would refuse without an explanation, hang on, or let change the scores unnoticed.
+
+    Raises:
+        ValueError: the first of them; one line.
+    """
     for name in kwargs.keys() & _OURS.keys():
         raise ValueError(f"env.kwargs.{name}: got {kwargs[name]!r}, which rllab does itself; write {_OURS[name]}")
     sticky = kwargs.get("repeat_action_probability", 0.0)
@@ -54,18 +108,11 @@ class AtariEnvs(VectorEnv):
     def __init__(
         self, spec: EnvSpec, num_envs: int, *, num_threads: int, render_mode: str | None = None, **kwargs: Any
     ) -> None:
-        check_kwargs(kwargs)
-        arguments: dict[str, Any] = {
-            "game": spec.kwargs["game"],
-            "num_envs": num_envs,
-            "num_threads": num_threads,
-            "reward_clipping": False,
-            "repeat_action_probability": spec.kwargs["repeat_action_probability"],
-            **kwargs,
-        }
-        self.games = AtariVectorEnv(**arguments)
-        # it cannot draw: a twin in colour, with the same seeds and actions, plays the same game
-        self.twin = AtariVectorEnv(**arguments | _SCREEN) if render_mode else None
+        rows = {"game": spec.kwargs["game"], "num_envs": num_envs, "num_threads": num_threads}
+        settings: dict[str, Any] = {**rows, "reward_clipping": False, **_sticky(spec), **kwargs}
+        self.games = AtariVectorEnv(**settings)
+        # ALE's vector env cannot draw; a second one in colour, with the same seeds and actions, plays the same game
+        self.twin = AtariVectorEnv(**settings | _SCREEN) if render_mode else None
         self.screens: np.ndarray | None = None  # [rows, 1, 210, 160, 3]
         self.render_mode = render_mode
         self.num_envs = num_envs
@@ -78,7 +125,7 @@ class AtariEnvs(VectorEnv):
     def reset(
         self, *, seed: list[int] | int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin a game in every row; `seed` is one per row, or one to count up from."""
+        """Begin a game in every row. `seed` is one for each row, or an integer to which the row is added."""
         seeds = np.array(row_seeds(seed, self.num_envs))
         if self.twin is not None:
             self.screens = self.twin.reset(seed=seeds, options=options)[0]
@@ -91,5 +138,5 @@ class AtariEnvs(VectorEnv):
         return obs, reward.astype(np.float32), terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The screen of each row, ``[210, 160, 3]``; None without `render_mode`."""
+        """The screen of each row, ``[210, 160, 3]`` bytes; None if no `render_mode` was given."""
         return None if self.screens is None else tuple(self.screens[:, -1])

@@ -1,0 +1,45 @@
+"""How sub-envs are vectorised: one file for each backend, which is a `contract.Backend`, and the choice among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rllab.envs.backends.ale import Ale
+from rllab.envs.backends.asynchronous import Async
+from rllab.envs.backends.envpool import EnvPool
+from rllab.envs.backends.sync import Sync
+from rllab.envs.backends.vector_entry_point import VectorEntryPoint
+from rllab.envs.registry import is_atari
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
+    from rllab.config import EnvConfig
+    from rllab.envs.backends.contract import Backend
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (Ale(), EnvPool(), VectorEntryPoint(), Sync(), Async())
+}
+"""The backends by their name, the fastest first: `auto` takes the first that suits."""
+
+_GROUPS = {"auto": tuple(BACKENDS), "gymnasium": ("vector_entry_point", "sync")}
+"""Values of `env.backend` that stand for several backends, of which the first that suits is taken."""
+
+
+def choose(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> Backend:
+    """The backend that `env.backend` asks for, or the fastest that means the same env and keeps sessions independent.
+
+    Raises:
+        ValueError: the one asked for cannot make this env as configured; one line.
+    """
+    group = [BACKENDS[name] for name in _GROUPS.get(config.backend, ())]
+    backend = next(each for each in group if each.suits(spec, config)) if group else BACKENDS[config.backend]
+    if config.wrappers and not backend.takes_wrappers:
+        raise ValueError(
+            f"env.wrappers: got {config.wrappers!r}, which env.backend={backend.name} cannot wrap around each sub-env; "
+            "write env.backend=sync"
+        )
+    if config.life_loss_terminal and not is_atari(spec):
+        raise ValueError(f"env.life_loss_terminal: got True, but {spec.id} tells no lives; write false")
+    backend.check(spec, config, num_sessions)
+    return backend

@@ -1,0 +1,85 @@
+"""The jobs of one sweeper: a slot and a thread for each, from its start to the reason why it ended."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from rllab.errors import ConfigError
+from rllab.search.handle import TrialCancelled
+from rllab.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna.trial import FrozenTrial
+
+    from rllab.search.slots import Slot
+
+
+class Jobs:
+    """Trials that run in slots.
+
+    Args:
+        slots: room for one trial each.
+        launch: runs a trial in a slot to its end and gives what went wrong, if anything did; called in a thread.
+    """
+
+    def __init__(self, slots: list[Slot], launch: Callable[[FrozenTrial, Slot], BaseException | None]) -> None:
+        self.free = list(slots)
+        self.running: list[FrozenTrial] = []
+        self.launch = launch
+        self.ended: SimpleQueue[tuple[FrozenTrial, Slot, str] | None] = SimpleQueue()
+
+    def start(self, trial: FrozenTrial) -> None:
+        """Run a trial in a free slot."""
+        self.running.append(trial)
+        threading.Thread(target=self._run, args=(trial, self.free.pop(0)), daemon=True).start()
+
+    def wait(self, seconds: float) -> tuple[FrozenTrial, str] | None:
+        """Wait until a job ends, `wake` is called, or some time has passed.
+
+        Returns:
+            The trial that ended, if one did, and why it would have no result.
+        """
+        try:
+            end = self.ended.get(timeout=seconds)
+        except Empty:
+            return None
+        if end is None:
+            return None
+        trial, slot, reason = end
+        self.running.remove(trial)
+        self.free.append(slot)
+        return trial, reason
+
+    def wake(self) -> None:
+        """End a `wait` that is going on; signal handlers may call it."""
+        self.ended.put(None)
+
+    def _run(self, trial: FrozenTrial, slot: Slot) -> None:
+        try:
+            error = self.launch(trial, slot)
+        except BaseException as caught:  # noqa: BLE001 - whatever it was, the slot is free again
+            error = caught
+        self.ended.put((trial, slot, _reason(error)))
+
+
+def end_joblib() -> None:
+    """Kill the processes of joblib's pool, if there are any: it would wait for their jobs."""
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor(reuse=False, kill_workers=True)
+
+
+def _reason(error: BaseException | None) -> str:
+    """One line for the way a job ended without a result."""
+    if error is None:
+        return "ended without a result"
+    if isinstance(error, TrialCancelled):
+        return "cancelled"
+    text = one_line(error)
+    if isinstance(error, (ConfigError, SystemExit)) or type(error) is RuntimeError:
+        return text[:300] or type(error).__name__
+    return f"{type(error).__name__}: {text}".removesuffix(": ")[:300]
