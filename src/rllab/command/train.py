@@ -44,14 +44,8 @@ def main() -> None:
     with bad_input_refused():
         _check_choices(args.overrides)
         try:
-            hydra_internals.run_app(
-                _train,
-                args,
-                parser,
-                config_path=str(config.conf_dir()),
-                config_name="config",
-                trusted="rllab.command.train.CheckJobs",
-            )
+            where = {"config_path": str(config.conf_dir()), "config_name": "config"}
+            hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
         except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
             sys.exit(130)
 

@@ -107,9 +107,8 @@ class SearchScheduler:
     """ASHA keeps one trial in this many at each rung."""
 
     def __post_init__(self) -> None:
-        _at_least(
-            2, "meta.search_scheduler.reduction_factor", self.reduction_factor, "an integer of at least 2, e.g. 3"
-        )
+        factor = self.reduction_factor
+        _at_least(2, "meta.search_scheduler.reduction_factor", factor, "an integer of at least 2, e.g. 3")
 
 
 @dataclass(frozen=True)
@@ -263,16 +262,12 @@ class RunConfig:
 
 def fields_unchanging(what: Changes) -> frozenset[str]:
     """Full names of the fields of which another value does not change this: ``meta.max_trial``."""
-    sections = {"": RunConfig, "meta.": MetaConfig, "env.": EnvConfig}
-    hints = {prefix: get_type_hints(config, include_extras=True) for prefix, config in sections.items()}
-    return frozenset(
-        prefix + name for prefix in hints for name, hint in hints[prefix].items() if what not in declared(hint)
-    )
-
-
-def declared(hint: Any) -> Changes:
-    """What another value of a field with this annotation changes."""
-    return next((mark for mark in get_args(hint) if isinstance(mark, Changes)), Changes.BOTH)
+    names = []
+    for prefix, config in (("", RunConfig), ("meta.", MetaConfig), ("env.", EnvConfig)):
+        for name, hint in get_type_hints(config, include_extras=True).items():
+            changes = next((mark for mark in get_args(hint) if isinstance(mark, Changes)), Changes.BOTH)
+            names += [prefix + name] if what not in changes else []
+    return frozenset(names)
 
 
 def fields_counting_frames() -> frozenset[str]:
