@@ -280,3 +280,17 @@ def test_ordinary_module_as_network(load_config, tmp_path):
     trial.run(load_config(*overrides, "meta.max_session=1", run_dir="one"))
     for name, tensor in policy(tmp_path / "one").items():
         torch.testing.assert_close(tensor[0], policy(tmp_path / "two")[name][0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_a_run_of_an_older_version_cannot_go_on(load_config, tmp_path, stop_at):
+    stop_at(400)
+    with pytest.raises(SystemExit):
+        trial.run(load_config(*SMALL, "meta.max_session=1"))
+    state = last(tmp_path / "run")
+    state["format"] -= 1
+    checkpoint.write(tmp_path / "run" / "checkpoints" / "last.safetensors", state)
+    with pytest.raises(
+        ConfigError, match=r"^meta.resume: got .*, which an older version of rllab wrote; it can be play"
+    ):
+        trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))

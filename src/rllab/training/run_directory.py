@@ -22,6 +22,8 @@ CONFIG = "config.yaml"
 LAST = Path("checkpoints") / "last.safetensors"
 BEST = Path("checkpoints") / "best.safetensors"
 ERROR = "error.txt"
+FORMAT = 2
+"""Of what `last` holds: a run of another format cannot go on."""
 
 
 class RunDirectory:
@@ -46,7 +48,7 @@ class RunDirectory:
         """Write the checkpoints; `best` stays as it is where there is no other one."""
         if best is not None:
             checkpoint.write(self.path / BEST, best)
-        checkpoint.write(self.path / LAST, last)
+        checkpoint.write(self.path / LAST, last | {"format": FORMAT})
 
     def read_best(self) -> dict[str, Any] | None:
         """The checkpoint `best`, if there is one."""
@@ -105,7 +107,7 @@ def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, di
         state = checkpoint.read(directory / LAST)
     except checkpoint.CheckpointError as error:
         raise ConfigError(f"{got}, whose checkpoint cannot be used: {error}") from None
-    if "scores" not in state:
+    if state.get("format") != FORMAT:
         raise ConfigError(
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
