@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.distributed import hogwild, merge
 from rllab.functional.finite import not_finite
-from rllab.training.sessions import Best
+from rllab.training.best import Best
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
