@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, get_args
 
-from rllab.envs.backends.ale import Ale
-from rllab.envs.backends.asynchronous import Async
-from rllab.envs.backends.envpool import EnvPool
-from rllab.envs.backends.sync import Sync
-from rllab.envs.backends.vector_entry_point import VectorEntryPoint
+from rllab.config import schema
+from rllab.envs.backends.contract import Backend
 from rllab.envs.registry import is_atari
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
     from rllab.config import EnvConfig
-    from rllab.envs.backends.contract import Backend
 
-BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (Ale(), EnvPool(), VectorEntryPoint(), Sync(), Async())
-}
+
+def _all() -> dict[str, Backend]:
+    """Those of the modules here, in the order in which the schema names them."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    found = {backend.name: backend() for backend in Backend.__subclasses__()}
+    return {name: found[name] for name in get_args(schema.Backend) if name in found}
+
+
+BACKENDS = _all()
 """The backends by their name, the fastest first: `auto` takes the first that suits."""
 
 _GROUPS = {"auto": tuple(BACKENDS), "gymnasium": ("vector_entry_point", "sync")}
