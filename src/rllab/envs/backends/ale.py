@@ -9,8 +9,8 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import VectorEnv
 
 from rllab.envs.backends.contract import Backend, Look, arguments
+from rllab.envs.backends.seeds import row_seeds
 from rllab.envs.registry import is_atari
-from rllab.envs.seeds import row_seeds
 from rllab.envs.single import unknown_argument
 from rllab.errors import require
 from rllab.host.process import num_cpus

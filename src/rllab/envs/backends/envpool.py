@@ -12,9 +12,9 @@ from gymnasium.vector.utils import batch_space
 
 from rllab.envs.backends import ale
 from rllab.envs.backends.contract import Backend, Look, limited_kwargs
+from rllab.envs.backends.seeds import row_seeds
 from rllab.envs.backends.sync import Sync
 from rllab.envs.registry import is_atari
-from rllab.envs.seeds import row_seeds
 from rllab.host.process import num_cpus
 from rllab.text import one_line
 
