@@ -48,7 +48,8 @@ def test_loss_and_its_gradient_by_hand():
     }
     inputs = torch.tensor([[1.1, 1.5, 3.0]]).log(), torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[3.0, 1.0, 9.0]])
     log_ratio, entropy, value = (x.requires_grad_() for x in inputs)
-    loss, metrics = ppo.ppo_loss(batch, log_ratio, entropy, value, clip_coef=0.2, ent_coef=0.1, vf_coef=2.0)
+    loss, parts = ppo.ppo_loss(batch, log_ratio, entropy, value, clip_coef=0.2, ent_coef=0.1, vf_coef=2.0)
+    metrics = ppo.ppo_metrics(parts, log_ratio, batch["weight"], 0.2)
     torch.testing.assert_close(loss, torch.tensor([0.4 + 2.0 * 0.5 - 0.1 * 2.0]))
     expected = {
         "train/policy_loss": 0.4,

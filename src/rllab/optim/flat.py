@@ -18,9 +18,11 @@ class FlatParameters:
         self.data = torch.cat([p.detach().reshape(num_sessions, -1) for p in parameters], dim=1)
         self.grad = torch.zeros_like(self.data)
         pieces = zip(parameters, torch.split(self.data, sizes, 1), torch.split(self.grad, sizes, 1), strict=True)
+        self.grads = []
         for parameter, data, grad in pieces:
             parameter.data = data.view(parameter.shape)
             parameter.grad = grad.view(parameter.shape)
+            self.grads.append(parameter.grad)
         self.master = self.data
 
     def backward(self, loss: Tensor) -> None:
@@ -30,9 +32,7 @@ class FlatParameters:
         ``grad`` do not lie side by side.
         """
         grads = torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True)
-        for parameter, grad in zip(self.parameters, grads, strict=True):
-            assert parameter.grad is not None
-            parameter.grad.copy_(grad)
+        torch._foreach_copy_(self.grads, grads)
 
     def tensors(self) -> list[Tensor]:
         """What workers that share a policy share: all but the gradient."""
