@@ -12,6 +12,7 @@ from rllab.config import EnvConfig
 from rllab.envs import MAX_STEPS
 from rllab.envs.sub_env import kept_globals
 from rllab.random.streams import Purpose, Seed, session_seeds
+from rllab.tracking.tracker import Row
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Observations ``[S, N, ...]``, and where an episode begins with them ``[S, N]``, to actions ``[S, N, ...]``."""
@@ -53,6 +54,20 @@ class Evaluation(NamedTuple):
     returns: np.ndarray
     lengths: np.ndarray
     cut: np.ndarray
+
+    def rows(self, *, limited: bool) -> list[Row]:
+        """Tags and values of each session; how many episodes were cut, unless the env is `limited` in time itself."""
+        return [
+            {
+                "eval/mean_reward": float(returns.mean()),
+                "eval/std_reward": float(returns.std()),
+                "eval/min_reward": float(returns.min()),
+                "eval/max_reward": float(returns.max()),
+                "eval/mean_ep_length": float(lengths.mean()),
+                **({} if limited else {"eval/num_cut": int(cut.sum())}),
+            }
+            for returns, lengths, cut in zip(*self, strict=True)
+        ]
 
 
 class Evaluator:

@@ -13,7 +13,7 @@ from rllab.functional.finite import not_finite
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Row, Tracker
 from rllab.training.best import Best
-from rllab.training.evaluation import Evaluation, Evaluator, Watch
+from rllab.training.evaluation import Evaluator, Watch
 from rllab.training.loop import Clock, Event, train
 
 CheckpointKind = Literal["log", "eval"]
@@ -196,7 +196,7 @@ class Sessions:
                 raise envs.EnvError(f"in the evaluation at frame {frame:,}: {error}") from error
             if self.evaluator.stopped:
                 return None
-            rows = _evaluation_rows(found, limited=self.evaluator.limited)
+            rows = found.rows(limited=self.evaluator.limited)
             self.evaluation = [row["eval/mean_reward"] for row in rows]
         return self._report("eval", [common | row for row in rows])
 
@@ -243,17 +243,3 @@ class Sessions:
         self.envs.close()
         if self.evaluator:
             self.evaluator.close()
-
-
-def _evaluation_rows(result: Evaluation, *, limited: bool) -> list[Row]:
-    return [
-        {
-            "eval/mean_reward": float(returns.mean()),
-            "eval/std_reward": float(returns.std()),
-            "eval/min_reward": float(returns.min()),
-            "eval/max_reward": float(returns.max()),
-            "eval/mean_ep_length": float(lengths.mean()),
-            **({} if limited else {"eval/num_cut": int(cut.sum())}),
-        }
-        for returns, lengths, cut in zip(*result, strict=True)
-    ]
