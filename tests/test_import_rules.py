@@ -67,7 +67,7 @@ def broken_rule(module, names):
     standard = names[0].split(".")[0] in sys.stdlib_module_names
     if module == "rllab.errors" and not standard:
         return "whoever only refuses something waits for no library"
-    shared = ("rllab.algorithms.contract", "rllab.algorithms.shared")
+    shared = ("rllab.algorithms.contract", "rllab.algorithms.shared", "rllab.kernels")
     known = (*CORE, *CORE_OUTSIDE, *shared, "rllab.errors", "rllab.host.memory")
     if within(module, *CORE, "rllab.algorithms") and not (standard or imported(*known)):
         return "it may know torch, numpy, gymnasium.spaces, functional, nets, buffers and errors"

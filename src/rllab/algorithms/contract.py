@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 from rllab.functional.state import restore_state, state_of
 
 if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from gymnasium.spaces import Space
@@ -96,6 +96,8 @@ class Algorithm(Protocol):
     """Torch device of its networks."""
     rollout_steps: int
     """Vector steps between two updates."""
+    kernel: object | None = None
+    """The fast twin of its update, where `use_kernels` found one that fits."""
     net: nn.Module
     """The network that acts, with whatever normalises its observations: what the checkpoint `best` keeps."""
 
@@ -114,6 +116,13 @@ class Algorithm(Protocol):
         numpy) are made when they are first needed, by `functools.cached_property`: with Hogwild the parameters move
         into shared memory before.
         """
+
+    def use_kernels(self, say: Callable[[str], None]) -> str:
+        """Take a fast twin of the update if one fits, see `rllab.kernels`; returns what is used, in words, and why.
+
+        `say` is told if there is something to wait for. Empty where there is none for the algorithm.
+        """
+        return ""
 
     @abstractmethod
     def make_buffer(self) -> Buffer:

@@ -93,6 +93,7 @@ def _machine(facts: dict[str, Any]) -> list[str]:
         *(", ".join(versions[start : start + 6]) for start in range(0, len(versions), 6)),
         f"{facts['platform']}, {facts['cores']} cores, GPUs: {gpus}",
         f"env backends: {', '.join(facts['backends'])}",
+        f"kernels: {facts['kernels']}",
         f"extras that are complete: {', '.join(complete) or 'none'}",
     ]
     for name, missing in facts["extras"].items():

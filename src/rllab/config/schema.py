@@ -146,6 +146,9 @@ class MetaConfig:
     num_threads: Annotated[int, Changes.RESULT] = 1
     """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
     they cost a factor of five and more where something does. Another number of threads rounds differently."""
+    kernels: Annotated[Literal["auto", "off"], Changes.RESULT] = "auto"
+    """auto: updates run in C++ where that fits, compiled once by this machine's compiler; off: in torch. They differ by
+    rounding."""
     num_workers: Annotated[int | Literal["auto"], Changes.SEARCH] = 1
     """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
     worker_timeout: Annotated[Number, Changes.SEARCH] = 600

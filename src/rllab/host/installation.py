@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from rllab.envs.backends import BACKENDS
 from rllab.host.process import num_cpus
 from rllab.host.provenance import PACKAGES, package_version
+from rllab.kernels.build import describe
 
 _FOR_DEVELOPMENT = ("dev", "bench", "rliable")
 
@@ -24,6 +25,7 @@ def installation() -> dict[str, object]:
         "cores": num_cpus(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
+        "kernels": describe(),
         "backends": ["gymnasium", *(name for name, backend in BACKENDS.items() if backend.is_installed())],
     }
 

@@ -46,13 +46,14 @@ class Sessions:
         *,
         clock: Clock | None = None,
         watch: Watch | None = None,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """Make envs, algorithm and buffer; no episode has begun yet.
 
         `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
-        elsewhere. `watch` is told how far an evaluation is.
+        elsewhere. `watch` is told how far an evaluation is, `say` what there is to wait for.
         """
-        self.cfg = cfg
+        self.cfg, self.say = cfg, say
         self.seed = Seed(cfg.meta.seed, numbers.start)
         num_sessions = len(numbers)
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
@@ -90,6 +91,8 @@ class Sessions:
         Returns notes for a person, one line each.
         """
         notes: list[str] = []
+        if self._wants_kernels(state) and (used := self.algorithm.use_kernels(self.say)):
+            notes.append(f"kernels: {used}")
         if state is None:
             self.envs.reset(self._env_seeds())
         else:
@@ -98,6 +101,11 @@ class Sessions:
             self.best.load_state_dict(best)
         self.tracker.start(self.clock.taken)
         return notes
+
+    def _wants_kernels(self, state: dict[str, Any] | None) -> bool:
+        """Whether updates may run in kernels: a run goes on as it began. Hogwild's workers change a policy in torch."""
+        meta = self.cfg.meta
+        return meta.kernels == "auto" and not meta.distributed and (state is None or state.get("kernels", False))
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
         notes = []
@@ -207,6 +215,7 @@ class Sessions:
             "frame": self.clock.frame,
             "algorithm": self.algorithm.state_dict(),
             "acting": self.acting.state,
+            "kernels": self.algorithm.kernel is not None,
             "buffer": self.buffer.state_dict(),
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),

@@ -1,0 +1,102 @@
+"""Kernels are compiled by the machine's own compiler when they are first needed, and kept on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# -ffast-math would make numbers of nan and switch the whole process to flushing small numbers to zero
+_FLAGS = (
+    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-pthread"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
+)
+_SOURCES = Path(__file__).parent
+
+
+class NoKernelError(Exception):
+    """There is no kernel here. Its text is the reason, a clause after "for"."""
+
+
+@functools.cache
+def load(name: str, say: Callable[[str], None] | None = None) -> ctypes.CDLL:
+    """The compiled source ``<name>.cpp`` of this folder.
+
+    Args:
+        name: of the source.
+        say: is told if there is something to wait for.
+
+    Raises:
+        NoKernelError: there is no compiler, it fails, or the processor gains nothing.
+    """
+    if "avx2" not in _processor():
+        raise NoKernelError("this processor has no AVX2, without which torch is faster")
+    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise NoKernelError("there is no C++ compiler; install one, such as g++, for up to twice the speed")
+    source = _SOURCES / f"{name}.cpp"
+    version = _run(compiler, "--version").stdout
+    key = hashlib.sha256("\n".join([source.read_text(), *_FLAGS, version, _processor()]).encode()).hexdigest()[:16]
+    path = _cache() / f"{name}-{key}.so"
+    if not path.exists():
+        if say:
+            say("kernels are being compiled, once, which takes some seconds")
+        _compile(compiler, source, path)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NoKernelError(f"{path} cannot be loaded ({error})") from None
+
+
+def describe() -> str:
+    """Whether kernels run here, in words."""
+    try:
+        return Path(load("ppo")._name).name  # noqa: SLF001 - where ctypes found it
+    except NoKernelError as error:
+        return f"none, for {error}"
+
+
+def _compile(compiler: str, source: Path, path: Path) -> None:
+    """Write the library whole or not at all: other processes may do the same."""
+    part = path.with_suffix(f".{os.getpid()}")
+    done = _run(compiler, *_FLAGS, "-o", str(part), str(source))
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise NoKernelError(f"{compiler} failed ({reason})")
+    part.replace(path)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a compiler of the user's
+
+
+def _cache() -> Path:
+    """Where libraries are kept; a folder of this process alone where there is no such place."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "rllab" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="rllab-kernels-"))
+
+
+@functools.cache
+def _processor() -> str:
+    """Model and abilities of the processor: a library is for one alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))

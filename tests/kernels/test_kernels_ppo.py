@@ -1,0 +1,177 @@
+"""PPO's kernel against its loss in torch, which is the truth."""
+
+import shutil
+
+import gymnasium.spaces as gs
+import numpy as np
+import pytest
+import torch
+
+from rllab.algorithms import Task, ppo
+from rllab.kernels import build
+from rllab.training import trial
+from test_trial import assert_same_policy
+
+DISCRETE, BOX = gs.Discrete(3), gs.Box(-1.0, 1.0, (2,))
+NUM_ENVS = 4
+
+
+def kernel_runs():
+    try:
+        build.load("ppo")
+    except build.NoKernelError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not kernel_runs(), reason="no compiler, or an old processor")
+
+
+def make_agent(*, kernel, action_space=DISCRETE, num_sessions=2, obs_size=5, **settings):
+    config = ppo.PPOConfig(**{"num_steps": 16, "hidden": [16, 32], "ent_coef": 0.01} | settings)
+    task = Task(gs.Box(-np.inf, np.inf, (obs_size,)), action_space, num_sessions, NUM_ENVS, 10_000)
+    agent = ppo.PPO(config, task, seed=0)
+    if kernel:
+        assert agent.use_kernels(print) == "PPO's update in C++"
+    return agent
+
+
+def learn(agent, updates, *, scale_of_last=1.0):
+    """Learn from the same noise, whoever learns: each session's from a generator of its own."""
+    task, buffer = agent.task, agent.make_buffer()
+    rngs = [np.random.default_rng(session) for session in range(task.num_sessions)]
+    done = np.zeros((task.num_sessions, NUM_ENVS), bool)
+    for frame in range(1, updates + 1):
+        for _ in range(agent.rollout_steps):
+            obs, next_obs = (np.stack([r.normal(size=(NUM_ENVS, 5)) for r in rngs]).astype(np.float32) for _ in "12")
+            if isinstance(task.action_space, gs.Discrete):
+                action = np.stack([r.integers(3, size=NUM_ENVS) for r in rngs])
+            else:
+                action = np.stack([r.normal(size=(NUM_ENVS, 2)) for r in rngs]).astype(np.float32)
+            reward = np.stack([r.normal(size=NUM_ENVS) for r in rngs])
+            reward[-1] *= scale_of_last
+            ended = np.stack([r.random(NUM_ENVS) < 0.1 for r in rngs]) & ~done
+            done = ended
+            buffer.add(obs, action, reward, ended, np.zeros_like(ended), next_obs, {})
+        metrics = agent.update(buffer, frame * agent.rollout_steps * NUM_ENVS)
+    return metrics
+
+
+OPTIONS = [
+    {},
+    {"activation": "relu"},
+    {"hidden": [16]},
+    {"hidden": [17, 5, 40]},
+    {"hidden": []},
+    {"vf_clip_coef": 0.1},
+    {"ent_coef": 0.0, "vf_coef": 1.5, "max_grad_norm": 0.05},
+    {"normalize_advantage": False},
+    {"normalize_obs": True, "normalize_reward": True},
+    {"num_minibatches": 1, "num_epochs": 7, "lr": "linear:1e-3:0", "clip_coef": "linear:0.3:0.1"},
+]
+
+
+@pytest.mark.parametrize("action_space", [DISCRETE, BOX], ids=["discrete", "box"])
+@pytest.mark.parametrize("settings", OPTIONS, ids=str)
+@pytest.mark.parametrize("num_sessions", [1, 3])
+def test_one_update_is_that_of_the_loss(action_space, settings, num_sessions):
+    plain, fast = (
+        make_agent(kernel=kernel, action_space=action_space, num_sessions=num_sessions, **settings)
+        for kernel in (False, True)
+    )
+    expected, found = learn(plain, 1), learn(fast, 1)
+    torch.testing.assert_close(fast.flat.data, plain.flat.data, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(fast.optimizer.exp_avg, plain.optimizer.exp_avg, rtol=1e-3, atol=1e-6)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("action_space", [DISCRETE, BOX], ids=["discrete", "box"])
+def test_fifty_updates_are_those_of_the_loss(action_space):
+    plain, fast = (make_agent(kernel=kernel, action_space=action_space) for kernel in (False, True))
+    learn(plain, 50)
+    learn(fast, 50)
+    difference = (fast.flat.data - plain.flat.data).norm() / plain.flat.data.norm()
+    assert difference < 1e-5
+
+
+def test_a_session_does_not_depend_on_those_beside_it_nor_on_threads():
+    torch.set_num_threads(2)
+    try:
+        alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
+        learn(alone, 3)
+        learn(three, 3, scale_of_last=100.0)
+    finally:
+        torch.set_num_threads(1)
+    torch.testing.assert_close(alone.flat.data[0], three.flat.data[0], rtol=1e-5, atol=1e-6)  # torch prepares
+
+
+def test_nan_in_is_nan_out():
+    agent = make_agent(kernel=True)
+    agent.flat.data[1, 0] = torch.nan
+    learn(agent, 1)
+    assert agent.flat.data[1].isnan().any()
+    assert agent.flat.data[0].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "action_space", "reason"),
+    [
+        ({"share_network": True}, DISCRETE, "two separate networks"),
+        ({"activation": "elu"}, DISCRETE, "tanh and relu"),
+        ({"hidden": [300]}, DISCRETE, "layers of up to 256"),
+        ({"target_kl": 0.1}, DISCRETE, "agent.target_kl is set"),
+        ({}, gs.MultiBinary(3), "Discrete and Box"),
+    ],
+)
+def test_what_does_not_fit_stays_in_torch_and_says_why(settings, action_space, reason):
+    agent = make_agent(kernel=False, action_space=action_space, **settings)
+    used = agent.use_kernels(print)
+    assert used.startswith("torch, for ")
+    assert reason in used
+    assert agent.kernel is None
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Nothing was loaded before, nor after."""
+    build.load.cache_clear()
+    yield monkeypatch
+    build.load.cache_clear()
+
+
+def test_it_is_compiled_once_and_kept(fresh, tmp_path):
+    fresh.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said = []
+    build.load("ppo", said.append)
+    build.load.cache_clear()
+    build.load("ppo", said.append)
+    assert len(said) == 1
+    assert [path.suffix for path in (tmp_path / "rllab" / "kernels").iterdir()] == [".so"]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(fresh, tmp_path):
+    (tmp_path / "file").write_text("")
+    fresh.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert build.load("ppo")
+
+
+def test_without_a_compiler(fresh, tmp_path):
+    fresh.setattr(shutil, "which", lambda _name: None)
+    assert build.describe().startswith("none, for there is no C++ compiler")
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_a_run_says_what_it_uses_and_goes_on_as_it_began(load_config, tmp_path, stop_at, capsys):
+    short = ["agent.num_steps=16", "agent.num_minibatches=2", "env.max_frame=1500", "meta.log_frequency=250"]
+    short += ["meta.max_session=2"]
+    for kernels, line in (("auto", "kernels: PPO's update in C++"), ("off", "")):
+        trial.run(load_config(*short, f"meta.kernels={kernels}", run_dir=f"whole_{kernels}"))
+        assert ("kernels:" in capsys.readouterr().out) == bool(line)
+        stop_at(776)
+        with pytest.raises(SystemExit):
+            trial.run(load_config(*short, f"meta.kernels={kernels}", run_dir=f"cut_{kernels}"))
+        trial.run(load_config(f"meta.resume={tmp_path / f'cut_{kernels}'}"))
+        assert_same_policy(tmp_path / f"whole_{kernels}", tmp_path / f"cut_{kernels}")
+        capsys.readouterr()
