@@ -42,13 +42,13 @@ def project(tmp_path, monkeypatch, _packages_of_other_tests):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # folders of other tests, with a `my_pkg` too, may be there
     return tmp_path
 
 
 @pytest.mark.usefixtures("project")
 def test_the_tracker_is_given_the_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(writers, "WRITERS", [*writers.WRITERS])
-    monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("my_pkg.json_lines")
     writer = writers.SessionWriter(tmp_path / "session_0")
     writer.write_train({"frame": 100, "time/fps": 50.0})
