@@ -16,7 +16,7 @@ from rllab.algorithms.shared.values import QSettings, make_q_network, make_value
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import TD_LOSSES, td_target
-from rllab.functional.schedules import Coefficient, check_coefficient
+from rllab.functional.schedules import Coefficient, check_coefficient, is_due
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -93,7 +93,7 @@ class DQN(Algorithm):
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         for _ in range(config.gradient_steps):
             metrics = self._gradient_step(buffer, coefs["lr"], coefs["per_beta"])
-        if frame // config.target_period > since // config.target_period:
+        if is_due(config.target_period, since, frame):
             self.target_flat.data.lerp_(self.flat.data, config.tau)
         return {
             **metrics,

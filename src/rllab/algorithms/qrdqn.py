@@ -14,7 +14,7 @@ from rllab.algorithms.shared.settings import check_ranges
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import quantile_huber
-from rllab.functional.schedules import make_schedule
+from rllab.functional.schedules import is_due, make_schedule
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -78,7 +78,7 @@ class QRDQN(Algorithm):
         lr = self.lr(self.task.progress(frame))
         for _ in range(config.gradient_steps):
             metrics = self._gradient_step(buffer, lr)
-        if frame // config.target_period > since // config.target_period:
+        if is_due(config.target_period, since, frame):
             self.target_flat.data.lerp_(self.flat.data, config.tau)
         return {
             **metrics,

@@ -12,6 +12,11 @@ Schedule = Callable[[float], float]
 """Maps progress (fraction of the frame budget, 0 to 1) to the coefficient's value."""
 
 
+def is_due(period: int, since: int, frame: int) -> bool:
+    """Whether a period of frames was completed after frame `since`, up to `frame`."""
+    return frame // period > since // period
+
+
 def make_schedule(value: Coefficient) -> Schedule:
     """Schedule of a coefficient: constant for a number, straight line for ``linear:START:END``.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from rllab.algorithms import Acting
 from rllab.buffers import Buffer
 from rllab.envs import SessionEnvs
+from rllab.functional.schedules import is_due
 from rllab.tracking.tracker import Tracker
 
 
@@ -50,7 +51,7 @@ class Clock:
 
     def due(self, period: int) -> bool:
         """Whether the latest step completed a period, or the budget; nothing is due at frame 0."""
-        return self.frame > 0 and (self.frame // period > self.frame_before // period or self.finished)
+        return self.frame > 0 and (is_due(period, self.frame_before, self.frame) or self.finished)
 
     def stop(self) -> None:
         """Leave the loop after the current step."""
