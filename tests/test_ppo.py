@@ -10,6 +10,7 @@ import torch
 
 from acting import act
 from rllab.algorithms import Task, ppo
+from rllab.buffers.minibatches import minibatches
 from rllab.errors import ConfigError
 from rllab.host import memory
 from rllab.training import trial
@@ -201,8 +202,9 @@ def test_every_row_is_learned_from_once_an_epoch_beside_its_own_action(make):
     agent = make[0](3)
     buffer = make[1](agent, np.random.default_rng(0))
     _, batch = agent._prepare(buffer)
-    minibatches = list(agent._minibatches(batch))
-    shuffled = {name: torch.cat([m[name] for m in minibatches], 1) for name in ("obs", "action", "log_prob", "returns")}
+    order = agent.minibatch_streams.permutations(batch["valid"].shape[1])
+    parts = list(minibatches(batch, order, 2, standardize=True))
+    shuffled = {name: torch.cat([m[name] for m in parts], 1) for name in ("obs", "action", "log_prob", "returns")}
     for session in range(3):
         order = batch["returns"][session].argsort(), shuffled["returns"][session].argsort()  # no two are equal
         for name, x in shuffled.items():
