@@ -1,5 +1,6 @@
 """PPO's kernel against its loss in torch, which is the truth."""
 
+import json
 import shutil
 
 import gymnasium.spaces as gs
@@ -115,6 +116,12 @@ def test_nan_in_is_nan_out():
     assert agent.flat.data[0].isfinite().all()
 
 
+def test_small_numbers_are_not_flushed_to_zero():
+    learn(make_agent(kernel=True), 1)  # -ffast-math would do so, in the whole process
+    assert np.float32(1e-40) * np.float32(0.5) > 0
+    assert torch.tensor(1e-40) * 0.5 > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "action_space", "reason"),
     [
@@ -169,6 +176,8 @@ def test_a_run_says_what_it_uses_and_goes_on_as_it_began(load_config, tmp_path, 
     for kernels, line in (("auto", "kernels: PPO's update in C++"), ("off", "")):
         trial.run(load_config(*short, f"meta.kernels={kernels}", run_dir=f"whole_{kernels}"))
         assert ("kernels:" in capsys.readouterr().out) == bool(line)
+        used = json.loads((tmp_path / f"whole_{kernels}" / "provenance.json").read_text())["kernels"]
+        assert used == (line.partition(": ")[2] or "torch")
         stop_at(776)
         with pytest.raises(SystemExit):
             trial.run(load_config(*short, f"meta.kernels={kernels}", run_dir=f"cut_{kernels}"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab import checkpoint, config
 from rllab.errors import ConfigError
+from rllab.files import read_json, write_json
 from rllab.host import provenance
 from rllab.host.process import LOCK, Hold, is_held, program
 
@@ -22,6 +23,7 @@ CONFIG = "config.yaml"
 LAST = Path("checkpoints") / "last.safetensors"
 BEST = Path("checkpoints") / "best.safetensors"
 ERROR = "error.txt"
+PROVENANCE = "provenance.json"
 FORMAT = 2
 """Of what `last` holds: a run of another format cannot go on."""
 
@@ -35,7 +37,7 @@ class RunDirectory:
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.hold = Hold(self.path)
         facts = provenance.collect(cfg.meta.seed, env_backend=cfg.env.backend, distributed=cfg.meta.distributed)
-        path = self.path / "provenance.json"
+        path = self.path / PROVENANCE
         if resumed:
             (self.path / ERROR).unlink(missing_ok=True)
             first = json.loads(path.read_text()) if path.exists() else {}
@@ -43,6 +45,10 @@ class RunDirectory:
         else:
             config.save(cfg, self.path / CONFIG)
         path.write_text(json.dumps(facts, indent=2) + "\n")
+
+    def add_provenance(self, **facts: str) -> None:
+        """Write down what was not known when the run began."""
+        write_json(self.path / PROVENANCE, read_json(self.path / PROVENANCE) | facts)
 
     def save(self, last: dict[str, Any], best: dict[str, Any] | None) -> None:
         """Write the checkpoints; `best` stays as it is where there is no other one."""

@@ -18,6 +18,9 @@ from rllab.training.loop import Clock, Event, train
 
 CheckpointKind = Literal["log", "eval"]
 
+KERNELS = "kernels: "
+"""How the note begins that says whether updates run in C++ or in torch."""
+
 
 class CheckpointReport(NamedTuple):
     """What the sessions report at a log or evaluation checkpoint: rows to write down, and scores."""
@@ -92,7 +95,7 @@ class Sessions:
         """
         notes: list[str] = []
         if self._wants_kernels(state) and (used := self.algorithm.use_kernels(self.say)):
-            notes.append(f"kernels: {used}")
+            notes.append(KERNELS + used)
         if state is None:
             self.envs.reset(self._env_seeds())
         else:

@@ -22,6 +22,7 @@ from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.run_directory import RunDirectory, open_run
+from rllab.training.sessions import KERNELS
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
@@ -142,8 +143,11 @@ class Trial:
         self.console.message(f"{self.console.title}, {self.cfg.env.max_frame:,} frames -> {self.directory.path}")
         with stopping_on_signals(self.crew.stop) as received:
             best = None if self.state is None else self.directory.read_best()
-            for note in self.crew.begin(self.state, best):
+            notes = self.crew.begin(self.state, best)
+            for note in notes:
                 self.console.message(note)
+            used = [note.removeprefix(KERNELS) for note in notes if note.startswith(KERNELS)]
+            self.directory.add_provenance(kernels=", ".join(used) or "torch")
             if self.state is None:
                 self._save()  # whatever happens, there is something to go on from
                 self.saved_at = -math.inf
