@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 
 import gymnasium.spaces as gs
 import numpy as np
@@ -140,32 +141,25 @@ def test_what_does_not_fit_stays_in_torch_and_says_why(settings, action_space, r
     assert agent.kernel is None
 
 
-@pytest.fixture
-def fresh(monkeypatch):
-    """Nothing was loaded before, nor after."""
-    build.load.cache_clear()
-    yield monkeypatch
-    build.load.cache_clear()
-
-
-def test_it_is_compiled_once_and_kept(fresh, tmp_path):
-    fresh.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_it_is_compiled_once_and_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said = []
     build.load("ppo", said.append)
-    build.load.cache_clear()
     build.load("ppo", said.append)
     assert len(said) == 1
     assert [path.suffix for path in (tmp_path / "rllab" / "kernels").iterdir()] == [".so"]
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(fresh, tmp_path):
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
-    fresh.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert build.load("ppo")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing is left behind
 
 
-def test_without_a_compiler(fresh, tmp_path):
-    fresh.setattr(shutil, "which", lambda _name: None)
+def test_without_a_compiler(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     assert build.describe().startswith("none, for there is no C++ compiler")
 
 

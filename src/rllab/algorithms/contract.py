@@ -28,6 +28,10 @@ State: TypeAlias = "dict[str, Tensor]"
 """What an agent remembers from one step to the next, ``[S, N, ...]`` each; empty without memory, and before the first
 step."""
 
+COUNTS = ("frame", "num_acted")
+"""What is `saved`, by an algorithm or its `sampler`, of how long it has acted: exploration goes by these. Who plays a
+policy as it explored takes over these and the policy, nothing else."""
+
 
 @dataclass(frozen=True)
 class Task:

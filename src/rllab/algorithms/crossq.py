@@ -11,12 +11,12 @@ from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.off_policy import (
     SoftSettings,
     check_replay,
+    critic_schedules,
     make_replay,
     make_temperature,
     network_options,
-    sample,
 )
-from rllab.algorithms.shared.settings import check_ranges, schedules
+from rllab.algorithms.shared.settings import check_ranges
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
@@ -92,7 +92,7 @@ class CrossQ(Algorithm):
         betas = (config.adam_beta1, 0.999)
         self.optimizer, self.critic_optimizer = Adam(self.flat, betas=betas), Adam(self.critic_flat, betas=betas)
         self.temperature = make_temperature(config, task, actions.target_entropy, device, betas=betas)
-        self.schedules = schedules(config, "lr", "critic_lr")
+        self.schedules = critic_schedules(config)
         streams = Streams(seed, task.num_sessions, "action", device)
         self.sampler = SoftSampler(self.net, actions, streams, task.num_envs, config.learning_starts)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")  # on the CPU, where the buffer is
@@ -110,21 +110,20 @@ class CrossQ(Algorithm):
         if buffer.num_frames < config.learning_starts:
             return {}
         progress = self.task.progress(frame)
-        lr = self.schedules["lr"](progress)
-        critic_lr = self.schedules.get("critic_lr", self.schedules["lr"])(progress)
+        coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample(buffer, config, self.batch_streams)
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
-            metrics = self._critic_step(minibatch, next_noise, ent_coef, critic_lr)
+            metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
-                self._actor_step(minibatch["obs"], noise, ent_coef, lr)
+                self._actor_step(minibatch["obs"], noise, ent_coef, coefs["lr"])
         return {
             **metrics,
             **self.actor_metrics,
             "train/ent_coef": ent_coef.squeeze(1),
-            "train/lr": lr,
+            "train/lr": coefs["lr"],
             "train/num_updates": self.num_updates,
             "train/utd": self.gradient_steps / (self.rollout_steps * self.task.num_envs),
         }

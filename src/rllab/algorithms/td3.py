@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.off_policy import CriticSettings, check_replay, make_replay, network_options, sample
-from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
+from rllab.algorithms.shared.off_policy import (
+    CriticSettings,
+    check_replay,
+    critic_schedules,
+    make_replay,
+    network_options,
+)
+from rllab.algorithms.shared.settings import Activation, check_ranges
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
@@ -86,7 +92,7 @@ class TD3(Algorithm):
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         self.target_flat, self.target_critic_flat = FlatParameters(self.target), FlatParameters(self.target_critics)
         self.optimizer, self.critic_optimizer = Adam(self.flat), Adam(self.critic_flat)
-        self.schedules = schedules(config, "lr", "critic_lr", "tau", "exploration_noise", "policy_noise")
+        self.schedules = critic_schedules(config, "tau", "exploration_noise", "policy_noise")
         self.action_streams = Streams(seed, task.num_sessions, "action", device)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")  # on the CPU, where the buffer is
         self.num_acted = 0  # frames
@@ -117,8 +123,8 @@ class TD3(Algorithm):
             return {}
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample(buffer, config, self.batch_streams)
-            metrics = self._critic_step(minibatch, coefs["policy_noise"], coefs.get("critic_lr", coefs["lr"]))
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            metrics = self._critic_step(minibatch, coefs["policy_noise"], coefs["critic_lr"])
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
                 self._actor_step(minibatch["obs"], coefs["lr"])

@@ -12,12 +12,12 @@ from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.off_policy import (
     SoftSettings,
     check_replay,
+    critic_schedules,
     make_replay,
     make_temperature,
     network_options,
-    sample,
 )
-from rllab.algorithms.shared.settings import Activation, check_ranges, schedules
+from rllab.algorithms.shared.settings import Activation, check_ranges
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
@@ -90,7 +90,7 @@ class TQC(Algorithm):
         self.target_flat = FlatParameters(self.target_critics)
         self.optimizer, self.critic_optimizer = Adam(self.flat), Adam(self.critic_flat)
         self.temperature = make_temperature(config, task, self.actions.target_entropy, device)
-        self.schedules = schedules(config, "lr", "critic_lr", "tau")
+        self.schedules = critic_schedules(config, "tau")
         streams = Streams(seed, task.num_sessions, "action", device)
         self.sampler = SoftSampler(self.net, self.actions, streams, task.num_envs, config.learning_starts)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")  # on the CPU, where the buffer is
@@ -109,10 +109,10 @@ class TQC(Algorithm):
         progress = self.task.progress(frame)
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = sample(buffer, config, self.batch_streams)
+            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
-            metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs.get("critic_lr", coefs["lr"]))
+            metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])
             metrics |= self._actor_step(minibatch["obs"], noise, ent_coef, coefs["lr"])
             self.target_flat.data.lerp_(self.critic_flat.data, coefs["tau"])
             self.num_updates += 1

@@ -11,6 +11,7 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
+from rllab.text import one_line
 from rllab.training.loop import Clock, Event
 from rllab.training.sessions import CheckpointReport, Sessions
 
@@ -70,7 +71,7 @@ def main(link: Connection, *arguments: Any) -> None:
     except DivergedError as error:
         link.send(("diverged", str(error), error.frame))
     except Exception as error:  # noqa: BLE001 - the parent ends the run
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        line = one_line(f"{type(error).__name__}: {error}")
         link.send(("crashed", line, traceback.format_exc()))
 
 

@@ -234,7 +234,7 @@ class Workers:
 
     def _policy_of(self, states: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         if self.policy is not None:
-            return self.policy.algorithm.state_dict()["policy"]  # type: ignore[no-any-return]
+            return self.policy.algorithm.net.state_dict()
         return merge.policies([state["algorithm"]["policy"] for state in states])
 
     def _best(self, states: list[dict[str, Any]]) -> dict[str, Any] | None:

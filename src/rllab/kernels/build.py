@@ -10,11 +10,12 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # -ffast-math would make numbers of nan and switch the whole process to flushing small numbers to zero
 _FLAGS = (
@@ -28,7 +29,6 @@ class NoKernelError(Exception):
     """There is no kernel here. Its text is the reason, a clause after "for"."""
 
 
-@functools.cache
 def load(name: str, say: Callable[[str], None] | None = None) -> ctypes.CDLL:
     """The compiled source ``<name>.cpp`` of this folder.
 
@@ -41,29 +41,36 @@ def load(name: str, say: Callable[[str], None] | None = None) -> ctypes.CDLL:
     """
     if "avx2" not in _processor():
         raise NoKernelError("this processor has no AVX2, without which torch is faster")
-    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        raise NoKernelError("there is no C++ compiler; install one, such as g++, for up to twice the speed")
-    source = _SOURCES / f"{name}.cpp"
+    compiler, source = _compiler(), _SOURCES / f"{name}.cpp"
     version = _run(compiler, "--version").stdout
     key = hashlib.sha256("\n".join([source.read_text(), *_FLAGS, version, _processor()]).encode()).hexdigest()[:16]
-    path = _cache() / f"{name}-{key}.so"
-    if not path.exists():
-        if say:
-            say("kernels are being compiled, once, which takes some seconds")
-        _compile(compiler, source, path)
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise NoKernelError(f"{path} cannot be loaded ({error})") from None
+    with _folder() as folder:
+        path = folder / f"{name}-{key}.so"
+        if not path.exists():
+            if say:
+                say("kernels are being compiled, once, which takes some seconds")
+            _compile(compiler, source, path)
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError as error:
+            raise NoKernelError(f"{path} cannot be loaded ({error})") from None
 
 
 def describe() -> str:
     """Whether kernels run here, in words."""
     try:
-        return Path(load("ppo")._name).name  # noqa: SLF001 - where ctypes found it
+        load("ppo")
     except NoKernelError as error:
         return f"none, for {error}"
+    kept = f"kept in {_cache()}" if _cache() else "which every run does anew, for there is no folder to keep them in"
+    return f"compiled by {_compiler()}, {kept}"
+
+
+def _compiler() -> str:
+    found = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
+    if found is None:
+        raise NoKernelError("there is no C++ compiler; install one, such as g++, for up to twice the speed")
+    return found
 
 
 def _compile(compiler: str, source: Path, path: Path) -> None:
@@ -80,16 +87,25 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a compiler of the user's
 
 
-def _cache() -> Path:
-    """Where libraries are kept; a folder of this process alone where there is no such place."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "rllab" / "kernels"
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Where a library is to lie while it is loaded: for good, or else for that long, which is enough."""
+    if folder := _cache():
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="rllab-kernels-") as temporary:
+            yield Path(temporary)
+
+
+def _cache() -> Path | None:
+    """Where libraries are kept; None if no such folder can be written."""
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllab" / "kernels"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="rllab-kernels-"))
+    except (OSError, RuntimeError):  # the latter where nobody knows a home
+        return None
 
 
 @functools.cache

@@ -14,9 +14,11 @@ import numpy as np
 
 from rllab import checkpoint, config, envs
 from rllab.algorithms import Acting
+from rllab.algorithms.contract import COUNTS
 from rllab.checkpoint import CheckpointError
 from rllab.errors import ConfigError
 from rllab.files import read_json
+from rllab.text import one_line
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
     try:
         info = envs.inspect(cfg.env)
     except ValueError as error:
-        raise ConfigError(f"{path / 'config.yaml'}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path / 'config.yaml'}: {one_line(error)}") from None
     last, file = checkpoint_of(path, "last"), checkpoint_of(path, "best")
     try:
         best = checkpoint.read(file) if which == "best" or file.exists() else {}
@@ -130,7 +132,7 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
     except KeyError as error:
         raise ConfigError(_explain(f"has no {error}", path, which)) from None
     except ValueError as error:  # of a network of the user's own that has changed since
-        raise ConfigError(f"{path / 'config.yaml'}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path / 'config.yaml'}: {one_line(error)}") from error
     return Player(path, cfg, info, agent, frames, best.get("score", [-math.inf] * num_policies), explore)
 
 
@@ -156,8 +158,8 @@ def _frame(last: Path, cfg: RunConfig) -> int:
 
 
 def _with_counts(state: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
-    """An agent's state with the frames of a `saved` one, for the schedules of exploration."""
-    known = state | {name: saved[name] for name in ("frame", "num_acted") if name in state and name in saved}
+    """An agent's state with the `COUNTS` of a `saved` one, also those of its sampler."""
+    known = state | {name: saved[name] for name in COUNTS if name in state and name in saved}
     return {name: _with_counts(x, saved.get(name, {})) if name == "sampler" else x for name, x in known.items()}
 
 

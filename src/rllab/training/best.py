@@ -22,7 +22,7 @@ class Best:
         better = [new > old for new, old in zip(scores, self.scores, strict=True)]
         if not any(better):
             return
-        policy = algorithm.state_dict()["policy"]
+        policy = algorithm.net.state_dict()
         old = policy if self.policy is None else self.policy
         chosen = torch.tensor(better, device=algorithm.device)
         self.policy = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import sys
 import traceback
@@ -36,19 +35,20 @@ class RunDirectory:
         self.path = Path(cfg.run_dir)
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.hold = Hold(self.path)
-        facts = provenance.collect(cfg.meta.seed, env_backend=cfg.env.backend, distributed=cfg.meta.distributed)
-        path = self.path / PROVENANCE
+        now = provenance.collect(cfg.meta.seed, env_backend=cfg.env.backend, distributed=cfg.meta.distributed)
+        self._provenance = self._provenance_now = now
         if resumed:
             (self.path / ERROR).unlink(missing_ok=True)
-            first = json.loads(path.read_text()) if path.exists() else {}
-            facts = first | {"resumed": [*first.get("resumed", []), facts]}
+            first = read_json(self.path / PROVENANCE)
+            self._provenance = first | {"resumed": [*first.get("resumed", []), now]}
         else:
             config.save(cfg, self.path / CONFIG)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        self.add_provenance()
 
     def add_provenance(self, **facts: str) -> None:
-        """Write down what was not known when the run began."""
-        write_json(self.path / PROVENANCE, read_json(self.path / PROVENANCE) | facts)
+        """Write down where the run comes from, with what was not known of this start of it when it began."""
+        self._provenance_now |= facts
+        write_json(self.path / PROVENANCE, self._provenance)
 
     def save(self, last: dict[str, Any], best: dict[str, Any] | None) -> None:
         """Write the checkpoints; `best` stays as it is where there is no other one."""

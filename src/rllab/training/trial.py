@@ -17,6 +17,7 @@ from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
 from rllab.host.process import program, stopping_on_signals
+from rllab.text import one_line
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
@@ -82,7 +83,7 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
         what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
         raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error
     except ValueError as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(one_line(error)) from error
     env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
     return dataclasses.replace(cfg, meta=distributed.resolve(cfg, info, cores=cores), env=env), info
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllab.algorithms.contract import Task
-from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges
-from rllab.buffers import Tensors
+from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges, schedules
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
-from rllab.functional.schedules import Coefficient
+from rllab.functional.schedules import Coefficient, Schedule
 from rllab.host import memory
 from rllab.optim.temperature import Temperature, check_ent_coef
 from rllab.random.streams import Seed, Streams
@@ -122,9 +121,10 @@ def make_replay(config: ReplaySettings, task: Task, device: str, *, per_alpha: f
     return ReplayBuffer(*sizes, device=device, save=save)
 
 
-def sample(buffer: ReplayBuffer, config: ReplaySettings, streams: Streams) -> Tensors:
-    """A minibatch as these settings ask for."""
-    return buffer.sample(config.batch_size, streams, gamma=config.gamma, n_step=config.n_step)
+def critic_schedules(config: CriticSettings, *names: str) -> dict[str, Schedule]:
+    """The schedules of `lr`, of `critic_lr`, which is the same where it is null, and of these other coefficients."""
+    known = schedules(config, "lr", "critic_lr", *names)
+    return {"critic_lr": known["lr"]} | known
 
 
 def network_options(config: CriticSettings, task: Task, seed: int | Seed) -> dict[str, Any]:
