@@ -93,15 +93,21 @@ def stop_at(monkeypatch):
     """Make the next trial receive a signal once its clock reaches a frame."""
 
     def arm(frame, number=signal.SIGTERM):
-        due = loop.Clock.due
+        due, steps_to_next = loop.Clock.due, loop.Clock.steps_to_next
 
         def due_and_stop(clock, period):
             if clock.frame == frame:
                 signal.raise_signal(number)
                 monkeypatch.setattr(loop.Clock, "due", due)
+                monkeypatch.setattr(loop.Clock, "steps_to_next", steps_to_next)
             return due(clock, period)
 
+        def steps_to_stop(clock, periods):
+            steps = steps_to_next(clock, periods)
+            return min(steps, (frame - clock.frame) // clock.num_envs) if clock.frame < frame else steps
+
         monkeypatch.setattr(loop.Clock, "due", due_and_stop)
+        monkeypatch.setattr(loop.Clock, "steps_to_next", steps_to_stop)
 
     return arm
 

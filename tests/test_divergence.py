@@ -87,7 +87,7 @@ def test_the_state_is_looked_through_by_session():
 
 
 def test_an_action_that_is_not_finite_reaches_no_env(load_config, monkeypatch, tmp_path):
-    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum")), None)
+    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum", "meta.kernels=off")), None)
     act = made.crew.algorithm.act
     seen = []
 
@@ -102,6 +102,22 @@ def test_an_action_that_is_not_finite_reaches_no_env(load_config, monkeypatch, t
         made.run()
     assert not isinstance(caught.value, EnvError)
     assert made.crew.clock.step == 2
+    made.close()
+
+
+def test_of_many_steps_in_one_call_it_is_found_at_their_end(load_config, monkeypatch):
+    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum")), None)
+    make_noise = made.crew.algorithm.net.distribution.noise
+
+    def nan_in_the_third_step(*args):
+        noise = make_noise(*args)
+        noise[2, 1] = torch.nan
+        return noise
+
+    monkeypatch.setattr(made.crew.algorithm.net.distribution, "noise", nan_in_the_third_step)
+    with pytest.raises(Exception, match=r"^session 1: its action is nan$"):
+        made.run()
+    assert made.crew.clock.step == 0
     made.close()
 
 

@@ -15,6 +15,7 @@ from rllab.envs.wrappers import LifeLossTerminal, TrackReward
 from rllab.tracking.tracker import Tracker
 from rllab.training import trial
 from rllab.training.loop import Clock, Event, train
+from rllab.training.walk import StepByStep
 
 NUM_ENVS = 2
 RUN = ["env=gymnasium", "env.id=probes:Scripted-v0", f"env.num_envs={NUM_ENVS}", "env.max_frame=60", "tuned=none"]
@@ -94,6 +95,6 @@ def test_a_lost_life_resets_nothing():
     envs.step = watched
     event = Event(NUM_ENVS, lambda: found.append([row["rollout/env_steps"] for row in tracker.rows(clock.frame)]))
     envs.reset([0, 1, 2, 3])
-    train(envs, Acting(agent, explore=True), agent.make_buffer(), tracker, [event], clock)
+    train(StepByStep(envs, Acting(agent, explore=True), agent.make_buffer()), agent, tracker, [event], clock)
     np.testing.assert_array_equal(found, [[by_hand(n) * NUM_ENVS] * 2 for n in range(1, 31)])
     assert sum(ends) == by_hand(30) * 4  # to learning, each of these steps was an end

@@ -14,7 +14,7 @@ def test_it_says_what_is_here_and_that_the_env_is_fine(rllab):
     assert "torch " in out
     assert " cores, GPUs: " in out
     assert "env backends: gymnasium" in out
-    assert "ppo on CartPole-v1\n  ok    agent      ppo can learn here; backend vector_entry_point" in out
+    assert "ppo on CartPole-v1\n  ok    agent      ppo can learn here; backend native" in out
     assert out.endswith("\nverdict: fine\n")
 
 

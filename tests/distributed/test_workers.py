@@ -317,12 +317,12 @@ def test_a_worker_that_fails_is_named_with_the_cause(load_config, tmp_path, monk
 
 def test_auto_takes_workers_where_envs_take_time(load_config):
     def num_workers(env, sessions, cores, threads=1):
-        cfg = load_config(f"env={env}", "tuned=none", f"meta.max_session={sessions}", "meta.num_workers=auto")
+        cfg = load_config(*f"env={env}".split(), "tuned=none", f"meta.max_session={sessions}", "meta.num_workers=auto")
         cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, num_threads=threads))
         return checks.resolve(cfg, envs.inspect(cfg.env), cores=cores).num_workers
 
     assert num_workers("cartpole", 4, 8) == 1  # one vectorised env
-    assert num_workers("acrobot", 4, 2) == 2
-    assert num_workers("acrobot", 4, 1) == 1
-    assert num_workers("acrobot", 3, 8) == 3
-    assert num_workers("acrobot", 4, 8, threads=4) == 2
+    assert num_workers("acrobot env.backend=sync", 4, 2) == 2
+    assert num_workers("acrobot env.backend=sync", 4, 1) == 1
+    assert num_workers("acrobot env.backend=sync", 3, 8) == 3
+    assert num_workers("acrobot env.backend=sync", 4, 8, threads=4) == 2

@@ -112,7 +112,7 @@ def test_wrappers_need_one_env_at_a_time():
 
 
 def test_envs_can_be_drawn():
-    for backend in ("sync", "vector_entry_point"):
+    for backend in ("sync", "vector_entry_point", "native"):
         cfg = EnvConfig(id="CartPole-v1", num_envs=1, backend=backend)
         made = envs.make(cfg, num_sessions=2, render_mode="rgb_array")
         made.reset([1, 2])
@@ -132,6 +132,7 @@ class Constant:
     ("env_id", "backend", "kwargs"),
     [
         ("CartPole-v1", "vector_entry_point", {}),
+        ("CartPole-v1", "native", {}),
         ("CartPole-v1", "sync", {}),
         ("CartPole-v1", "async", {}),
         ("LunarLander-v3", "envpool", {}),

@@ -158,8 +158,8 @@ def test_what_auto_takes(monkeypatch):
     assert backend("Hopper-v5") == "envpool"
     assert backend("Hopper-v5", kwargs={"reset_noise_scale": 0.0}) == "sync"  # not compared
     assert backend("Hopper-v5", wrappers=["gymnasium.wrappers.TimeAwareObservation"]) == "sync"
-    assert backend("CartPole-v1") == "vector_entry_point"
-    assert backend("Pendulum-v1") == "sync"
+    assert backend("CartPole-v1", backend="gymnasium") == "vector_entry_point"
+    assert backend("Pendulum-v1", backend="gymnasium") == "sync"
     assert backend("ALE/Pong-v5") == "ale"
     assert envs.inspect(EnvConfig(id="Pendulum-v1", backend="envpool")).notes == (
         "EnvPool's Pendulum-v1 has not been compared with Gymnasium's",

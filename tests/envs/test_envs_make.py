@@ -133,10 +133,10 @@ def test_state_of_every_preset_continues_in_the_middle_of_episodes(name, tmp_pat
 
 @pytest.mark.parametrize("steps", range(18, 24))
 def test_state_saved_just_before_a_reset_row(steps):
-    cfg = config("CartPole-v1", kwargs={"max_episode_steps": 20})
-    for backend in ("vector_entry_point", "sync"):
+    cfg = config("CartPole-v1")
+    for backend in ("native", "vector_entry_point", "sync"):
         first, second = (
-            envs.make(EnvConfig(id=cfg.id, num_envs=2, kwargs=cfg.kwargs, backend=backend), num_sessions=1)
+            envs.make(EnvConfig(id=cfg.id, num_envs=2, max_episode_steps=20, backend=backend), num_sessions=1)
             for _ in range(2)
         )
         first.reset([1, 2])
@@ -215,8 +215,9 @@ def test_backends():
     for num_sessions in (1, 3):
         made = envs.make(config("rllab-test/OneGenerator-v0"), num_sessions=num_sessions)
         assert isinstance(made.vector.unwrapped, SyncVectorEnv)
-    assert isinstance(envs.make(config("CartPole-v1"), num_sessions=3).vector.unwrapped, SeededCartPoleVectorEnv)
-    for cfg in (config("CartPole-v1", backend="sync"), config("Acrobot-v1")):
+    made = envs.make(config("CartPole-v1", backend="gymnasium"), num_sessions=3)
+    assert isinstance(made.vector.unwrapped, SeededCartPoleVectorEnv)
+    for cfg in (config("CartPole-v1", backend="sync"), config("Acrobot-v1", backend="gymnasium")):
         assert isinstance(envs.make(cfg, num_sessions=3).vector.unwrapped, SyncVectorEnv)
 
 

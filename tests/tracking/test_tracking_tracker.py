@@ -1,19 +1,16 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from rllab import checkpoint
-from rllab.envs import Finished
 from rllab.tracking import tracker as tracker_module
 from rllab.tracking.tracker import WINDOW, Tracker
 
 
-def finished(*episodes):
+def end(tracker, *episodes, frame=0):
     """Episodes (session, return, length) that ended in one step."""
-    sessions, returns, lengths = (np.array(x) for x in zip(*episodes, strict=True))
-    return Finished(sessions, np.zeros_like(sessions), returns.astype(float), lengths)
+    tracker.episodes([(0, *episode) for episode in episodes], frame, num_envs=4, num_steps=1)
 
 
 @pytest.fixture
@@ -42,8 +39,8 @@ def test_rows_before_any_episode_or_update():
 
 def test_means_are_per_session():
     tracker = Tracker(3)
-    tracker.episodes(finished((0, 10.0, 5), (2, -4.0, 8)), 0)
-    tracker.episodes(finished((0, 20.0, 6)), 0)
+    end(tracker, (0, 10.0, 5), (2, -4.0, 8))
+    end(tracker, (0, 20.0, 6))
     rows = tracker.rows(1)
     assert [row["rollout/ep_rew_mean"] for row in rows] == pytest.approx([15.0, math.nan, -4.0], nan_ok=True)
     assert [row["rollout/ep_len_mean"] for row in rows] == pytest.approx([5.5, math.nan, 8.0], nan_ok=True)
@@ -54,7 +51,7 @@ def test_means_are_per_session():
 def test_the_window_holds_the_last_100_episodes():
     tracker = Tracker(1)
     for value in range(250):
-        tracker.episodes(finished((0, value, 2 * value)), 0)
+        end(tracker, (0, value, 2 * value))
     # 150 .. 249: mean 199.5; lengths twice that
     assert WINDOW == 100
     row = tracker.rows(1)[0]
@@ -124,11 +121,20 @@ def test_rates_and_shares(clock):
     assert tracker.rows(1600)[3]["time/fps"] == 400.0  # of the latest interval alone
 
 
+def test_of_many_steps_each_episode_ends_in_its_own():
+    tracker = Tracker(2)  # of 4 sub-envs
+    tracker.episodes([(0, 1, 5.0, 3), (2, 0, 6.0, 4), (2, 0, 7.0, 2)], 100, num_envs=4, num_steps=3)
+    assert tracker.last_episodes(0) == [(108, 6.0, 4), (108, 7.0, 2)]
+    assert tracker.last_episodes(1) == [(100, 5.0, 3)]
+    assert tracker.num_ending() == [2, 0]  # in the last of the steps: their reset rows follow
+    assert tracker.num_resets() == [0, 1]
+
+
 def test_state_round_trip(tmp_path, clock):
     first = Tracker(2)
     first.start(0)
     for value in range(120):
-        first.episodes(finished((value % 2, value, value + 1)), value)
+        end(first, (value % 2, value, value + 1), frame=value)
     first.metrics({"train/value_loss": torch.tensor([1.0, 2.0])})
     first.rows(10)
     first.metrics({"train/value_loss": torch.tensor([3.0, 4.0])})  # pending
@@ -142,7 +148,7 @@ def test_state_round_trip(tmp_path, clock):
     clock.now += 2
     assert second.elapsed == 7.0
     for tracker in (first, second):
-        tracker.episodes(finished((0, 1000.0, 1)), 0)
+        end(tracker, (0, 1000.0, 1))
         tracker.metrics({"train/value_loss": torch.tensor([5.0, 6.0])})
     rows = [tracker.rows(20) for tracker in (first, second)]
     for a, b in zip(*rows, strict=True):
@@ -155,21 +161,19 @@ def test_state_round_trip(tmp_path, clock):
 def test_env_steps_are_frames_less_the_rows_that_only_reset(tmp_path):
     tracker = Tracker(2)  # of 4 sub-envs
 
-    def steps(ended, frame):
+    def steps(episodes, frame):
         """After the step that began at this frame."""
-        tracker.ending = None if ended is None else ended.session
-        if ended is not None:
-            tracker.episodes(ended, frame)
+        end(tracker, *episodes, frame=frame)
         return [row["rollout/env_steps"] for row in tracker.rows(frame + 4)]
 
-    assert steps(None, 0) == [4, 4]
-    assert steps(finished((0, 1.0, 2), (0, 1.0, 2), (1, 1.0, 2)), 4) == [8, 8]
-    assert steps(finished((1, 1.0, 3)), 8) == [10, 11]
+    assert steps([], 0) == [4, 4]
+    assert steps([(0, 1.0, 2), (0, 1.0, 2), (1, 1.0, 2)], 4) == [8, 8]
+    assert steps([(1, 1.0, 3)], 8) == [10, 11]
     checkpoint.write(tmp_path / "state", tracker.state_dict())
-    assert steps(None, 12) == [14, 14]
+    assert steps([], 12) == [14, 14]
     for anew, expected in ((False, [14, 14]), (True, [14, 15])):
         tracker = Tracker(2)
         tracker.load_state_dict(checkpoint.read(tmp_path / "state"))
         if anew:
             tracker.restart()
-        assert steps(None, 12) == expected
+        assert steps([], 12) == expected

@@ -16,6 +16,8 @@ from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
+from rllab.kernels.build import why_not
+from rllab.kernels.on_policy import OnPolicyKernel
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
@@ -23,6 +25,9 @@ from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.optim.rmsprop import RMSprop
 from rllab.random.streams import Seed, Streams
+
+_OF_A_RATIO = ("train/clip_fraction", "train/approx_kl")
+"""What the kernel says of PPO alone."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,15 @@ class A2C(Algorithm):
         self.schedules = schedules(config, "lr", "ent_coef", "vf_coef")
         self.reward_norm = RewardNorm(task.num_sessions, task.num_envs, gamma=config.gamma).to(device)
         self.num_updates = 0
+        self.kernel: OnPolicyKernel | None = None
+
+    def use_kernels(self) -> dict[str, str | None]:
+        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
+        self.in_one_call = None if used["acting"] else self.sampler
+        return used
+
+    def _use_kernel(self) -> None:
+        self.kernel = OnPolicyKernel(self)
 
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(self.rollout_steps, *self.task.layout)
@@ -87,8 +101,24 @@ class A2C(Algorithm):
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
-        raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
-        outputs, value = self.net(self.net.normalize(raw_obs))
+        if self.config.normalize_reward:
+            rollout["reward"] = self.reward_norm.scale_rollout(rollout)
+        learned = self._learn_in_kernel(rollout, lr, coefs) if self.kernel else self._learn(rollout, lr, coefs)
+        self.num_updates += 1
+        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
+            valid = by_session(rollout["valid"]).float()
+            self.net.obs_norm.update(by_session(rollout["obs"])[:, : valid.shape[1]], valid)
+        return {**learned, "train/lr": lr, "train/num_updates": self.num_updates}
+
+    def _learn_in_kernel(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> Tensors:
+        """What `_learn` does."""
+        assert self.kernel is not None
+        metrics, _ = self.kernel(rollout, lr, coefs, plain_policy=True)
+        return {name: metric for name, metric in metrics.items() if name not in _OF_A_RATIO}
+
+    def _learn(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> Tensors:
+        """One gradient step on a rollout; metrics ``[S]``."""
+        outputs, value = self.net(self.net.normalize(by_session(rollout["obs"])))  # [S, (T + 1) * N, ...]
         advantage = self._advantage(rollout, value.detach())  # [S, T * N]
         num_rows = advantage.shape[1]  # the rest, the successors of the last step, have lent their values
         outputs, value = outputs[:, :num_rows], value[:, :num_rows]
@@ -102,21 +132,13 @@ class A2C(Algorithm):
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         self.optimizer.step(lr)
-        self.num_updates += 1
-        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
-            self.net.obs_norm.update(raw_obs[:, :num_rows], valid)
-        return {
-            **metrics,
-            "train/grad_norm": grad_norm,
-            "train/explained_variance": explained_variance(value.detach(), returns, valid),
-            "train/lr": lr,
-            "train/num_updates": self.num_updates,
-        }
+        explained = explained_variance(value.detach(), returns, valid)
+        return metrics | {"train/grad_norm": grad_norm, "train/explained_variance": explained}
 
     def _advantage(self, rollout: Tensors, value: Tensor) -> Tensor:
         """Advantages ``[S, T * N]`` from the values of all rows and of the last step's successors."""
         advantage = gae(
-            self.reward_norm.scale_rollout(rollout) if self.config.normalize_reward else rollout["reward"],
+            rollout["reward"],
             value.view(self.task.num_sessions, -1, self.task.num_envs).transpose(0, 1),  # [T + 1, S, N]
             rollout["terminated"],
             rollout["truncated"],

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 from rllab.functional.state import restore_state, state_of
 
 if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from gymnasium.spaces import Space
     from torch import Tensor, nn
 
     from rllab.buffers import Buffer, Tensors
+    from rllab.kernels.acting import Actor
     from rllab.random.streams import Seed
 
 Metrics: TypeAlias = "dict[str, Tensor | float | Sequence[float]]"
@@ -80,6 +81,15 @@ class Acted(NamedTuple):
     """For the next step."""
 
 
+class Sampler(Protocol):
+    """What draws an agent's actions by a kernel."""
+
+    kernel: Actor | None
+
+    def draws(self, most: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Noise and levels of the next steps, `most` of them at the most, as `Actor.collect` takes them."""
+
+
 class Algorithm(Protocol):
     """S sessions that train in lockstep on N sub-envs each."""
 
@@ -100,8 +110,8 @@ class Algorithm(Protocol):
     """Torch device of its networks."""
     rollout_steps: int
     """Vector steps between two updates."""
-    kernel: object | None = None
-    """The fast twin of its update, where `use_kernels` found one that fits."""
+    in_one_call: Sampler | None = None
+    """How it acts for many steps in one call, where `use_kernels` found that it can."""
     net: nn.Module
     """The network that acts, with whatever normalises its observations: what the checkpoint `best` keeps."""
 
@@ -121,12 +131,12 @@ class Algorithm(Protocol):
         into shared memory before.
         """
 
-    def use_kernels(self, say: Callable[[str], None]) -> str:
-        """Take a fast twin of the update if one fits, see `rllab.kernels`; returns what is used, in words, and why.
+    def use_kernels(self) -> dict[str, str | None]:
+        """Take the fast twins of what the algorithm does where they fit, see `rllab.kernels`.
 
-        `say` is told if there is something to wait for. Empty where there is none for the algorithm.
+        Returns what there are twins of, and why one is not taken, or None. Empty where there are none.
         """
-        return ""
+        return {}
 
     @abstractmethod
     def make_buffer(self) -> Buffer:

@@ -17,6 +17,7 @@ from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, is_due
+from rllab.kernels.build import why_not
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -76,6 +77,11 @@ class DQN(Algorithm):
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
+
+    def use_kernels(self) -> dict[str, str | None]:
+        used = {"acting": why_not(self.sampler.use_kernel)}
+        self.in_one_call = None if used["acting"] else self.sampler
+        return used
 
     def make_buffer(self) -> ReplayBuffer:
         per_alpha = self.config.per_alpha if self.config.prioritized else None

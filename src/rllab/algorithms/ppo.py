@@ -1,7 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import gymnasium.spaces as gs
@@ -19,8 +18,8 @@ from rllab.errors import require
 from rllab.functional.reductions import by_session, explained_variance
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
-from rllab.kernels.build import NoKernelError
-from rllab.kernels.ppo import PPOKernel
+from rllab.kernels.build import why_not
+from rllab.kernels.on_policy import OnPolicyKernel
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
@@ -109,7 +108,7 @@ class PPO(Algorithm):
         self.reward_norm = RewardNorm(task.num_sessions, task.num_envs, gamma=config.gamma).to(device)
         self.minibatch_streams = Streams(seed, task.num_sessions, "minibatch", device)
         self.num_updates = [0] * task.num_sessions  # optimiser steps
-        self.kernel: PPOKernel | None = None
+        self.kernel: OnPolicyKernel | None = None
 
     def make_buffer(self) -> RolloutBuffer:
         extras = {"outputs": (self.net.distribution.num_outputs,), "value": ()} if self.sampler.gives_value else {}
@@ -122,32 +121,39 @@ class PPO(Algorithm):
         """
         return Acted(*self.sampler.act(obs, explore=explore), state)
 
-    def use_kernels(self, say: Callable[[str], None]) -> str:
-        try:
-            self.kernel = PPOKernel(self, say)
-        except NoKernelError as error:
-            return f"torch, for {error}"
-        return "PPO's update in C++"
+    def use_kernels(self) -> dict[str, str | None]:
+        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
+        self.in_one_call = None if used["acting"] or self.sampler.gives_value else self.sampler
+        return used
+
+    def _use_kernel(self) -> None:
+        self.kernel = OnPolicyKernel(self)
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
-        raw_obs, batch = self._prepare(buffer)
-        learn = self._learn if self.kernel is None else self.kernel.learn
-        learned, num_updates = learn(batch, lr, coefs)
+        rollout = buffer.tensors(self.device)
+        if self.config.normalize_reward:
+            rollout["reward"] = self.reward_norm.scale_rollout(rollout)
+        learned, num_updates = (
+            self._learn_in_kernel(rollout, lr, coefs) if self.kernel else self._learn(rollout, lr, coefs)
+        )
         self.num_updates = [n + more for n, more in zip(self.num_updates, num_updates, strict=True)]
         if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
-            self.net.obs_norm.update(raw_obs, batch["valid"])
-        return {
-            **learned,
-            "train/explained_variance": explained_variance(batch["value"], batch["returns"], batch["valid"]),
-            "train/lr": lr,
-            "train/num_updates": list(self.num_updates),
-        }
+            valid = by_session(rollout["valid"]).float()
+            self.net.obs_norm.update(by_session(rollout["obs"])[:, : valid.shape[1]], valid)
+        return {**learned, "train/lr": lr, "train/num_updates": list(self.num_updates)}
 
-    def _learn(self, batch: Tensors, lr: float, coefs: dict[str, float]) -> tuple[Tensors, list[int]]:
+    def _learn_in_kernel(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> tuple[Tensors, list[int]]:
+        """What `_learn` does."""
+        assert self.kernel is not None
+        num_rows = self.rollout_steps * self.task.num_envs
+        order = torch.stack([self.minibatch_streams.permutations(num_rows) for _ in range(self.config.num_epochs)])
+        return self.kernel(rollout, lr, coefs, order, self.config.num_minibatches, target_kl=self.config.target_kl)
+
+    def _learn(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> tuple[Tensors, list[int]]:
         """All epochs on a rollout: metrics ``[S]``, means over the last epoch, and each session's optimiser steps."""
-        config, active = self.config, [True] * self.task.num_sessions
+        config, active, batch = self.config, [True] * self.task.num_sessions, self._prepare(rollout)
         num_updates = [0] * self.task.num_sessions
         collected: list[Tensors] = []
         grad_norm = torch.zeros(self.task.num_sessions, device=self.device)
@@ -174,20 +180,19 @@ class PPO(Algorithm):
                     collected.append(metrics | {"train/grad_norm": grad_norm})
         if not collected:  # every session stopped before: by what it saw last
             collected.append(metrics | {"train/grad_norm": grad_norm})
-        return {name: torch.stack([m[name] for m in collected]).mean(0) for name in collected[0]}, num_updates
+        means = {name: torch.stack([m[name] for m in collected]).mean(0) for name in collected[0]}
+        explained = explained_variance(batch["value"], batch["returns"], batch["valid"])
+        return means | {"train/explained_variance": explained}, num_updates
 
     @torch.no_grad()
-    def _prepare(self, buffer: RolloutBuffer) -> tuple[Tensor, Tensors]:
-        """The rollout by session: raw observations, and all that minibatches are cut from, ``[S, T * N, ...]``."""
-        rollout = buffer.tensors(self.device)
+    def _prepare(self, rollout: Tensors) -> Tensors:
+        """The rollout by session, all that minibatches are cut from: ``[S, T * N, ...]``."""
         num_rows = self.rollout_steps * self.task.num_envs
-        raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
-        x = self.net.normalize(raw_obs)
+        x = self.net.normalize(by_session(rollout["obs"]))  # [S, (T + 1) * N, ...]
         outputs, value = self._evaluate(rollout, x)
         value_by_step = value.view(self.task.num_sessions, -1, self.task.num_envs).transpose(0, 1)  # [T + 1, S, N]
-        reward = self.reward_norm.scale_rollout(rollout) if self.config.normalize_reward else rollout["reward"]
         ends, config = (rollout["terminated"], rollout["truncated"]), self.config
-        advantage = gae(reward, value_by_step, *ends, gamma=config.gamma, gae_lambda=config.gae_lambda)
+        advantage = gae(rollout["reward"], value_by_step, *ends, gamma=config.gamma, gae_lambda=config.gae_lambda)
         batch = {
             "obs": x[:, :num_rows],
             "action": by_session(rollout["action"]),
@@ -197,7 +202,7 @@ class PPO(Algorithm):
         }
         batch["returns"] = batch["advantage"] + batch["value"]
         batch["log_prob"], _ = self.net.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
-        return raw_obs[:, :num_rows], batch
+        return batch
 
     def _evaluate(self, rollout: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy for every row, and values, also of the last row's successor."""

@@ -15,6 +15,7 @@ from rllab.algorithms.shared.values import QSettings, make_q_network, make_value
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import is_due, make_schedule
+from rllab.kernels.build import why_not
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -62,6 +63,11 @@ class QRDQN(Algorithm):
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
+
+    def use_kernels(self) -> dict[str, str | None]:
+        used = {"acting": why_not(self.sampler.use_kernel)}
+        self.in_one_call = None if used["acting"] else self.sampler
+        return used
 
     def make_buffer(self) -> ReplayBuffer:
         return make_replay(self.config, self.task, self.device)

@@ -21,6 +21,7 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
+from rllab.kernels.build import why_not
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.optim.adam import Adam
@@ -65,6 +66,11 @@ class REINFORCE(Algorithm):
         self.optimizer = Adam(self.flat)
         self.schedules = schedules(config, "lr", "ent_coef", "vf_coef")
         self.num_updates = [0] * task.num_sessions
+
+    def use_kernels(self) -> dict[str, str | None]:
+        used = {"acting": why_not(self.sampler.use_kernel)}
+        self.in_one_call = None if used["acting"] else self.sampler
+        return used
 
     def make_buffer(self) -> RolloutBuffer:
         """Room for this rollout and the one before."""

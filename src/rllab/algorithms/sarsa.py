@@ -15,6 +15,7 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.reductions import by_session
 from rllab.functional.schedules import make_schedule
+from rllab.kernels.build import why_not
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -62,6 +63,9 @@ class SARSA(Algorithm):
         self.sampler = make_value_sampler(config, task, self.net, seed=seed)
         self.next_action: np.ndarray | None = None  # chosen by the last update, before it learned
         self.num_updates = 0  # gradient steps
+
+    def use_kernels(self) -> dict[str, str | None]:
+        return {"acting": why_not(self.sampler.use_kernel)}
 
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(self.rollout_steps, *self.task.layout)

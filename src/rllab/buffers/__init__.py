@@ -27,6 +27,16 @@ class Buffer(Protocol):
     ) -> None:
         """Store one vector step; arrays are ``[S, N, ...]``."""
 
+    def extend(
+        self,
+        obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Store many vector steps, without extras: obs are ``[steps + 1, S, N, ...]``, the others ``[steps, ...]``."""
+
     def restart(self) -> None:
         """The envs were reset behind our back: the next row does not follow from the last."""
 

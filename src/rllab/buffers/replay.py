@@ -92,6 +92,33 @@ class ReplayBuffer:
         self._advance()
         arrays["obs"][self.position] = next_obs
 
+    def extend(
+        self,
+        obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Store vector steps, over the oldest ones if the buffer is full; obs are ``[steps + 1, S, N, ...]``."""
+        room = self.num_steps + 1 - self.position  # rows until the ring begins anew
+        if len(action) > room:
+            parts = (action, reward, terminated, truncated)
+            self.extend(obs[: room + 1], *(part[:room] for part in parts))
+            self.extend(obs[room:], *(part[room:] for part in parts))
+            return
+        arrays, start, num = self.arrays, self.position, len(action)
+        done = terminated | truncated
+        stored = {"obs": obs[:-1], "action": action, "reward": reward, "terminated": terminated, "done": done}
+        for name, values in stored.items():
+            arrays[name][start : start + num] = values
+        arrays["valid"][start + 1 : start + num] = ~done[:-1]
+        self.position = (start + num) % (self.num_steps + 1)
+        self.size = min(self.size + num, self.num_steps)
+        self.num_unlisted = min(self.num_unlisted + num, self.num_steps)
+        np.logical_not(done[-1], out=arrays["valid"][self.position])
+        arrays["obs"][self.position] = obs[-1]
+
     def _advance(self) -> None:
         """Move the write position to the next row: it is a transition unless an episode has just ended there."""
         done = self.arrays["done"][self.position]

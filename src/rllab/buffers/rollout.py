@@ -78,11 +78,8 @@ class RolloutBuffer:
         extras: Tensors,
     ) -> None:
         """Store one vector step; after `num_steps` of them the buffer is full, and the next begins a new rollout."""
+        self._begin_rollout()
         arrays, t = self.arrays, self.position
-        if t == self.num_rows:
-            t -= self.num_steps
-            for array in arrays.values():  # whether the next row is valid is always kept
-                array[: len(array) - self.num_steps] = array[self.num_steps :]
         arrays["obs"][t] = obs
         arrays["action"][t] = action
         arrays["reward"][t] = reward
@@ -95,6 +92,31 @@ class RolloutBuffer:
         self.position = t + 1
         if self.position == self.num_rows:
             arrays["obs"][self.num_rows] = next_obs
+
+    def extend(
+        self,
+        obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Store vector steps that belong to one rollout; obs are ``[steps + 1, S, N, ...]``."""
+        self._begin_rollout()
+        start, end = self.position, self.position + len(action)
+        self.arrays["obs"][start : end + 1] = obs
+        stored = {"action": action, "reward": reward, "terminated": terminated, "truncated": truncated}
+        for name, values in stored.items():
+            self.arrays[name][start:end] = values
+        self.arrays["valid"][start + 1 : end + 1] = ~(terminated | truncated)
+        self.position = end
+
+    def _begin_rollout(self) -> None:
+        """If the buffer is full, the next rollout begins, behind what is kept of this one."""
+        if self.position == self.num_rows:
+            self.position -= self.num_steps
+            for array in self.arrays.values():  # whether the next row is valid is always kept
+                array[: len(array) - self.num_steps] = array[self.num_steps :]
 
     def restart(self) -> None:
         """The envs were reset behind our back: what was stored so far has no successor, so nothing learns from it."""

@@ -17,7 +17,7 @@ from rllab import algorithms
 from rllab.algorithms import Task
 from rllab.errors import require
 
-Backend = Literal["auto", "gymnasium", "ale", "envpool", "vector_entry_point", "sync", "async"]
+Backend = Literal["auto", "gymnasium", "ale", "envpool", "native", "vector_entry_point", "sync", "async"]
 """Two groups, and the backends with the fastest first: `auto` takes the first that suits."""
 
 if TYPE_CHECKING:

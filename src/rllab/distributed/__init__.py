@@ -25,4 +25,4 @@ def make_crew(cfg: RunConfig, info: EnvInfo, say: Callable[[str], None]) -> Crew
         return Workers(cfg, info)
     num_episodes = meta.eval_episodes * meta.max_session
     progress = Progress("evaluation", num_episodes, say, "env.max_episode_steps ends episodes sooner")
-    return Sessions(cfg, info, range(meta.max_session), watch=progress, say=say)
+    return Sessions(cfg, info, range(meta.max_session), watch=progress)

@@ -105,6 +105,18 @@ class SessionEnvs:
         self.starts, self.done = self.done, terminated | truncated
         return self.obs, reward, terminated, truncated, finished
 
+    def took(self, obs: np.ndarray, action: np.ndarray, done: np.ndarray) -> None:
+        """A kernel has stepped the envs: obs ``[steps + 1, S, N, ...]``, actions and ends ``[steps, S, N, ...]``.
+
+        Raises:
+            DivergedError: an action is nan or infinite.
+        """
+        if (where := _not_finite(action)) is not None:
+            raise DivergedError(f"session {self.first_session + where[1]}: its action is {action[where]}")
+        self.obs = obs[-1]
+        before = self.done if len(done) == 1 else done[-2]
+        self.starts, self.done = before, done[-1]
+
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
         if obs.dtype.char not in "Bf":  # neither uint8 nor float32; comparing dtypes takes longer
             with np.errstate(over="ignore"):  # `_seen` refuses infinity with an error

@@ -5,6 +5,7 @@ these; of spaces the generators that members were drawn from. Constants (specs, 
 env that holds anything else (a physics engine, an emulator) is not saved, and restarts its episodes on resume.
 """
 
+import ctypes
 import enum
 import types
 from typing import Any
@@ -19,6 +20,8 @@ from rllab.envs.actions import ActionMap
 from rllab.envs.gymnasium_internals import CONSTANT_ATTRIBUTES, has_generator
 
 _CONSTANTS = (
+    ctypes.CDLL,  # what is compiled, and what it is called with
+    ctypes.Structure,
     gs.Space,
     ActionMap,
     EnvSpec,

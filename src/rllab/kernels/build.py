@@ -9,32 +9,32 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-pthread", "-fno-math-errno", "-fno-trapping-math")
+_EXACT = ("-ffp-contract=off",)
+"""For physics, which is to come to the same numbers as the env that it stands for."""
 # -ffast-math would make numbers of nan and switch the whole process to flushing small numbers to zero
-_FLAGS = (
-    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-pthread"),
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
-)
+_FAST = ("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math")
+"""For networks, whose sums may be added up in any order."""
 _SOURCES = Path(__file__).parent
+Source = Literal["acting", "classic_control", "on_policy", "q_learning"]
 
 
 class NoKernelError(Exception):
     """There is no kernel here. Its text is the reason, a clause after "for"."""
 
 
-def load(name: str, say: Callable[[str], None] | None = None) -> ctypes.CDLL:
-    """The compiled source ``<name>.cpp`` of this folder.
-
-    Args:
-        name: of the source.
-        say: is told if there is something to wait for.
+@functools.cache
+def load(name: Source) -> ctypes.CDLL:
+    """The compiled source ``<name>.cpp`` of this folder. If it has to be compiled, a line on stderr says so.
 
     Raises:
         NoKernelError: there is no compiler, it fails, or the processor gains nothing.
@@ -43,25 +43,33 @@ def load(name: str, say: Callable[[str], None] | None = None) -> ctypes.CDLL:
         raise NoKernelError("this processor has no AVX2, without which torch is faster")
     compiler, source = _compiler(), _SOURCES / f"{name}.cpp"
     version = _run(compiler, "--version").stdout
-    key = hashlib.sha256("\n".join([source.read_text(), *_FLAGS, version, _processor()]).encode()).hexdigest()[:16]
+    flags = [*_FLAGS, *(_EXACT if name == "classic_control" else _FAST)]
+    text = [path.read_text() for path in (source, _SOURCES / "network.hpp")]
+    key = hashlib.sha256("\n".join([*text, *flags, version, _processor()]).encode()).hexdigest()[:16]
     with _folder() as folder:
         path = folder / f"{name}-{key}.so"
         if not path.exists():
-            if say:
-                say("kernels are being compiled, once, which takes some seconds")
-            _compile(compiler, source, path)
+            sys.stderr.write(f"kernels: {source.name} is being compiled, once, for some seconds\n")
+            _compile(compiler, flags, source, path)
         try:
             return ctypes.CDLL(str(path))
         except OSError as error:
             raise NoKernelError(f"{path} cannot be loaded ({error})") from None
 
 
+def why_not(take: Callable[[], object]) -> str | None:
+    """Take a kernel; None if that can be done, or else why not."""
+    try:
+        take()
+    except NoKernelError as error:
+        return str(error)
+    return None
+
+
 def describe() -> str:
     """Whether kernels run here, in words."""
-    try:
-        load("ppo")
-    except NoKernelError as error:
-        return f"none, for {error}"
+    if reason := why_not(lambda: load("acting")):
+        return f"none, for {reason}"
     kept = f"kept in {_cache()}" if _cache() else "which every run does anew, for there is no folder to keep them in"
     return f"compiled by {_compiler()}, {kept}"
 
@@ -73,10 +81,10 @@ def _compiler() -> str:
     return found
 
 
-def _compile(compiler: str, source: Path, path: Path) -> None:
+def _compile(compiler: str, flags: list[str], source: Path, path: Path) -> None:
     """Write the library whole or not at all: other processes may do the same."""
     part = path.with_suffix(f".{os.getpid()}")
-    done = _run(compiler, *_FLAGS, "-o", str(part), str(source))
+    done = _run(compiler, *flags, "-o", str(part), str(source))
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         raise NoKernelError(f"{compiler} failed ({reason})")

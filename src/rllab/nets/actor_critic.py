@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from rllab.buffers import Tensors
+from rllab.kernels.acting import Actor
+from rllab.kernels.build import NoKernelError
 from rllab.nets.cnn import CNN
-from rllab.nets.distributions import Distribution
+from rllab.nets.distributions import Categorical, DiagGaussian, Distribution
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
 from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
@@ -122,6 +124,32 @@ class PolicySampler:
         self.noise = torch.zeros(0)  # of the present rollout
         self.host_noise = self.noise.numpy()
         self.step = 0  # of the rollout
+        self.kernel: Actor | None = None
+
+    def use_kernel(self) -> None:
+        """Act in a kernel from now on.
+
+        Raises:
+            NoKernelError: there is none for such a network or such actions.
+        """
+        net, distribution = self.net, self.net.distribution
+        if not isinstance(distribution, (Categorical, DiagGaussian)):
+            raise NoKernelError("it is made for Discrete and Box actions")
+        self.kernel = Actor(
+            *(net.actor_torso, net.actor_head),
+            choice="largest" if isinstance(distribution, Categorical) else "real",
+            num_actions=distribution.num_outputs,
+            norm=net.obs_norm,
+        )
+
+    def draws(self, most: int) -> tuple[np.ndarray, None]:
+        """Noise for the next steps of the rollout, ``[steps, S, N, n]``, `most` of them at the most."""
+        if self.step == 0:
+            self.noise = self.net.distribution.noise(self.streams, self.num_steps, self.num_envs)
+            self.host_noise = self.noise.cpu().numpy()
+        noise = self.host_noise[self.step : self.step + most]
+        self.step = (self.step + len(noise)) % self.num_steps
+        return noise, None
 
     @cached_property
     def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -135,15 +163,13 @@ class PolicySampler:
 
     def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
         """Actions for observations ``[S, N, ...]``; where `gives_value`, the net's outputs and values to store."""
-        distribution = self.net.distribution
-        if explore and self.step == 0:
-            self.noise = distribution.noise(self.streams, self.num_steps, self.num_envs)
-            self.host_noise = self.noise.cpu().numpy()
-        step = self.step
-        self.step = (step + explore) % self.num_steps
+        distribution, step = self.net.distribution, self.step
+        noise = self.draws(1)[0][0] if explore else None
+        if self.kernel is not None:
+            return self.kernel.act(obs, noise), {}
         if self.host_policy is not None:
             host_outputs = self.host_policy(obs)
-            host_outputs = host_outputs + self.host_noise[step] if explore else host_outputs
+            host_outputs = host_outputs if noise is None else host_outputs + noise
             return np.asarray(distribution.mode(host_outputs)), {}
         with torch.no_grad():
             x = torch.from_numpy(obs).to(self.streams.device)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from rllab.functional.schedules import Schedule
 from rllab.functional.state import restore_state, state_of
+from rllab.kernels.acting import Actor
+from rllab.kernels.build import NoKernelError
 from rllab.nets.cnn import CNN
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.torsos import choose_network, make_torso
@@ -113,6 +115,34 @@ class ValueSampler:
         self.max_frame, self.learning_starts = max_frame, learning_starts
         self.num_acted = 0  # frames that were acted here
         self.frame = 0  # the run's, with those of other workers on this policy
+        self.kernel: Actor | None = None
+
+    def use_kernel(self) -> None:
+        """Act in a kernel from now on.
+
+        Raises:
+            NoKernelError: there is none for such a network or such exploration.
+        """
+        if self.exploration.kind != "epsilon_greedy":
+            raise NoKernelError(f"agent.exploration is {self.exploration.kind}")
+        net = self.net
+        self.kernel = Actor(
+            *(net.torso, net.head),
+            choice="epsilon_greedy",
+            num_actions=self.exploration.num_actions,
+            first_output=int(net.dueling) * net.num_quantiles,
+            quantiles=net.num_quantiles,
+        )
+
+    def draws(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Noise for the next steps, ``[steps, S, N, 2]``, `most` of them at the most, and their levels ``[steps]``."""
+        noise = self.exploration.draws(most)
+        levels = []
+        for _ in noise:
+            levels.append(self.level)
+            self.num_acted += noise.shape[2]
+            self.frame += noise.shape[2]
+        return noise, np.array(levels)
 
     @cached_property
     def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -135,6 +165,11 @@ class ValueSampler:
 
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
         """Actions ``[S, N]``."""
+        if self.kernel is not None:
+            if not explore:
+                return self.kernel.act(obs, None)
+            noise, level = self.draws(1)
+            return self.kernel.act(obs, noise[0], level[0])
         values = self.values(obs)
         if not explore:
             return values.argmax(-1)  # type: ignore[no-any-return]

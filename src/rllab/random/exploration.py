@@ -29,10 +29,7 @@ class Exploration:
         `level` is the probability of a random action, or the temperature of ``softmax(q / temperature)``; infinity is
         uniformly random in both.
         """
-        if self.step % _BLOCK == 0:
-            self.noise = self.streams.uniform(_BLOCK, *self.shape).numpy()
-        noise = self.noise[self.step % _BLOCK]
-        self.step += 1
+        noise = self.draws(1)[0]
         if self.kind == "boltzmann":
             gumbel = -np.log(-np.log(noise.clip(1e-20)))  # q / temperature + gumbel is largest at a sample
             return (q / max(level, 1e-8) + gumbel).argmax(-1)  # type: ignore[no-any-return]
@@ -41,6 +38,15 @@ class Exploration:
         if coin.any():
             action[coin] = noise[coin, 1] * self.num_actions  # rounded down
         return action  # type: ignore[no-any-return]
+
+    def draws(self, most: int) -> np.ndarray:
+        """Noise for the next steps, `most` of them at the most: ``[steps, S, N, ...]``."""
+        at = self.step % _BLOCK
+        if at == 0:
+            self.noise = self.streams.uniform(_BLOCK, *self.shape).numpy()
+        noise = self.noise[at : at + most]
+        self.step += len(noise)
+        return noise
 
     def state_dict(self) -> dict[str, Any]:
         return {"streams": self.streams.state_dict(), "step": self.step, "noise": torch.from_numpy(self.noise)}

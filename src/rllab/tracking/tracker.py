@@ -7,13 +7,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from rllab.algorithms import Metrics
-    from rllab.envs import Finished
 
 WINDOW = 100
 """Number of latest episodes whose mean return is the score."""
@@ -34,7 +32,7 @@ class Tracker:
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # frames at which they ended
         self.num_episodes = [0] * num_sessions
-        self.ending: np.ndarray | None = None  # sessions whose episodes the latest step ended
+        self.ending: list[int] = []  # sessions whose episodes the latest step ended
         self.num_unreset = [0] * num_sessions  # episodes that no reset row followed, because a run was resumed
         self.num_updates = 0
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
@@ -56,19 +54,22 @@ class Tracker:
         """Seconds of training, those before a resume included."""
         return self.elapsed_before + time.perf_counter() - self.started
 
-    def episodes(self, finished: Finished, frame: int) -> None:
-        """Take in the episodes that ended in the step after `frame`."""
-        arrays = (finished.session.tolist(), finished.returns.tolist(), finished.lengths.tolist())
-        for session, value, length in zip(*arrays, strict=True):
+    def episodes(self, ended: list[tuple[int, int, float, int]], frame: int, num_envs: int, num_steps: int) -> None:
+        """Take in the episodes that ended in `num_steps` vector steps of `num_envs` sub-envs after `frame`.
+
+        `ended` has step, session, return and length of each.
+        """
+        self.ending = [session for step, session, *_ in ended if step == num_steps - 1]
+        for step, session, value, length in ended:
             self.returns[session].append(value)
             self.lengths[session].append(length)
-            self.ended[session].append(frame)
+            self.ended[session].append(frame + step * num_envs)
             self.num_episodes[session] += 1
 
     def restart(self) -> None:
         """A resumed run begins all episodes anew, so no reset row follows those that had just ended."""
         self.num_unreset = [a + b for a, b in zip(self.num_unreset, self.num_ending(), strict=True)]
-        self.ending = None
+        self.ending = []
 
     def num_resets(self) -> list[int]:
         """Rows so far that only reset a sub-env, for each session: one follows each episode, in the next step."""
@@ -77,9 +78,7 @@ class Tracker:
 
     def num_ending(self) -> list[int]:
         """Episodes of each session that ended in the latest step."""
-        if self.ending is None:
-            return [0] * self.num_sessions
-        return np.bincount(self.ending, minlength=self.num_sessions).tolist()  # type: ignore[no-any-return]
+        return [self.ending.count(session) for session in range(self.num_sessions)]
 
     def metrics(self, metrics: Metrics) -> None:
         """Take in the metrics of one update."""
@@ -170,7 +169,8 @@ class Tracker:
             self.ended[session].extend(state["ended"][session])
         self.num_episodes = state["num_episodes"]
         self.num_unreset = state.get("num_unreset", self.num_unreset)  # checkpoints of older versions have neither
-        self.ending = np.repeat(np.arange(self.num_sessions), state.get("num_ending", 0))
+        num_ending = state.get("num_ending", [0] * self.num_sessions)
+        self.ending = [session for session, count in enumerate(num_ending) for _ in range(count)]
         self.elapsed_before = state["elapsed"]
         self._names = state["names"]
         self._stacked = state["stacked"]

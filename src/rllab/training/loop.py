@@ -1,14 +1,13 @@
 """The training loop: the only one of the project. It knows no concrete algorithm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter as now
 from typing import NamedTuple
 
-from rllab.algorithms import Acting
-from rllab.buffers import Buffer
-from rllab.envs import SessionEnvs
+from rllab.algorithms import Algorithm
 from rllab.functional.schedules import is_due
 from rllab.tracking.tracker import Tracker
+from rllab.training.walk import Walk
 
 
 class Clock:
@@ -26,10 +25,15 @@ class Clock:
         self.frame_before = 0  # the latest step
         self.stopped = False
 
-    def tick(self) -> None:
-        """One vector step was taken."""
-        self.step += 1
-        self.frame_before, self.frame = self.frame, self._frame()
+    def tick(self, num_steps: int = 1) -> None:
+        """Vector steps were taken."""
+        self.step += num_steps
+        self.frame_before, self.frame = self.frame + (num_steps - 1) * self.num_envs, self._frame()
+
+    def steps_to_next(self, periods: Iterable[int]) -> int:
+        """Vector steps until one of these periods of frames, or the budget, is completed."""
+        ends = [self.max_frame, *(period * (self.frame // period + 1) for period in periods)]
+        return -((self.frame - min(ends)) // self.num_envs)
 
     def _frame(self) -> int:
         return self.taken
@@ -65,35 +69,21 @@ class Event(NamedTuple):
     fire: Callable[[], None]
 
 
-def train(
-    envs: SessionEnvs,
-    acting: Acting,
-    buffer: Buffer,
-    tracker: Tracker,
-    events: Sequence[Event],
-    clock: Clock,
-) -> None:
+def train(walk: Walk, algorithm: Algorithm, tracker: Tracker, events: Sequence[Event], clock: Clock) -> None:
     """Act, step, store, learn, until the budget is used up or the clock is stopped."""
-    obs, algorithm = envs.obs, acting.algorithm
-    shares = tracker.seconds
+    shares, periods = tracker.seconds, [event.period for event in events]
     while not (clock.finished or clock.stopped):
+        until_update = algorithm.rollout_steps - clock.step % algorithm.rollout_steps
+        walked = walk(min(until_update, clock.steps_to_next(periods)))
         start = now()
-        action, extras = acting.step(obs, envs.starts)
-        acted = now()
-        next_obs, reward, terminated, truncated, finished = envs.step(action)
-        stepped = now()
-        buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
-        tracker.ending = None if finished is None else finished.session
-        if finished is not None:
-            tracker.episodes(finished, clock.frame)
-        obs = next_obs
-        clock.tick()
+        tracker.episodes(walked.ended, clock.frame, clock.num_envs, walked.num_steps)
+        clock.tick(walked.num_steps)
         if clock.step % algorithm.rollout_steps == 0:
-            tracker.metrics(algorithm.update(buffer, clock.frame))
+            tracker.metrics(algorithm.update(walk.buffer, clock.frame))
         updated = now()
-        shares["act"] += acted - start
-        shares["env"] += stepped - acted
-        shares["update"] += updated - stepped
+        shares["act"] += walked.act_seconds
+        shares["env"] += walked.env_seconds
+        shares["update"] += updated - start + walked.store_seconds
         for event in events:
             if clock.due(event.period):
                 event.fire()

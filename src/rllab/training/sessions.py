@@ -15,11 +15,12 @@ from rllab.tracking.tracker import Row, Tracker
 from rllab.training.best import Best
 from rllab.training.evaluation import Evaluator, Watch
 from rllab.training.loop import Clock, Event, train
+from rllab.training.walk import InOneCall, StepByStep, Walk
 
 CheckpointKind = Literal["log", "eval"]
 
 KERNELS = "kernels: "
-"""How the note begins that says whether updates run in C++ or in torch."""
+"""How the note begins that says what runs in C++."""
 
 
 class CheckpointReport(NamedTuple):
@@ -49,14 +50,13 @@ class Sessions:
         *,
         clock: Clock | None = None,
         watch: Watch | None = None,
-        say: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """Make envs, algorithm and buffer; no episode has begun yet.
 
         `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
-        elsewhere. `watch` is told how far an evaluation is, `say` what there is to wait for.
+        elsewhere. `watch` is told how far an evaluation is.
         """
-        self.cfg, self.say = cfg, say
+        self.cfg = cfg
         self.seed = Seed(cfg.meta.seed, numbers.start)
         num_sessions = len(numbers)
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
@@ -64,6 +64,8 @@ class Sessions:
         self.algorithm = cfg.make_algorithm(info.obs_space, info.action_space, num_sessions, self.seed)
         self.acting = Acting(self.algorithm, explore=True)
         self.buffer = self.algorithm.make_buffer()
+        self.walk: Walk = StepByStep(self.envs, self.acting, self.buffer)
+        self.has_kernels = False
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
@@ -94,7 +96,7 @@ class Sessions:
         Returns notes for a person, one line each.
         """
         notes: list[str] = []
-        if self._wants_kernels(state) and (used := self.algorithm.use_kernels(self.say)):
+        if self._wants_kernels(state) and (used := self._use_kernels()):
             notes.append(KERNELS + used)
         if state is None:
             self.envs.reset(self._env_seeds())
@@ -109,6 +111,16 @@ class Sessions:
         """Whether updates may run in kernels: a run goes on as it began. Hogwild's workers change a policy in torch."""
         meta = self.cfg.meta
         return meta.kernels == "auto" and not meta.distributed and (state is None or state.get("kernels", False))
+
+    def _use_kernels(self) -> str:
+        """Take what kernels fit; says what runs in C++ now, what does not, and why."""
+        used = self.algorithm.use_kernels()
+        if walk := InOneCall.fit(self.envs, self.acting, self.buffer):
+            self.walk = walk
+            used["envs"] = None
+        self.has_kernels = None in used.values()
+        names = {why: ", ".join(name for name, each in used.items() if each == why) for why in used.values()}
+        return "; ".join(f"no kernel for {names[why]}: {why}" if why else f"{names[why]} in C++" for why in names)
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
         notes = []
@@ -154,7 +166,7 @@ class Sessions:
             owed, self.owed = self.owed, []
             for kind in owed:
                 self._say(kind, tell)
-            train(self.envs, self.acting, self.buffer, self.tracker, [*checkpoints, *events], self.clock)
+            train(self.walk, self.algorithm, self.tracker, [*checkpoints, *events], self.clock)
         except envs.EnvError:
             self.envs_failed = not self.owed  # otherwise it was one of those that evaluate
             self.refuse_divergence()  # it may be why
@@ -218,7 +230,7 @@ class Sessions:
             "frame": self.clock.frame,
             "algorithm": self.algorithm.state_dict(),
             "acting": self.acting.state,
-            "kernels": self.algorithm.kernel is not None,
+            "kernels": self.has_kernels,
             "buffer": self.buffer.state_dict(),
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),
