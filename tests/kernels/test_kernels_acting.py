@@ -86,5 +86,5 @@ def test_what_does_not_fit_acts_as_before(load_config):
     cfg = load_config("agent=dqn", "agent.exploration=boltzmann", "env=cartpole", "tuned=none")
     sessions = Sessions(cfg, envs.inspect(cfg.env), range(1))
     notes = sessions.begin()
-    assert notes == ["kernels: no kernel for acting: agent.exploration is boltzmann"]
+    assert notes == ["kernels: no kernel for acting: agent.exploration is boltzmann; updates in C++"]
     assert isinstance(sessions.walk, StepByStep)

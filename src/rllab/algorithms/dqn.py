@@ -13,11 +13,13 @@ from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.off_policy import check_replay, make_replay
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
+from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, is_due
 from rllab.kernels.build import why_not
+from rllab.kernels.q_learning import QKernel
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -76,12 +78,16 @@ class DQN(Algorithm):
         self.sampler = make_value_sampler(config, task, self.net, seed=seed)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
+        self.kernel: QKernel | None = None
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel)}
+        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
         self.in_one_call = None if used["acting"] else self.sampler
         return used
+
+    def _use_kernel(self) -> None:
+        self.kernel = QKernel(self, double=self.config.double, squared=self.config.loss == "mse")
 
     def make_buffer(self) -> ReplayBuffer:
         per_alpha = self.config.per_alpha if self.config.prioritized else None
@@ -115,23 +121,29 @@ class DQN(Algorithm):
         config = self.config
         rows = buffer.draw(config.batch_size, self.batch_streams)
         batch = buffer.gather(rows, gamma=config.gamma, n_step=config.n_step)
+        weight = buffer.weights(rows, beta) if isinstance(buffer, PrioritizedReplayBuffer) else None
+        metrics, td_error = self.kernel(batch, lr, weight) if self.kernel else self._learn(batch, lr, weight)
+        if isinstance(buffer, PrioritizedReplayBuffer):
+            buffer.update_priorities(rows, td_error)
+        self.num_updates += 1
+        return metrics
+
+    def _learn(self, batch: Tensors, lr: float, weight: Tensor | None) -> tuple[Tensors, Tensor]:
+        """One gradient step on a batch ``[S, B, ...]``: metrics ``[S]``, and TD errors ``[S, B]``."""
         with torch.no_grad():
             next_q = self.target(batch["next_obs"]).squeeze(-1)
-            choosing_q = self.net(batch["next_obs"]).squeeze(-1) if config.double else None
+            choosing_q = self.net(batch["next_obs"]).squeeze(-1) if self.config.double else None
             target = td_target(batch["reward"], batch["discount"], next_q, choosing_q)
         q = self.net(batch["obs"]).squeeze(-1)  # [S, B, A]
         q = q.gather(2, batch["action"].unsqueeze(2)).squeeze(2)
         td_error = q - target
-        loss = TD_LOSSES[config.loss](td_error)
-        if isinstance(buffer, PrioritizedReplayBuffer):
-            loss = loss * buffer.weights(rows, beta)
-            buffer.update_priorities(rows, td_error.detach())
-        loss = loss.mean(1)
+        loss = TD_LOSSES[self.config.loss](td_error)
+        loss = (loss if weight is None else loss * weight).mean(1)
         self.flat.backward(loss)
-        grad_norm = self.flat.clip_grad_norm_(config.max_grad_norm)
+        grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
         self.optimizer.step(lr)
-        self.num_updates += 1
-        return {"train/loss": loss.detach(), "train/q_value": q.detach().mean(1), "train/grad_norm": grad_norm}
+        metrics = {"train/loss": loss.detach(), "train/q_value": q.detach().mean(1), "train/grad_norm": grad_norm}
+        return metrics, td_error.detach()
 
     def policy(self, session: int) -> nn.Module:
         return GreedyPolicy(self.net, session, QNetwork.greedy)

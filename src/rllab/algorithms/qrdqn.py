@@ -12,10 +12,12 @@ from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.off_policy import check_replay, make_replay
 from rllab.algorithms.shared.settings import check_ranges
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
+from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import is_due, make_schedule
 from rllab.kernels.build import why_not
+from rllab.kernels.q_learning import QKernel
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import check_network
@@ -62,12 +64,16 @@ class QRDQN(Algorithm):
         self.sampler = make_value_sampler(config, task, self.net, seed=seed)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
+        self.kernel: QKernel | None = None
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel)}
+        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
         self.in_one_call = None if used["acting"] else self.sampler
         return used
+
+    def _use_kernel(self) -> None:
+        self.kernel = QKernel(self)
 
     def make_buffer(self) -> ReplayBuffer:
         return make_replay(self.config, self.task, self.device)
@@ -98,6 +104,12 @@ class QRDQN(Algorithm):
     def _gradient_step(self, buffer: ReplayBuffer, lr: float) -> dict[str, Tensor]:
         config = self.config
         batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+        self.num_updates += 1
+        return self.kernel(batch, lr)[0] if self.kernel else self._learn(batch, lr)
+
+    def _learn(self, batch: Tensors, lr: float) -> Tensors:
+        """One gradient step on a batch ``[S, B, ...]``: metrics ``[S]``."""
+        config = self.config
         with torch.no_grad():
             target = quantile_target(batch["reward"], batch["discount"], self.target(batch["next_obs"]))
         action = batch["action"].view(*target.shape[:2], 1, 1).expand(-1, -1, 1, config.num_quantiles)
@@ -106,7 +118,6 @@ class QRDQN(Algorithm):
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(config.max_grad_norm)
         self.optimizer.step(lr)
-        self.num_updates += 1
         q_value = quantiles.detach().mean((1, 2))
         return {"train/loss": loss.detach(), "train/q_value": q_value, "train/grad_norm": grad_norm}
 

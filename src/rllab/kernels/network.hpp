@@ -47,6 +47,11 @@ void gemm(int M, int N, int K, const float* A, long am, long ak, const float* B,
     int n = 0;
     for (; n + 2 * W <= N; n += 2 * W) columns<2>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
     for (; n + W <= N; n += W) columns<1>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
+    if (n < N && N >= W) {  // the last vector once more covers some columns that are done
+        n = N - W;
+        columns<1>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
+        return;
+    }
     for (; n < N; ++n)
         for (int m = 0; m < M; ++m) {
             float sum = bias ? bias[n] : 0.f;
