@@ -43,21 +43,36 @@ void columns(int M, int K, const float* A, long am, long ak, const float* B, lon
     for (; m < M; ++m) tile<1, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc, bias);
 }
 
+constexpr int FAR = 128;  // floats from one row to the next from which few rows share the first cache, and are copied
+
+// C[M, N] = (bias[N] or 0) + A[M, K] B[K, N], where A[m, k] lies at m * am + k * ak
 void gemm(int M, int N, int K, const float* A, long am, long ak, const float* B, long ldb, float* C, long ldc, const float* bias) {
-    int n = 0;
-    for (; n + 2 * W <= N; n += 2 * W) columns<2>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
-    for (; n + W <= N; n += W) columns<1>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
-    if (n < N && N >= W) {  // the last vector once more covers some columns that are done
-        n = N - W;
-        columns<1>(M, K, A, am, ak, B + n, ldb, C + n, ldc, bias ? bias + n : nullptr);
+    if (N < W) {
+        for (int n = 0; n < N; ++n)
+            for (int m = 0; m < M; ++m) {
+                float sum = bias ? bias[n] : 0.f;
+                for (int k = 0; k < K; ++k) sum += A[m * am + k * ak] * B[k * ldb + n];
+                C[m * ldc + n] = sum;
+            }
         return;
     }
-    for (; n < N; ++n)
-        for (int m = 0; m < M; ++m) {
-            float sum = bias ? bias[n] : 0.f;
-            for (int k = 0; k < K; ++k) sum += A[m * am + k * ak] * B[k * ldb + n];
-            C[m * ldc + n] = sum;
+    thread_local std::vector<float> near;
+    const bool copies = ldb >= FAR && M >= 16;
+    if (copies) near.resize(size_t(K) * 2 * W);
+    for (int n = 0; n < N;) {
+        const int width = n + 2 * W <= N ? 2 * W : W;
+        if (n + width > N) n = N - W;  // the last vector covers some columns once more
+        const float *b = B + n, *start = bias ? bias + n : nullptr;
+        long step = ldb;
+        if (copies) {
+            for (int k = 0; k < K; ++k) std::memcpy(&near[size_t(k) * width], b + k * ldb, sizeof(float) * width);
+            b = near.data();
+            step = width;
         }
+        if (width == W) columns<1>(M, K, A, am, ak, b, step, C + n, ldc, start);
+        else columns<2>(M, K, A, am, ak, b, step, C + n, ldc, start);
+        n += width;
+    }
 }
 
 float dot(const float* a, const float* b, int n) {
