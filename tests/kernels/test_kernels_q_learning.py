@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rllab.algorithms import Task, dqn, qrdqn
-from rllab.kernels import build
+from rllab.kernels import build, threads
 
 pytestmark = pytest.mark.skipif(build.describe().startswith("none"), reason="no compiler, or an old processor")
 
@@ -75,13 +75,13 @@ def test_fifty_updates_are_those_of_the_loss(algorithm, settings):
 
 
 def test_a_session_does_not_depend_on_those_beside_it_nor_on_threads():
-    torch.set_num_threads(2)
+    threads.use(2)
     try:
         alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
         learn(alone, 3)
         learn(three, 3, scale_of_last=100.0)
     finally:
-        torch.set_num_threads(1)
+        threads.use(1)
     assert torch.equal(alone.flat.data[0], three.flat.data[0])
 
 

@@ -11,6 +11,8 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
+from rllab.host.process import num_cpus
+from rllab.kernels import threads
 from rllab.text import one_line
 from rllab.training.loop import Clock, Event
 from rllab.training.sessions import CheckpointReport, Sessions
@@ -90,6 +92,7 @@ class Worker:
     ) -> None:
         """Make the sessions `numbers`. With Hogwild, `policy` is the memory of the policy that all workers share."""
         torch.set_num_threads(cfg.meta.num_threads)
+        threads.use(num_cpus() * len(numbers) // cfg.meta.max_session)
         self.link, self.board = link, board
         self.shares_policy = policy is not None
         clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=self.shares_policy)

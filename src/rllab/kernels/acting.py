@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from rllab.kernels import threads
 from rllab.kernels.addresses import address, addresses
-from rllab.kernels.arguments import layers, normaliser, num_threads
+from rllab.kernels.arguments import layers, normaliser
 from rllab.kernels.build import load
 
 if TYPE_CHECKING:
@@ -159,10 +160,10 @@ class Actor:
             *addresses([returns, lengths, was_done, seen, action, reward, terminated, truncated]),
             *addresses([num_ended, ended_at, ended_lengths, ended_returns, env_seconds]),
         )
-        threads = num_threads(num_sessions)
-        self.library.collect(c.byref(self.actor), c.byref(draws), c.byref(steps), threads)
+        num_threads = threads.number(num_sessions)
+        self.library.collect(c.byref(self.actor), c.byref(draws), c.byref(steps), num_threads)
         ended = _in_time(num_ended, ended_at, ended_lengths, ended_returns, num_envs)
-        return Steps(seen, action, reward, terminated, truncated, ended, float(env_seconds.sum()) / threads)
+        return Steps(seen, action, reward, terminated, truncated, ended, float(env_seconds.sum()) / num_threads)
 
 
 def _in_time(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes as c
 from typing import TYPE_CHECKING
 
-import torch
-
 from rllab.kernels.build import NoKernelError
 from rllab.nets.mlp import MLP
 from rllab.optim.adam import Adam
@@ -82,8 +80,3 @@ def layers(*modules: nn.Module) -> c.Array[Layer]:
 def normaliser(norm: RunningNorm | None) -> tuple[int | None, int | None, float]:
     """Mean, variance and the bound of what is normalised."""
     return (None, None, 0.0) if norm is None else (norm.mean.data_ptr(), norm.var.data_ptr(), norm.clip)
-
-
-def num_threads(num_sessions: int) -> int:
-    """Threads for so many sessions: as many as torch may use."""
-    return min(num_sessions, torch.get_num_threads())

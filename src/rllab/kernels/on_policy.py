@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rllab.kernels import threads
 from rllab.kernels.addresses import addresses
-from rllab.kernels.arguments import MOST_OUTPUTS, Optimizer, layers, normaliser, num_threads
+from rllab.kernels.arguments import MOST_OUTPUTS, Optimizer, layers, normaliser
 from rllab.kernels.build import NoKernelError, load
 from rllab.nets.distributions import Bernoulli, Categorical, DiagGaussian, MultiCategorical
 
@@ -105,6 +106,6 @@ class OnPolicyKernel:
             *(coefs.get("vf_clip_coef", _NONE), kl, norm_clip, mean, var),
             *addresses([*held, order, metrics, num_updates]),
         )
-        self.library.update(c.byref(update), num_threads(num_sessions))
+        self.library.update(c.byref(update), threads.number(num_sessions))
         named = {f"train/{name}": metric for name, metric in zip(METRICS, metrics.unbind(1), strict=True)}
         return named, num_updates.tolist()

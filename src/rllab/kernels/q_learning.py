@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rllab.kernels import threads
 from rllab.kernels.addresses import addresses
-from rllab.kernels.arguments import Optimizer, layers, num_threads
+from rllab.kernels.arguments import Optimizer, layers
 from rllab.kernels.build import NoKernelError, load
 
 if TYPE_CHECKING:
@@ -65,5 +66,5 @@ class QKernel:
             *(c.addressof(self.net), c.addressof(self.target), c.addressof(optimizer)),
             *addresses([*(batch[name] for name in _BATCH), weight, metrics, td_error]),
         )
-        self.library.gradient_step(c.byref(step), num_threads(num_sessions))
+        self.library.gradient_step(c.byref(step), threads.number(num_sessions))
         return {f"train/{name}": x for name, x in zip(METRICS, metrics.unbind(1), strict=True)}, td_error

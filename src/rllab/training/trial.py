@@ -16,7 +16,8 @@ from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
-from rllab.host.process import program, stopping_on_signals
+from rllab.host.process import num_cpus, program, stopping_on_signals
+from rllab.kernels import threads
 from rllab.text import one_line
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
@@ -46,8 +47,10 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     cfg, state = open_run(cfg, in_search=search is not None)
-    cfg, info = check(cfg, cores=int(cfg.meta.search_resources.cpu) or 1 if search else None)
+    cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
+    cfg, info = check(cfg, cores=cores)
     torch.set_num_threads(cfg.meta.num_threads)
+    threads.use(cores)
     trial = Trial(cfg, info, state, search)
     try:
         return trial.run()
