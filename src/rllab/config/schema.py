@@ -147,8 +147,8 @@ class MetaConfig:
     """CPU threads of torch. More pay for large networks, or for several sessions where nothing else wants the cores;
     they cost a factor of five and more where something does. Another number of threads rounds differently."""
     kernels: Annotated[Literal["auto", "off"], Changes.RESULT] = "auto"
-    """auto: updates run in C++ where that fits, compiled once by this machine's compiler; off: in torch. They differ by
-    rounding."""
+    """auto: acting, updates and classic control run in C++ where that fits, compiled once by this machine's compiler;
+    off: in torch and numpy. They differ by rounding."""
     num_workers: Annotated[int | Literal["auto"], Changes.SEARCH] = 1
     """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
     worker_timeout: Annotated[Number, Changes.SEARCH] = 600
@@ -207,7 +207,7 @@ class EnvConfig:
     backend: Backend = "auto"
     """Vectorisation. auto: the fastest that is installed and means the same env. gymnasium: in this process, by the
     env's own vectorised implementation (vector_entry_point) where that keeps sessions apart, otherwise one env after
-    the other (sync). async: a process for each sub-env. envpool, ale: C++ threads."""
+    the other (sync). async: a process for each sub-env. native: classic control in C++. envpool, ale: C++ threads."""
     num_threads: int | None = None
     """Threads of envpool and ale; null: one for each core that this process may use."""
     timeout: Annotated[Number, Changes.SEARCH] = 300
