@@ -131,9 +131,9 @@ def relative(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     return ((a - b).norm() / b.norm()).item()
 
 
-def resume(device: str, quick: bool) -> Rows:
+def resume(device: str, quick: bool) -> Rows:  # noqa: ARG001 - as above
     """A run that is stopped and goes on, beside one that is not, and its repetition: kernels of a GPU may vary."""
-    frames = 4_096 if quick else 32_768
+    frames = 32_768
     words = [*RESUMED.split(), f"env.max_frame={frames}", f"meta.device={device}"]
     with tempfile.TemporaryDirectory() as directory:
         whole, again, cut = (Path(directory) / name for name in ("whole", "again", "cut"))
@@ -142,7 +142,7 @@ def resume(device: str, quick: bool) -> Rows:
         stopped = subprocess.Popen(
             [sys.executable, "train.py", *words, f"run_dir={cut}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
-        stop_after_first_checkpoint(stopped, cut)
+        stop_after_first_row(stopped, cut / "session_0" / "train.csv")
         at = checkpoint.read(cut / LAST, "step") * 8
         if not at < frames:
             raise ValueError("it ended before it could be stopped")
@@ -159,8 +159,9 @@ def describe(difference: float) -> str:
     return "equal, bit for bit" if difference == 0 else f"{difference:.1e}: not bit-reproducible"
 
 
-def stop_after_first_checkpoint(process: subprocess.Popen[str], run_dir: Path) -> None:
-    while process.poll() is None and not (run_dir / LAST).exists():
+def stop_after_first_row(process: subprocess.Popen[str], table: Path) -> None:
+    """Let it save itself once it has come to a log checkpoint."""
+    while process.poll() is None and not (table.exists() and table.read_text().count("\n") > 1):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
     process.send_signal(signal.SIGTERM)

@@ -48,7 +48,7 @@ WORKLOADS = {
         "hyperparameters": {"n_steps": 256, "n_epochs": 4, "batch_size": 512, "learning_rate": 3e-4},
     },
     "ppo_halfcheetah": {
-        "frames": 50_000,
+        "frames": 200_000,
         "rllab": "env=halfcheetah meta=mujoco env.num_envs=8 agent.num_steps=256 agent.num_epochs=10 "
         "agent.num_minibatches=8 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4 "
         "agent.normalize_obs=true agent.normalize_reward=true",
@@ -70,10 +70,10 @@ WORKLOADS = {
         "hyperparameters": {"n_steps": 5, "use_rms_prop": True, "rms_prop_eps": 1e-5, "learning_rate": 7e-4},
     },
     "dqn_cartpole": {
-        "frames": 80_000,
+        "frames": 60_000,
         "rllab": "env=cartpole meta=standard env.num_envs=1 agent.hidden=[120,84] agent.batch_size=128 "
         "agent.train_freq=10 agent.gradient_steps=1 agent.learning_starts=1000 agent.buffer_size=50000 "
-        "agent.target_period=100 agent.epsilon=linear:1:0.05:0.2 agent.lr=1e-3",
+        "agent.target_period=500 agent.epsilon=linear:1:0.05:0.5 agent.gamma=0.98 agent.lr=1e-3",
         "sb3": {"id": "CartPole-v1", "num_envs": 1, "net_arch": [120, 84]},
         "hyperparameters": {
             "train_freq": 10,
@@ -81,13 +81,14 @@ WORKLOADS = {
             "batch_size": 128,
             "learning_starts": 1000,
             "buffer_size": 50_000,
-            "target_update_interval": 100,
-            "exploration_fraction": 0.2,
+            "target_update_interval": 500,
+            "exploration_fraction": 0.5,
+            "gamma": 0.98,
             "learning_rate": 1e-3,
         },
     },
     "sac_halfcheetah": {
-        "frames": 5_000,
+        "frames": 15_000,
         "rllab": "env=halfcheetah meta=mujoco meta.log_frequency=500 env.num_envs=1 agent.hidden=[256,256] "
         "agent.batch_size=256 agent.train_freq=1 agent.gradient_steps=1 agent.learning_starts=400 agent.lr=3e-4",
         "sb3": {"id": "HalfCheetah-v5", "num_envs": 1, "net_arch": [256, 256]},
