@@ -212,8 +212,8 @@ STAGES = {
     "resume": Stage(50, resume),
     "search": Stage(50, search),
     "ppo_breakout": Stage(150, speed("ppo_breakout", 40_960, 6_144)),
-    "ppo_halfcheetah": Stage(80, speed("ppo_halfcheetah", 100_000, 20_000)),
-    "sac_halfcheetah": Stage(100, speed("sac_halfcheetah", 5_000, 1_500)),
+    "ppo_halfcheetah": Stage(80, speed("ppo_halfcheetah", 60_000, 20_000)),
+    "sac_halfcheetah": Stage(100, speed("sac_halfcheetah", 4_000, 1_500)),
 }
 """470 seconds in all."""
 

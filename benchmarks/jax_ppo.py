@@ -1,6 +1,6 @@
 """PPO on CartPole as one compiled program, env and all, in the manner of PureJaxRL (Lu et al. 2022).
 
-    python -m venv ../jax && ../jax/bin/pip install -c constraints.txt jax
+    python -m venv ../jax && ../jax/bin/pip install jax==0.10.2
     ../jax/bin/python benchmarks/jax_ppo.py --sessions 4 --frames 500000
 
 The peer of `ppo_cartpole` in benchmarks/speed.py, with the same settings. It needs JAX and nothing else. The program is
