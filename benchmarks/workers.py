@@ -46,7 +46,7 @@ def spread(repeats: int) -> None:
                 for name, (threads, words) in SETTINGS.items():
                     with tempfile.TemporaryDirectory() as directory:
                         more = [*words, f"env.backend={backend}"]
-                        rates[name].append(measure_rllab(workload, 4, threads, frames, directory, more))
+                        rates[name].append(measure_rllab(4, workload, frames, threads, directory, more).fps)
             show(f"{workload}, env.backend={backend}, 4 sessions", rates)
 
 
