@@ -27,10 +27,10 @@ def compile_networks(modules: Iterable[nn.Module], device: str, say: Callable[[s
         raise NotCompiledError("there is no network")
     try:  # of the smallest kind: whether there is a compiler, and what it makes can be loaded
         torch.compile(torch.sin, fullgraph=True)(torch.zeros(1, device=device))
-    except Exception as error:
-        raise NotCompiledError(f"torch.compile fails here ({reason(error)})") from None
+    except Exception as error:  # noqa: BLE001 - whatever torch raises
+        raise NotCompiledError(f"torch.compile fails here ({_reason(error)})") from None
     for module in networks:
-        module._compiled_call_impl = _Compiled(module, say)  # type: ignore[assignment] # noqa: SLF001 - see above
+        module._compiled_call_impl = _Compiled(module, say)  # noqa: SLF001 - see above
     return "networks, in every loss; the first updates take some seconds longer, half a minute where they are new"
 
 
@@ -51,13 +51,13 @@ class _Compiled:
         if self.compiled is not None and torch.is_grad_enabled():
             try:
                 return self.compiled(*args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever torch raises
                 self.compiled = None
-                self.say(f"compile: {self.name} goes on in torch, for it cannot be compiled ({reason(error)})")
+                self.say(f"compile: {self.name} goes on in torch, for it cannot be compiled ({_reason(error)})")
         return self.eager(*args, **kwargs)
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Type and first line of an error: torch's have many."""
     first = (str(error).strip().splitlines() or [""])[0]
     return textwrap.shorten(f"{type(error).__name__}: {first}", 200, placeholder=" ...").rstrip(": ")
