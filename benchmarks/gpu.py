@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from benchmarks.speed import ROOT, available_cores, measure_rllab, measure_sb3
 from rllab import algorithms, checkpoint
 from rllab.algorithms import Algorithm, Task
-from rllab.config.schema import MetaConfig
 from rllab.random.streams import Seed, Streams
 
 TOLERANCE = 1e-3
@@ -194,8 +193,7 @@ def speed(workload: str, frames: int, few: int) -> Callable[[str, bool], Rows]:
 
     def rows(device: str, quick: bool) -> Rows:
         budget, threads = few if quick else frames, len(available_cores())
-        compiles = [False, True] if "compile" in MetaConfig.__dataclass_fields__ else []
-        settings = [["meta.kernels=off", f"meta.compile={str(c).lower()}"] for c in compiles] or [["meta.kernels=off"]]
+        settings = [["meta.kernels=off", f"meta.compile={compiles}"] for compiles in ("false", "true")]
         with tempfile.TemporaryDirectory() as directory:
             for words in settings:
                 found = measure_rllab(1, workload, budget, threads, directory, [f"meta.device={device}", *words])

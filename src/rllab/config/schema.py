@@ -149,6 +149,9 @@ class MetaConfig:
     kernels: Annotated[Literal["auto", "off"], Changes.RESULT] = "auto"
     """auto: acting, updates and classic control run in C++ where that fits, compiled once by this machine's compiler;
     off: in torch and numpy. They differ by rounding."""
+    compile: Annotated[bool, Changes.RESULT] = False
+    """torch.compile for what no kernel covers: networks, forward and backward, where a loss goes through them. The
+    first updates take seconds longer; compiled networks differ by rounding."""
     num_workers: Annotated[int | Literal["auto"], Changes.SEARCH] = 1
     """Processes that the sessions of a trial are spread over; auto takes as many as are faster here."""
     worker_timeout: Annotated[Number, Changes.SEARCH] = 600

@@ -65,6 +65,11 @@ def _check_hogwild(cfg: RunConfig) -> None:
         raise ConfigError(f"{name} for one session, which has nobody to share with; write meta.max_session=2")
     if meta.num_workers not in (1, "auto"):
         raise ConfigError(f"{name}, where each session is a worker; write meta.num_workers=1")
+    if meta.compile:
+        raise ConfigError(
+            f"meta.compile: got True with meta.distributed={meta.distributed}, whose workers learn in torch; "
+            "write meta.compile=false"
+        )
     if not getattr(cfg.algorithm(), "shared", ()):
         raise ConfigError(
             f"{name} for agent={cfg.agent.name}, which has nothing to share; write meta.distributed=false"

@@ -54,6 +54,7 @@ class Console(LiveConsole):
         self.title = title
         self.max_frame = max_frame
         self.shown = -math.inf
+        self.is_terminal = self.rich.is_terminal  # which is found out anew each time it is asked for
 
     def progress(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row] = ()) -> None:
         """Show a log checkpoint, unless the last one was shown a moment ago.
@@ -64,11 +65,11 @@ class Console(LiveConsole):
             workers: tags and values of each of Hogwild's workers.
         """
         final = rows[0]["frame"] >= self.max_frame
-        period = _TABLE_PERIOD if self.rich.is_terminal else _LINE_PERIOD
+        period = _TABLE_PERIOD if self.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
             return
         self.shown = time.monotonic()
-        if self.rich.is_terminal:
+        if self.is_terminal:
             self.show(self._table(rows, best, workers))
         else:
             self.message(self._line(rows))

@@ -4,12 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from torch import nn
+
 from rllab import envs
 from rllab.algorithms import Acting
 from rllab.config import RunConfig
 from rllab.envs import DivergedError
 from rllab.envs.sub_env import global_state, set_global_state
 from rllab.functional.finite import not_finite
+from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Row, Tracker
 from rllab.training.best import Best
@@ -21,6 +24,9 @@ CheckpointKind = Literal["log", "eval"]
 
 KERNELS = "kernels: "
 """How the note begins that says what runs in C++."""
+
+COMPILE = "compile: "
+"""How the note begins that says what torch.compile compiles."""
 
 
 class CheckpointReport(NamedTuple):
@@ -65,7 +71,7 @@ class Sessions:
         self.acting = Acting(self.algorithm, explore=True)
         self.buffer = self.algorithm.make_buffer()
         self.walk: Walk = StepByStep(self.envs, self.acting, self.buffer)
-        self.has_kernels = False
+        self.has_kernels = self.updates_in_kernel = False
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
@@ -77,7 +83,7 @@ class Sessions:
             self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
-        self.envs_failed = False
+        self.envs_failed = self.compiled = False
         self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
         self.watch = watch
 
@@ -98,6 +104,8 @@ class Sessions:
         notes: list[str] = []
         if self._wants_kernels(state) and (used := self._use_kernels()):
             notes.append(KERNELS + used)
+        if self._wants_compile(state):
+            notes.append(COMPILE + self._compile())
         if state is None:
             self.envs.reset(self._env_seeds())
         else:
@@ -119,8 +127,26 @@ class Sessions:
             self.walk = walk
             used["envs"] = None
         self.has_kernels = None in used.values()
+        self.updates_in_kernel = used.get("updates", "") is None
         names = {why: ", ".join(name for name, each in used.items() if each == why) for why in used.values()}
         return "; ".join(f"no kernel for {names[why]}: {why}" if why else f"{names[why]} in C++" for why in names)
+
+    def _wants_compile(self, state: dict[str, Any] | None) -> bool:
+        """Whether networks are to be compiled: here, too, a run goes on as it began."""
+        return self.cfg.meta.compile and (state is None or state.get("compile", False))
+
+    def _compile(self) -> str:
+        """Have networks compiled where no kernel does their work; returns what is compiled, in words."""
+        algorithm = self.algorithm
+        if self.updates_in_kernel:
+            return "nothing, for the update runs in C++"
+        modules = [value for value in vars(algorithm).values() if isinstance(value, nn.Module)]
+        try:
+            used = compile_networks(modules, algorithm.device)
+        except NotCompiledError as error:
+            return f"nothing, for {error}"
+        self.compiled = True
+        return used
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
         notes = []
@@ -231,6 +257,7 @@ class Sessions:
             "algorithm": self.algorithm.state_dict(),
             "acting": self.acting.state,
             "kernels": self.has_kernels,
+            "compile": self.compiled,
             "buffer": self.buffer.state_dict(),
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),
             "tracker": self.tracker.state_dict(),

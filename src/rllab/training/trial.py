@@ -24,7 +24,7 @@ from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.run_directory import RunDirectory, open_run
-from rllab.training.sessions import KERNELS
+from rllab.training.sessions import COMPILE, KERNELS
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
@@ -150,8 +150,11 @@ class Trial:
             notes = self.crew.begin(self.state, best)
             for note in notes:
                 self.console.message(note)
-            used = [note.removeprefix(KERNELS) for note in notes if note.startswith(KERNELS)]
-            self.directory.add_provenance(kernels=", ".join(used) or "torch")
+            kernels, compiled = (
+                ", ".join(note.removeprefix(what) for note in notes if note.startswith(what))
+                for what in (KERNELS, COMPILE)
+            )
+            self.directory.add_provenance(kernels=kernels or "torch", compile=compiled or "nothing")
             if self.state is None:
                 self._save()  # whatever happens, there is something to go on from
                 self.saved_at = -math.inf
