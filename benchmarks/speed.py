@@ -32,24 +32,27 @@ ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 0.1
 """Fraction of the frames before the clock starts."""
 
+IN_KERNELS = "meta.num_threads=1"
+"""Threads of torch that wait for work would only be in the way of those of the kernels, a thread for each session."""
+
 WORKLOADS = {
     "ppo_cartpole": {
         "frames": 100_000,
-        "rllab": "env=cartpole meta=standard env.num_envs=8 agent.num_steps=128 agent.num_epochs=4 "
+        "rllab": f"{IN_KERNELS} env=cartpole meta=standard env.num_envs=8 agent.num_steps=128 agent.num_epochs=4 "
         "agent.num_minibatches=4 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4",
         "sb3": {"id": "CartPole-v1", "num_envs": 8, "net_arch": [64, 64]},
         "hyperparameters": {"n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 3e-4},
     },
     "ppo_lunarlander": {
         "frames": 100_000,
-        "rllab": "env=lunarlander meta=box2d env.num_envs=16 agent.num_steps=256 agent.num_epochs=4 "
+        "rllab": f"{IN_KERNELS} env=lunarlander meta=box2d env.num_envs=16 agent.num_steps=256 agent.num_epochs=4 "
         "agent.num_minibatches=8 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4",
         "sb3": {"id": "LunarLander-v3", "num_envs": 16, "net_arch": [64, 64]},
         "hyperparameters": {"n_steps": 256, "n_epochs": 4, "batch_size": 512, "learning_rate": 3e-4},
     },
     "ppo_halfcheetah": {
         "frames": 200_000,
-        "rllab": "env=halfcheetah meta=mujoco env.num_envs=8 agent.num_steps=256 agent.num_epochs=10 "
+        "rllab": f"{IN_KERNELS} env=halfcheetah meta=mujoco env.num_envs=8 agent.num_steps=256 agent.num_epochs=10 "
         "agent.num_minibatches=8 agent.hidden=[64,64] agent.activation=tanh agent.lr=3e-4 "
         "agent.normalize_obs=true agent.normalize_reward=true",
         "sb3": {"id": "HalfCheetah-v5", "num_envs": 8, "net_arch": [64, 64], "normalize": {}},
@@ -64,14 +67,14 @@ WORKLOADS = {
     },
     "a2c_cartpole": {
         "frames": 200_000,
-        "rllab": "env=cartpole meta=standard env.num_envs=8 agent.num_steps=5 agent.hidden=[64,64] "
+        "rllab": f"{IN_KERNELS} env=cartpole meta=standard env.num_envs=8 agent.num_steps=5 agent.hidden=[64,64] "
         "agent.activation=tanh agent.optimizer=rmsprop agent.optimizer_eps=1e-5 agent.lr=7e-4",
         "sb3": {"id": "CartPole-v1", "num_envs": 8, "net_arch": [64, 64]},
         "hyperparameters": {"n_steps": 5, "use_rms_prop": True, "rms_prop_eps": 1e-5, "learning_rate": 7e-4},
     },
     "dqn_cartpole": {
         "frames": 60_000,
-        "rllab": "env=cartpole meta=standard env.num_envs=1 agent.hidden=[120,84] agent.batch_size=128 "
+        "rllab": f"{IN_KERNELS} env=cartpole meta=standard env.num_envs=1 agent.hidden=[120,84] agent.batch_size=128 "
         "agent.train_freq=10 agent.gradient_steps=1 agent.learning_starts=1000 agent.buffer_size=50000 "
         "agent.target_period=500 agent.epsilon=linear:1:0.05:0.5 agent.gamma=0.98 agent.lr=1e-3",
         "sb3": {"id": "CartPole-v1", "num_envs": 1, "net_arch": [120, 84]},
@@ -136,12 +139,13 @@ def measure_rllab(
         f"env.max_frame={frames}",
         f"run_dir={run_dir}",
     ]
-    overrides += [f"meta.num_threads={threads}", f"env.num_threads={threads}"]
     command = [
         sys.executable,
         "train.py",
         f"agent={agent(workload)}",
         "tuned=none",
+        f"meta.num_threads={threads}",  # a workload may have another number
+        f"env.num_threads={threads}",
         *WORKLOADS[workload]["rllab"].split(),
     ]
     subprocess.run([*command, *overrides, *more], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
