@@ -168,6 +168,7 @@ struct Session {
         double metric[6] = {0, 0, 0, 0, 0, 0};
         int seen = 0;  // minibatches behind the metrics
         bool stopped = false;
+        float norm = 0.f;  // the latest
         for (int epoch = 0; epoch < u.epochs && !stopped; ++epoch) {
             const int64_t* order = u.order ? u.order + (long(epoch) * u.sessions + s) * rows : nullptr;
             const bool last = epoch == u.epochs - 1;
@@ -227,9 +228,10 @@ struct Session {
                 if (!stopped) {
                     actor.backward(params, grad.data(), batch.data(), B);
                     critic.backward(params, grad.data(), batch.data(), B);
-                    sums[5] = optimize(*u.optimizer, s, grad.data());
+                    norm = optimize(*u.optimizer, s, grad.data());
                     ++u.num_updates[s];
                 }
+                sums[5] = norm;
                 if (last || stopped) {
                     for (int i = 0; i < 6; ++i) metric[i] += sums[i];
                     ++seen;

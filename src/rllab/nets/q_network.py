@@ -142,7 +142,7 @@ class ValueSampler:
             levels.append(self.level)
             self.num_acted += noise.shape[2]
             self.frame += noise.shape[2]
-        return noise, np.array(levels)
+        return noise, np.array(levels, np.float64)
 
     @cached_property
     def host_values(self) -> Callable[[np.ndarray], np.ndarray] | None:
