@@ -161,9 +161,9 @@ def test_what_does_not_fit_stays_in_torch_and_says_why(settings, action_space, r
 @pytest.fixture
 def forgetful():
     """Libraries that were loaded before are loaded again, here and afterwards."""
-    build.load.cache_clear()
+    build._found.cache_clear()
     yield
-    build.load.cache_clear()
+    build._found.cache_clear()
 
 
 @pytest.mark.usefixtures("forgetful")
@@ -171,7 +171,7 @@ def test_it_is_compiled_once_and_kept(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build.load("on_policy")
     assert capsys.readouterr().err == "kernels: on_policy.cpp is being compiled, once, for some seconds\n"
-    build.load.cache_clear()
+    build._found.cache_clear()
     build.load("on_policy")
     assert capsys.readouterr().err == ""
     assert [path.suffix for path in (tmp_path / "rllab" / "kernels").iterdir()] == [".so"]

@@ -8,7 +8,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, memory_of_one_step
+from rllab.algorithms.shared.kernels import take_kernels
+from rllab.algorithms.shared.on_policy import (
+    PolicySettings,
+    check_rollout,
+    make_actor_critic,
+    memory_of_one_step,
+    take_in_obs,
+)
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
@@ -16,7 +23,6 @@ from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
-from rllab.kernels.build import why_not
 from rllab.kernels.on_policy import OnPolicyKernel
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
@@ -84,12 +90,7 @@ class A2C(Algorithm):
         self.kernel: OnPolicyKernel | None = None
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
-        self.in_one_call = None if used["acting"] else self.sampler
-        return used
-
-    def _use_kernel(self) -> None:
-        self.kernel = OnPolicyKernel(self)
+        return take_kernels(self, OnPolicyKernel)
 
     def make_buffer(self) -> RolloutBuffer:
         return RolloutBuffer(self.rollout_steps, *self.task.layout)
@@ -105,9 +106,7 @@ class A2C(Algorithm):
             rollout["reward"] = self.reward_norm.scale_rollout(rollout)
         learned = self._learn_in_kernel(rollout, lr, coefs) if self.kernel else self._learn(rollout, lr, coefs)
         self.num_updates += 1
-        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
-            valid = by_session(rollout["valid"]).float()
-            self.net.obs_norm.update(by_session(rollout["obs"])[:, : valid.shape[1]], valid)
+        take_in_obs(self.net, rollout)
         return {**learned, "train/lr": lr, "train/num_updates": self.num_updates}
 
     def _learn_in_kernel(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> Tensors:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import gymnasium.spaces as gs
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.shared.kernels import take_kernels
 from rllab.algorithms.shared.off_policy import check_replay, make_replay
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
@@ -18,7 +20,6 @@ from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import TD_LOSSES, td_target
 from rllab.functional.schedules import Coefficient, check_coefficient, is_due
-from rllab.kernels.build import why_not
 from rllab.kernels.q_learning import QKernel
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
@@ -82,12 +83,7 @@ class DQN(Algorithm):
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
-        self.in_one_call = None if used["acting"] else self.sampler
-        return used
-
-    def _use_kernel(self) -> None:
-        self.kernel = QKernel(self, double=self.config.double, squared=self.config.loss == "mse")
+        return take_kernels(self, partial(QKernel, double=self.config.double, squared=self.config.loss == "mse"))
 
     def make_buffer(self) -> ReplayBuffer:
         per_alpha = self.config.per_alpha if self.config.prioritized else None

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic
+from rllab.algorithms.shared.kernels import take_kernels
+from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, take_in_obs
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
 from rllab.buffers.minibatches import minibatches
@@ -18,7 +19,6 @@ from rllab.errors import require
 from rllab.functional.reductions import by_session, explained_variance
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
-from rllab.kernels.build import why_not
 from rllab.kernels.on_policy import OnPolicyKernel
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
@@ -122,12 +122,7 @@ class PPO(Algorithm):
         return Acted(*self.sampler.act(obs, explore=explore), state)
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
-        self.in_one_call = None if used["acting"] or self.sampler.gives_value else self.sampler
-        return used
-
-    def _use_kernel(self) -> None:
-        self.kernel = OnPolicyKernel(self)
+        return take_kernels(self, OnPolicyKernel)
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
@@ -139,9 +134,7 @@ class PPO(Algorithm):
             self._learn_in_kernel(rollout, lr, coefs) if self.kernel else self._learn(rollout, lr, coefs)
         )
         self.num_updates = [n + more for n, more in zip(self.num_updates, num_updates, strict=True)]
-        if self.net.obs_norm is not None:  # after learning: the rollout was acted, and valued, with the old statistics
-            valid = by_session(rollout["valid"]).float()
-            self.net.obs_norm.update(by_session(rollout["obs"])[:, : valid.shape[1]], valid)
+        take_in_obs(self.net, rollout)
         return {**learned, "train/lr": lr, "train/num_updates": list(self.num_updates)}
 
     def _learn_in_kernel(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> tuple[Tensors, list[int]]:

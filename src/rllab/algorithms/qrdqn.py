@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.shared.kernels import take_kernels
 from rllab.algorithms.shared.off_policy import check_replay, make_replay
 from rllab.algorithms.shared.settings import check_ranges
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
@@ -16,7 +17,6 @@ from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import quantile_huber
 from rllab.functional.schedules import is_due, make_schedule
-from rllab.kernels.build import why_not
 from rllab.kernels.q_learning import QKernel
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
@@ -68,12 +68,7 @@ class QRDQN(Algorithm):
         self.updated_at = torch.zeros((), dtype=torch.int64)  # frame of the latest update, of whichever worker
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel), "updates": why_not(self._use_kernel)}
-        self.in_one_call = None if used["acting"] else self.sampler
-        return used
-
-    def _use_kernel(self) -> None:
-        self.kernel = QKernel(self)
+        return take_kernels(self, QKernel)
 
     def make_buffer(self) -> ReplayBuffer:
         return make_replay(self.config, self.task, self.device)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.shared.kernels import take_kernels
 from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, memory_of_one_step
 from rllab.algorithms.shared.settings import schedules
 from rllab.buffers import Tensors
@@ -21,7 +22,6 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.kernels.build import why_not
 from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.optim.adam import Adam
@@ -68,9 +68,7 @@ class REINFORCE(Algorithm):
         self.num_updates = [0] * task.num_sessions
 
     def use_kernels(self) -> dict[str, str | None]:
-        used = {"acting": why_not(self.sampler.use_kernel)}
-        self.in_one_call = None if used["acting"] else self.sampler
-        return used
+        return take_kernels(self)
 
     def make_buffer(self) -> RolloutBuffer:
         """Room for this rollout and the one before."""

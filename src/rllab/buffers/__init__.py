@@ -1,12 +1,32 @@
 """Storage of transitions, preallocated."""
 
-from typing import Any, Protocol
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Tensors = dict[str, Tensor]
 """Rollout ``[T, S, N, ...]``; minibatch ``[S, B, ...]``."""
+
+
+class Steps(NamedTuple):
+    """Vector steps that were taken one after the other."""
+
+    obs: np.ndarray
+    """``[steps + 1, S, N, ...]``: what was acted on, and what followed the last step."""
+    action: np.ndarray
+    """``[steps, S, N, ...]``, as are the others."""
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+
+    def part(self, start: int, end: int) -> Steps:
+        """Those from `start` to before `end`."""
+        return Steps(self.obs[start : end + 1], *(array[start:end] for array in self[1:]))
 
 
 class Buffer(Protocol):
@@ -27,15 +47,8 @@ class Buffer(Protocol):
     ) -> None:
         """Store one vector step; arrays are ``[S, N, ...]``."""
 
-    def extend(
-        self,
-        obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-    ) -> None:
-        """Store many vector steps, without extras: obs are ``[steps + 1, S, N, ...]``, the others ``[steps, ...]``."""
+    def extend(self, steps: Steps) -> None:
+        """Store many vector steps, without extras."""
 
     def restart(self) -> None:
         """The envs were reset behind our back: the next row does not follow from the last."""

@@ -7,7 +7,7 @@ import gymnasium.spaces as gs
 import numpy as np
 import torch
 
-from rllab.buffers import Tensors
+from rllab.buffers import Steps, Tensors
 from rllab.functional.returns import n_step_return
 from rllab.random.streams import Streams
 
@@ -92,32 +92,25 @@ class ReplayBuffer:
         self._advance()
         arrays["obs"][self.position] = next_obs
 
-    def extend(
-        self,
-        obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-    ) -> None:
-        """Store vector steps, over the oldest ones if the buffer is full; obs are ``[steps + 1, S, N, ...]``."""
-        room = self.num_steps + 1 - self.position  # rows until the ring begins anew
-        if len(action) > room:
-            parts = (action, reward, terminated, truncated)
-            self.extend(obs[: room + 1], *(part[:room] for part in parts))
-            self.extend(obs[room:], *(part[room:] for part in parts))
+    def extend(self, steps: Steps) -> None:
+        """Store vector steps, over the oldest ones if the buffer is full."""
+        arrays, start, num = self.arrays, self.position, len(steps.action)
+        room = self.num_steps + 1 - start  # rows until the ring begins anew
+        if num > room:
+            self.extend(steps.part(0, room))
+            self.extend(steps.part(room, num))
             return
-        arrays, start, num = self.arrays, self.position, len(action)
-        done = terminated | truncated
-        stored = {"obs": obs[:-1], "action": action, "reward": reward, "terminated": terminated, "done": done}
-        for name, values in stored.items():
-            arrays[name][start : start + num] = values
+        done = steps.terminated | steps.truncated
+        for name in ("action", "reward", "terminated"):
+            arrays[name][start : start + num] = getattr(steps, name)
+        arrays["obs"][start : start + num] = steps.obs[:-1]
+        arrays["done"][start : start + num] = done
         arrays["valid"][start + 1 : start + num] = ~done[:-1]
         self.position = (start + num) % (self.num_steps + 1)
         self.size = min(self.size + num, self.num_steps)
         self.num_unlisted = min(self.num_unlisted + num, self.num_steps)
         np.logical_not(done[-1], out=arrays["valid"][self.position])
-        arrays["obs"][self.position] = obs[-1]
+        arrays["obs"][self.position] = steps.obs[-1]
 
     def _advance(self) -> None:
         """Move the write position to the next row: it is a transition unless an episode has just ended there."""

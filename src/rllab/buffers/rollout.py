@@ -7,7 +7,7 @@ import gymnasium.spaces as gs
 import numpy as np
 import torch
 
-from rllab.buffers import Tensors
+from rllab.buffers import Steps, Tensors
 
 
 class RolloutBuffer:
@@ -93,22 +93,14 @@ class RolloutBuffer:
         if self.position == self.num_rows:
             arrays["obs"][self.num_rows] = next_obs
 
-    def extend(
-        self,
-        obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-    ) -> None:
-        """Store vector steps that belong to one rollout; obs are ``[steps + 1, S, N, ...]``."""
+    def extend(self, steps: Steps) -> None:
+        """Store vector steps that belong to one rollout."""
         self._begin_rollout()
-        start, end = self.position, self.position + len(action)
-        self.arrays["obs"][start : end + 1] = obs
-        stored = {"action": action, "reward": reward, "terminated": terminated, "truncated": truncated}
-        for name, values in stored.items():
-            self.arrays[name][start:end] = values
-        self.arrays["valid"][start + 1 : end + 1] = ~(terminated | truncated)
+        start, end = self.position, self.position + len(steps.action)
+        self.arrays["obs"][start : end + 1] = steps.obs
+        for name in ("action", "reward", "terminated", "truncated"):
+            self.arrays[name][start:end] = getattr(steps, name)
+        self.arrays["valid"][start + 1 : end + 1] = ~(steps.terminated | steps.truncated)
         self.position = end
 
     def _begin_rollout(self) -> None:

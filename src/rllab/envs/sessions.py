@@ -1,14 +1,20 @@
 """The vector env as the training loop sees it: rows cut into sessions, ``[S, N, ...]``."""
 
+from __future__ import annotations
+
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from rllab.envs.state import get_state, set_state
 from rllab.envs.sub_env import SubEnvError, reason_of
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+    from rllab.buffers import Steps
 
 # the dot products below overflow where numbers are large: that is how it is noticed
 warnings.filterwarnings("ignore", "overflow encountered in dot", RuntimeWarning)
@@ -105,17 +111,16 @@ class SessionEnvs:
         self.starts, self.done = self.done, terminated | truncated
         return self.obs, reward, terminated, truncated, finished
 
-    def took(self, obs: np.ndarray, action: np.ndarray, done: np.ndarray) -> None:
-        """A kernel has stepped the envs: obs ``[steps + 1, S, N, ...]``, actions and ends ``[steps, S, N, ...]``.
+    def took(self, steps: Steps) -> None:
+        """A kernel has stepped the envs.
 
         Raises:
             DivergedError: an action is nan or infinite.
         """
-        if (where := _not_finite(action)) is not None:
-            raise DivergedError(f"session {self.first_session + where[1]}: its action is {action[where]}")
-        self.obs = obs[-1]
-        before = self.done if len(done) == 1 else done[-2]
-        self.starts, self.done = before, done[-1]
+        if (where := _not_finite(steps.action)) is not None:
+            raise DivergedError(f"session {self.first_session + where[1]}: its action is {steps.action[where]}")
+        done = [self.done, *(steps.terminated | steps.truncated)]
+        self.obs, self.starts, self.done = steps.obs[-1], done[-2], done[-1]
 
     def _by_session(self, obs: np.ndarray) -> np.ndarray:
         if obs.dtype.char not in "Bf":  # neither uint8 nor float32; comparing dtypes takes longer

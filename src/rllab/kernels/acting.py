@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from rllab.buffers import Steps
 from rllab.kernels import threads
 from rllab.kernels.addresses import address, addresses
 from rllab.kernels.arguments import layers, normaliser
@@ -51,16 +52,10 @@ class _Steps(c.Structure):
     )
 
 
-class Steps(NamedTuple):
-    """Vector steps that were taken in one call."""
+class Collected(NamedTuple):
+    """What came of many steps in one call."""
 
-    obs: np.ndarray
-    """``[steps + 1, S, N, ...]``: what was acted on, and what followed the last step."""
-    action: np.ndarray
-    """``[steps, S, N, ...]``, as are the others."""
-    reward: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
+    steps: Steps
     ended: list[tuple[int, int, float, int]]
     """Step, session, return and length of the episodes that ended, in the order of time."""
     env_seconds: float
@@ -126,7 +121,7 @@ class Actor:
         returns: np.ndarray,
         lengths: np.ndarray,
         was_done: np.ndarray,
-    ) -> Steps:
+    ) -> Collected:
         """As many steps as there is noise, ``[steps, S, N, width]``.
 
         Args:
@@ -155,21 +150,22 @@ class Actor:
         self.actor.sessions, self.actor.envs = num_sessions, num_envs
         noise = np.ascontiguousarray(noise)
         draws = _Draws(address(noise), noise.shape[-1], None if level is None else address(level))
-        steps = _Steps(
+        call = _Steps(
             *(num_steps, None if scale is None else c.addressof(scale), c.addressof(envs.rows), envs.step_rows),
             *addresses([returns, lengths, was_done, seen, action, reward, terminated, truncated]),
             *addresses([num_ended, ended_at, ended_lengths, ended_returns, env_seconds]),
         )
         num_threads = threads.number(num_sessions)
-        self.library.collect(c.byref(self.actor), c.byref(draws), c.byref(steps), num_threads)
+        self.library.collect(c.byref(self.actor), c.byref(draws), c.byref(call), num_threads)
         ended = _in_time(num_ended, ended_at, ended_lengths, ended_returns, num_envs)
-        return Steps(seen, action, reward, terminated, truncated, ended, float(env_seconds.sum()) / num_threads)
+        steps = Steps(seen, action, reward, terminated, truncated)
+        return Collected(steps, ended, float(env_seconds.sum()) / num_threads)
 
 
 def _in_time(
     num_ended: np.ndarray, places: np.ndarray, lengths: np.ndarray, returns: np.ndarray, num_envs: int
 ) -> list[tuple[int, int, float, int]]:
-    """See `Steps.ended`; arrays are ``[S, most]``, in the order of time for each session."""
+    """See `Collected.ended`; arrays are ``[S, most]``, in the order of time for each session."""
     found = []
     for session, count in enumerate(num_ended.tolist()):
         arrays = [array[session, :count].tolist() for array in (places, returns, lengths)]

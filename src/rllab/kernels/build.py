@@ -32,13 +32,28 @@ class NoKernelError(Exception):
     """There is no kernel here. Its text is the reason, a clause after "for"."""
 
 
-@functools.cache
 def load(name: Source) -> ctypes.CDLL:
     """The compiled source ``<name>.cpp`` of this folder. If it has to be compiled, a line on stderr says so.
 
     Raises:
         NoKernelError: there is no compiler, it fails, or the processor gains nothing.
     """
+    found = _found(name)
+    if isinstance(found, NoKernelError):
+        raise found
+    return found
+
+
+@functools.cache
+def _found(name: Source) -> ctypes.CDLL | NoKernelError:
+    """The library, or why there is none: whoever asks again need not wait for a compiler that fails."""
+    try:
+        return _load(name)
+    except NoKernelError as error:
+        return error
+
+
+def _load(name: Source) -> ctypes.CDLL:
     if "avx2" not in _processor():
         raise NoKernelError("this processor has no AVX2, without which torch is faster")
     compiler, source = _compiler(), _SOURCES / f"{name}.cpp"

@@ -71,7 +71,7 @@ class Sessions:
         self.acting = Acting(self.algorithm, explore=True)
         self.buffer = self.algorithm.make_buffer()
         self.walk: Walk = StepByStep(self.envs, self.acting, self.buffer)
-        self.has_kernels = self.updates_in_kernel = False
+        self.kernels: dict[str, str | None] = {}  # what there are kernels of, and why one is not used
         self.tracker = Tracker(num_sessions)
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
@@ -126,8 +126,7 @@ class Sessions:
         if walk := InOneCall.fit(self.envs, self.acting, self.buffer):
             self.walk = walk
             used["envs"] = None
-        self.has_kernels = None in used.values()
-        self.updates_in_kernel = used.get("updates", "") is None
+        self.kernels = used
         names = {why: ", ".join(name for name, each in used.items() if each == why) for why in used.values()}
         return "; ".join(f"no kernel for {names[why]}: {why}" if why else f"{names[why]} in C++" for why in names)
 
@@ -138,7 +137,7 @@ class Sessions:
     def _compile(self) -> str:
         """Have networks compiled where no kernel does their work; returns what is compiled, in words."""
         algorithm = self.algorithm
-        if self.updates_in_kernel:
+        if self.kernels.get("updates", "") is None:
             return "nothing, for the update runs in C++"
         modules = [value for value in vars(algorithm).values() if isinstance(value, nn.Module)]
         try:
@@ -256,7 +255,7 @@ class Sessions:
             "frame": self.clock.frame,
             "algorithm": self.algorithm.state_dict(),
             "acting": self.acting.state,
-            "kernels": self.has_kernels,
+            "kernels": None in self.kernels.values(),
             "compile": self.compiled,
             "buffer": self.buffer.state_dict(),
             "envs": {"envs": None} if self.envs_failed else self.envs.state_dict(),

@@ -107,10 +107,10 @@ class InOneCall:
         was_done = np.zeros(tracked.num_envs, np.bool_)
         was_done[tracked.finished_rows] = True
         episodes = tracked.returns, tracked.lengths, was_done
-        steps = kernel.collect(self.envs.obs, self.native, self.actions, noise, level, *episodes)
+        steps, ended, env_seconds = kernel.collect(self.envs.obs, self.native, self.actions, noise, level, *episodes)
         tracked.finished_rows = was_done.nonzero()[0]
-        self.envs.took(steps.obs, steps.action, steps.terminated | steps.truncated)
+        self.envs.took(steps)
         taken = now()
-        self.buffer.extend(steps.obs, steps.action, steps.reward, steps.terminated, steps.truncated)
-        in_envs = min(steps.env_seconds, taken - start)
-        return Walked(len(noise), steps.ended, taken - start - in_envs, in_envs, now() - taken)
+        self.buffer.extend(steps)
+        in_envs = min(env_seconds, taken - start)
+        return Walked(len(noise), ended, taken - start - in_envs, in_envs, now() - taken)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from rllab.algorithms.contract import Task
 from rllab.algorithms.shared.settings import NetworkSettings, check_budget, check_ranges
+from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
+from rllab.functional.reductions import by_session
 from rllab.functional.schedules import Coefficient
 from rllab.host import memory
 from rllab.nets.actor_critic import ActorCritic
@@ -88,3 +90,13 @@ def memory_of_one_step(config: PolicySettings, task: Task, *, num_steps: int, sh
     num_rows = task.num_sessions * task.num_envs * (num_steps + 1)
     rollout = RolloutBuffer.num_bytes(num_steps, *task.layout)
     return rollout + 4 * 2 * activations * num_rows  # and their gradients
+
+
+def take_in_obs(net: ActorCritic, rollout: Tensors) -> None:
+    """Update the statistics of observations, if they are normalised, by the valid rows of a rollout ``[T, S, N, ...]``.
+
+    After learning: the rollout was acted, and valued, with the old ones.
+    """
+    if net.obs_norm is not None:
+        valid = by_session(rollout["valid"]).float()
+        net.obs_norm.update(by_session(rollout["obs"])[:, : valid.shape[1]], valid)

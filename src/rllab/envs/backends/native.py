@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from rllab.envs.backends.contract import Backend
 from rllab.envs.backends.sync import Sync
 from rllab.envs.classic_control import ClassicControlVectorEnv
-from rllab.envs.single import make_one
 from rllab.kernels.build import load, why_not
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ class Native(Backend):
             raise ValueError(f"env.backend: got 'native', for which {reason}; write env.backend=gymnasium")
 
     def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
-        one = make_one(spec, config)
-        one.close()
+        look = self.look(spec, config)
         kind, argument, default = _ENVS[str(spec.entry_point)]
         kwargs = spec.kwargs | config.kwargs
         return ClassicControlVectorEnv(
@@ -57,8 +55,8 @@ class Native(Backend):
             kind=kind,
             option=float(kwargs.get(argument, default)) if argument else default,
             max_episode_steps=spec.max_episode_steps,
-            obs_space=one.observation_space,
-            action_space=one.action_space,
+            obs_space=look.obs_space,
+            action_space=look.action_space,
         )
 
     def counterpart(self, spec: EnvSpec) -> Backend:  # noqa: ARG002
