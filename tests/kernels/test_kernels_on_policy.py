@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rllab.algorithms import Task, a2c, ppo
-from rllab.kernels import build, threads
+from rllab.kernels import build
 from rllab.training import trial
 from test_trial import assert_same_policy
 
@@ -109,14 +109,11 @@ def test_fifty_updates_are_those_of_the_loss(algorithm, action_space):
     assert difference < 1e-5
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_session_does_not_depend_on_those_beside_it_nor_on_threads():
-    threads.use(2)
-    try:
-        alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
-        learn(alone, 3)
-        learn(three, 3, scale_of_last=100.0)
-    finally:
-        threads.use(1)
+    alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
+    learn(alone, 3)
+    learn(three, 3, scale_of_last=100.0)
     assert torch.equal(alone.flat.data[0], three.flat.data[0])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rllab.algorithms import Task, dqn, qrdqn
-from rllab.kernels import build, threads
+from rllab.kernels import build
 
 pytestmark = pytest.mark.skipif(build.describe().startswith("none"), reason="no compiler, or an old processor")
 
@@ -74,14 +74,11 @@ def test_fifty_updates_are_those_of_the_loss(algorithm, settings):
     assert (fast.flat.data - plain.flat.data).norm() / plain.flat.data.norm() < 1e-5
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_session_does_not_depend_on_those_beside_it_nor_on_threads():
-    threads.use(2)
-    try:
-        alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
-        learn(alone, 3)
-        learn(three, 3, scale_of_last=100.0)
-    finally:
-        threads.use(1)
+    alone, three = make_agent(kernel=True, num_sessions=1), make_agent(kernel=True, num_sessions=3)
+    learn(alone, 3)
+    learn(three, 3, scale_of_last=100.0)
     assert torch.equal(alone.flat.data[0], three.flat.data[0])
 
 

@@ -24,7 +24,7 @@ class Rows(c.Structure):
     """The sub-envs as `classic_control.cpp` has them."""
 
     _fields_ = (
-        *((name, c.c_int) for name in ("kind", "max_steps", "obs_size", "unused")),
+        *((name, c.c_int) for name in ("kind", "max_steps", "obs_size")),
         ("option", c.c_double),
         *((name, c.c_void_p) for name in ("state", "steps", "ended", "draw", "generator")),
     )
@@ -83,7 +83,7 @@ class ClassicControlVectorEnv(VectorEnv[Any, Any, Any]):
             places = np.array([each.state_address for each in interfaces], np.uint64)
             held = (self.state, self.steps, self.ended, draw, places)
             assert self.single_observation_space.shape is not None
-            numbers = (self.kind, self.max_steps, self.single_observation_space.shape[0], 0, self.option)
+            numbers = (self.kind, self.max_steps, self.single_observation_space.shape[0], self.option)
             rows = self._rows = Rows(*numbers, *addresses(held))
             rows.held = (*held, self.generators)
         return rows

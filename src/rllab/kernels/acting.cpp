@@ -14,7 +14,7 @@ extern "C" {
 
 struct Actor {
     int sessions, envs, obs_size, outputs, first_output, num_actions, num_layers, choice;
-    int quantiles, unused;  // outputs of each action, which stand for their mean
+    int quantiles;  // outputs of each action, which stand for their mean
     const Layer* layers;
     const float *mean, *var;  // [S, obs_size] of a normaliser, or null
     float clip;
@@ -84,18 +84,12 @@ struct Mind {  // one session's policy, ready to act
                 for (int i = 0; i < a.num_actions; ++i) real[i] = o[i] + z[i];
                 continue;
             }
-            int best = 0;
-            if (a.choice == EPSILON_GREEDY && z[0] < level) {
-                best = int(z[1] * a.num_actions);
-            } else {
-                float top = 0.f;
-                for (int i = 0; i < a.num_actions; ++i) {
-                    float value = a.choice == LARGEST ? z[i] : 0.f;
-                    for (int q = 0; q < a.quantiles; ++q) value += o[i * a.quantiles + q] / a.quantiles;
-                    if (!i || value > top || (value != value && top == top)) { top = value; best = i; }  // nan is largest
-                }
-            }
-            static_cast<int64_t*>(action)[row] = best;
+            const bool at_random = a.choice == EPSILON_GREEDY && z[0] < level;
+            static_cast<int64_t*>(action)[row] = at_random ? int(z[1] * a.num_actions) : largest(a.num_actions, [&](int i) {
+                float value = a.choice == LARGEST ? z[i] : 0.f;
+                for (int q = 0; q < a.quantiles; ++q) value += o[i * a.quantiles + q] / a.quantiles;
+                return value;
+            });
         }
     }
 };

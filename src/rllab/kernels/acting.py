@@ -30,7 +30,7 @@ _ENDED = ("num_ended", "ended_at", "ended_lengths", "ended_returns", "env_second
 
 class _Actor(c.Structure):
     _fields_ = (
-        *((name, c.c_int) for name in (*_SIZES, "quantiles", "unused")),
+        *((name, c.c_int) for name in (*_SIZES, "quantiles")),
         *((name, c.c_void_p) for name in ("layers", "mean", "var")),
         ("clip", c.c_float),
     )
@@ -91,7 +91,7 @@ class Actor:
         self.choice, self.num_actions = choice, num_actions
         self.actor = _Actor(
             *(0, 0, self.layers[0].inputs, self.layers[-1].outputs, first_output, num_actions),
-            *(len(self.layers), _CHOICES[choice], quantiles, 0, c.addressof(self.layers), *normaliser(norm)),
+            *(len(self.layers), _CHOICES[choice], quantiles, c.addressof(self.layers), *normaliser(norm)),
         )
         self.library = load("acting")
 

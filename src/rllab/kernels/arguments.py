@@ -25,7 +25,7 @@ class Layer(c.Structure):
     """One layer of S sessions, as `network.hpp` has it."""
 
     _fields_ = (
-        *((name, c.c_int) for name in ("inputs", "outputs", "activation", "unused")),
+        *((name, c.c_int) for name in ("inputs", "outputs", "activation")),
         *((name, c.c_void_p) for name in ("weight", "bias")),
         *((name, c.c_long) for name in ("weight_step", "bias_step")),
     )
@@ -70,7 +70,7 @@ def layers(*modules: nn.Module) -> c.Array[Layer]:
             if not weight.is_cpu:
                 raise NoKernelError(f"meta.device is {weight.device.type}")
             sizes, addresses = (weight.shape[2], weight.shape[1]), (weight.data_ptr(), bias.data_ptr())
-            found.append(Layer(*sizes, _ACTIVATIONS[activation], 0, *addresses, weight.stride(0), bias.stride(0)))
+            found.append(Layer(*sizes, _ACTIVATIONS[activation], *addresses, weight.stride(0), bias.stride(0)))
     widest = max(layer.outputs for layer in found)
     if widest > WIDEST:
         raise NoKernelError(f"a layer has {widest} units, and kernels gain up to {WIDEST}")

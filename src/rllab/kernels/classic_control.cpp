@@ -93,7 +93,7 @@ Outcome mountain_car_continuous(double* s, float action, double goal_velocity) {
 extern "C" {
 
 struct Rows {
-    int kind, max_steps, obs_size, unused;
+    int kind, max_steps, obs_size;
     double option;        // the one argument that some envs have
     double* state;        // [rows, 4]
     int64_t* steps;       // of the present episodes

@@ -105,7 +105,7 @@ inline Vec tanh_of(Vec x) {  // rational approximation, 4e-7 of absolute error; 
 
 extern "C" {
 struct Layer {  // as Python describes it; steps lead from one session's parameters to the next one's
-    int in, out, activation, unused;
+    int in, out, activation;
     const float *weight, *bias;  // [out, in], [out]
     long weight_step, bias_step;
 };
@@ -229,6 +229,18 @@ inline float optimize(const Optimizer& o, int session, const float* __restrict g
         params[i] -= stride * m[i] / (std::sqrt(v[i]) / root + eps);
     }
     return norm;
+}
+
+// The first of n values that no other exceeds; as numpy has it, nan is the largest.
+template <class Value>
+int largest(int n, Value value) {
+    int best = 0;
+    float top = value(0);
+    for (int i = 1; i < n; ++i) {
+        const float x = value(i);
+        if (x > top || (x != x && top == top)) { top = x; best = i; }
+    }
+    return best;
 }
 
 template <class Work>

@@ -4,7 +4,7 @@
 extern "C" {
 
 struct Step {
-    int sessions, batch, obs_size, actions, quantiles, dueling, double_q, squared, num_layers, unused;
+    int sessions, batch, obs_size, actions, quantiles, dueling, double_q, squared, num_layers;
     const Layer *net, *target;
     const Optimizer* optimizer;
     const float *obs, *next_obs;  // [S, B, obs_size]
@@ -28,16 +28,12 @@ void values_of(const Step& c, const float* out, float* q) {
     }
 }
 
-int best_of(const Step& c, const float* q) {  // by the mean of its quantiles; nan is largest
-    int best = 0;
-    float top = 0.f;
-    for (int a = 0; a < c.actions; ++a) {
-        float mean = 0.f;
-        for (int z = 0; z < c.quantiles; ++z) mean += q[a * c.quantiles + z];
-        mean /= c.quantiles;
-        if (!a || mean > top || (mean != mean && top == top)) { top = mean; best = a; }
-    }
-    return best;
+int best_of(const Step& c, const float* q) {  // by the mean of its quantiles
+    return largest(c.actions, [&](int a) {
+        float sum = 0.f;
+        for (int z = 0; z < c.quantiles; ++z) sum += q[a * c.quantiles + z];
+        return sum / c.quantiles;
+    });
 }
 
 inline float clamped(float x) { return x < -1.f ? -1.f : x > 1.f ? 1.f : x; }

@@ -28,7 +28,7 @@ class _Step(c.Structure):
     """What ``q_learning.cpp`` takes, in its order."""
 
     _fields_ = (
-        *((name, c.c_int) for name in (*_SIZES, "unused")),
+        *((name, c.c_int) for name in _SIZES),
         *((name, c.c_void_p) for name in ("net", "target", "optimizer", *_BATCH, "weight", "metrics", "td_error")),
     )
 
@@ -62,7 +62,7 @@ class QKernel:
         num_actions = self.net[-1].outputs // net.num_quantiles - net.dueling
         step = _Step(
             *(num_sessions, batch_size, self.agent.task.obs_size, num_actions, net.num_quantiles, net.dueling),
-            *(self.double, self.squared, len(self.net), 0),
+            *(self.double, self.squared, len(self.net)),
             *(c.addressof(self.net), c.addressof(self.target), c.addressof(optimizer)),
             *addresses([*(batch[name] for name in _BATCH), weight, metrics, td_error]),
         )
