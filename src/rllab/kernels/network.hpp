@@ -15,9 +15,10 @@ typedef float Vec __attribute__((vector_size(4 * W), aligned(4)));  // as wide a
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
 inline void store(float* p, Vec x) { *reinterpret_cast<Vec*>(p) = x; }
 
-// C[m, n] = (bias[n] or 0) + sum over k of A[m * am + k * ak] * B[k * ldb + n], for MR rows and NR vectors of columns
-template <int MR, int NR>
-inline void tile(int K, const float* A, long am, long ak, const float* B, long ldb, float* C, long ldc, const float* bias) {
+// C[m, n] = finish((bias[n] or 0) + sum over k of A[m * am + k * ak] * B[k * ldb + n], m * N + n), for MR rows from `at`
+// on and NR vectors of columns; C has rows of N
+template <int MR, int NR, class Finish>
+inline void tile(int K, const float* A, long am, long ak, const float* B, int ldb, float* C, int N, long at, const float* bias, Finish finish) {
     Vec acc[MR][NR];
     for (int j = 0; j < NR; ++j) {
         Vec start = bias ? load(bias + j * W) : Vec{};
@@ -25,55 +26,62 @@ inline void tile(int K, const float* A, long am, long ak, const float* B, long l
     }
     for (int k = 0; k < K; ++k) {
         Vec b[NR];
-        for (int j = 0; j < NR; ++j) b[j] = load(B + k * ldb + j * W);
+        for (int j = 0; j < NR; ++j) b[j] = load(B + long(k) * ldb + j * W);
         for (int i = 0; i < MR; ++i) {
             float a = A[i * am + k * ak];
             for (int j = 0; j < NR; ++j) acc[i][j] += a * b[j];
         }
     }
     for (int i = 0; i < MR; ++i)
-        for (int j = 0; j < NR; ++j) store(C + i * ldc + j * W, acc[i][j]);
+        for (int j = 0; j < NR; ++j) {
+            const long place = at + long(i) * N + j * W;
+            store(C + place, finish(acc[i][j], place));
+        }
 }
 
-template <int NR>
-void columns(int M, int K, const float* A, long am, long ak, const float* B, long ldb, float* C, long ldc, const float* bias) {
+template <int NR, class Finish>
+void columns(int M, int K, const float* A, long am, long ak, const float* B, int ldb, float* C, int N, int n, const float* bias, Finish finish) {
     int m = 0;
-    for (; m + 8 <= M; m += 8) tile<8, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc, bias);
-    for (; m + 4 <= M; m += 4) tile<4, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc, bias);
-    for (; m < M; ++m) tile<1, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc, bias);
+    for (; m + 8 <= M; m += 8) tile<8, NR>(K, A + m * am, am, ak, B, ldb, C, N, long(m) * N + n, bias, finish);
+    for (; m + 4 <= M; m += 4) tile<4, NR>(K, A + m * am, am, ak, B, ldb, C, N, long(m) * N + n, bias, finish);
+    for (; m < M; ++m) tile<1, NR>(K, A + m * am, am, ak, B, ldb, C, N, long(m) * N + n, bias, finish);
 }
 
 constexpr int FAR = 128;  // floats from one row to the next from which few rows share the first cache, and are copied
 
-// C[M, N] = (bias[N] or 0) + A[M, K] B[K, N], where A[m, k] lies at m * am + k * ak
-void gemm(int M, int N, int K, const float* A, long am, long ak, const float* B, long ldb, float* C, long ldc, const float* bias) {
+// C[M, N] = finish((bias[N] or 0) + A[M, K] B[K, N], place in C), where A[m, k] lies at m * am + k * ak
+template <class Finish>
+void gemm(int M, int N, int K, const float* A, long am, long ak, const float* B, float* C, const float* bias, Finish finish) {
     if (N < W) {
         for (int n = 0; n < N; ++n)
             for (int m = 0; m < M; ++m) {
                 float sum = bias ? bias[n] : 0.f;
-                for (int k = 0; k < K; ++k) sum += A[m * am + k * ak] * B[k * ldb + n];
-                C[m * ldc + n] = sum;
+                for (int k = 0; k < K; ++k) sum += A[m * am + k * ak] * B[long(k) * N + n];
+                C[long(m) * N + n] = sum;
             }
+        for (long at = 0; at < long(M) * N; at += W) store(C + at, finish(load(C + at), at));
         return;
     }
     thread_local std::vector<float> near;
-    const bool copies = ldb >= FAR && M >= 16;
+    const bool copies = N >= FAR && M >= 16;
     if (copies) near.resize(size_t(K) * 2 * W);
     for (int n = 0; n < N;) {
         const int width = n + 2 * W <= N ? 2 * W : W;
         if (n + width > N) n = N - W;  // the last vector covers some columns once more
         const float *b = B + n, *start = bias ? bias + n : nullptr;
-        long step = ldb;
+        int ldb = N;
         if (copies) {
-            for (int k = 0; k < K; ++k) std::memcpy(&near[size_t(k) * width], b + k * ldb, sizeof(float) * width);
+            for (int k = 0; k < K; ++k) std::memcpy(&near[size_t(k) * width], b + long(k) * N, sizeof(float) * width);
             b = near.data();
-            step = width;
+            ldb = width;
         }
-        if (width == W) columns<1>(M, K, A, am, ak, b, step, C + n, ldc, start);
-        else columns<2>(M, K, A, am, ak, b, step, C + n, ldc, start);
+        if (width == W) columns<1>(M, K, A, am, ak, b, ldb, C, N, n, start, finish);
+        else columns<2>(M, K, A, am, ak, b, ldb, C, N, n, start, finish);
         n += width;
     }
 }
+
+const auto as_it_is = [](Vec x, long) { return x; };
 
 float dot(const float* a, const float* b, int n) {
     Vec acc{};
@@ -99,6 +107,23 @@ inline Vec tanh_of(Vec x) {  // rational approximation, 4e-7 of absolute error; 
     q = x2 * q + 2.26843463243900e-03f;
     q = x2 * q + 4.89352518554385e-03f;
     return x * p / q;
+}
+
+inline Vec relu_of(Vec x) { return x < 0.f ? Vec{} : x; }  // nan stays nan
+
+// The sum of rows, X[M, N].
+void add_rows(int M, int N, const float* X, float* sum) {
+    int n = 0;
+    for (; n + W <= N; n += W) {
+        Vec acc{};
+        for (int m = 0; m < M; ++m) acc += load(X + long(m) * N + n);
+        store(sum + n, acc);
+    }
+    for (; n < N; ++n) {
+        float acc = 0.f;
+        for (int m = 0; m < M; ++m) acc += X[long(m) * N + n];
+        sum[n] = acc;
+    }
 }
 
 }  // namespace
@@ -152,12 +177,16 @@ struct Network {  // one session's MLP
                 for (int r = 0; r < rows; ++r)
                     for (int o = 0; o < l.out; ++o)
                         y[long(r) * l.out + o] = l.bias[o] + dot(x + long(r) * l.in, l.weight + long(o) * l.in, l.in);
+                for (long at = 0; at < long(rows) * l.out; at += W) {
+                    if (l.activation == TANH) store(y + at, tanh_of(load(y + at)));
+                    if (l.activation == RELU) store(y + at, relu_of(load(y + at)));
+                }
             } else {
-                gemm(rows, l.out, l.in, x, l.in, 1, packed[i].data(), l.out, y, l.out, l.bias);
+                auto product = [&](auto activate) { gemm(rows, l.out, l.in, x, l.in, 1, packed[i].data(), y, l.bias, activate); };
+                if (l.activation == TANH) product([](Vec sum, long) { return tanh_of(sum); });
+                else if (l.activation == RELU) product([](Vec sum, long) { return relu_of(sum); });
+                else product(as_it_is);
             }
-            const long n = long(rows) * l.out;
-            if (l.activation == TANH) for (long j = 0; j < n; j += W) store(y + j, tanh_of(load(y + j)));
-            if (l.activation == RELU) for (long j = 0; j < n; ++j) y[j] = y[j] < 0.f ? 0.f : y[j];  // nan stays nan
             x = y;
         }
         return x;
@@ -169,23 +198,20 @@ struct Network {  // one session's MLP
             const Layer& l = layers[i];
             const float* input = i ? outputs[i - 1].data() : x;
             float *d = delta.data(), *gw = grad + (l.weight - params), *gb = grad + (l.bias - params);
-            for (int o = 0; o < l.out; ++o) gb[o] = 0.f;
-            for (int r = 0; r < rows; ++r)
-                for (int o = 0; o < l.out; ++o) gb[o] += d[long(r) * l.out + o];
+            add_rows(rows, l.out, d, gb);
             if (l.in >= W) {
-                gemm(l.out, l.in, rows, d, 1, l.out, input, l.in, gw, l.in, nullptr);
+                gemm(l.out, l.in, rows, d, 1, l.out, input, gw, nullptr, as_it_is);
             } else {
-                gemm(l.in, l.out, rows, input, 1, l.in, d, l.out, small.data(), l.out, nullptr);
+                gemm(l.in, l.out, rows, input, 1, l.in, d, small.data(), nullptr, as_it_is);
                 for (int o = 0; o < l.out; ++o)
                     for (int k = 0; k < l.in; ++k) gw[o * l.in + k] = small[k * l.out + o];
             }
             if (!i) break;
-            gemm(rows, l.in, l.out, d, l.out, 1, l.weight, l.in, delta_before.data(), l.in, nullptr);
-            float* before = delta_before.data();
-            const long n = long(rows) * l.in;
+            auto product = [&](auto slope) { gemm(rows, l.in, l.out, d, l.out, 1, l.weight, delta_before.data(), nullptr, slope); };
             const int activation = layers[i - 1].activation;
-            if (activation == RELU) for (long j = 0; j < n; ++j) before[j] = input[j] > 0.f ? before[j] : 0.f;
-            if (activation == TANH) for (long j = 0; j < n; ++j) before[j] *= 1.f - input[j] * input[j];
+            if (activation == TANH) product([=](Vec sum, long at) { Vec y = load(input + at); return sum * (1.f - y * y); });
+            else if (activation == RELU) product([=](Vec sum, long at) { return load(input + at) > 0.f ? sum : Vec{}; });
+            else product(as_it_is);
             std::swap(delta, delta_before);
         }
     }

@@ -1,5 +1,6 @@
 """Sessions that train in lockstep in one process: what they are made of, and what they report at checkpoints."""
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -187,6 +188,7 @@ class Sessions:
             Event(meta.eval_frequency, lambda: self._say("eval", tell)),
             Event(meta.log_frequency, lambda: self._say("log", tell)),
         )
+        gc.freeze()  # what start-up has left need not be searched for garbage again and again
         try:
             owed, self.owed = self.owed, []
             for kind in owed:
@@ -199,6 +201,8 @@ class Sessions:
         except DivergedError as error:
             error.frame = self.frame
             raise
+        finally:
+            gc.unfreeze()
 
     def _say(self, kind: CheckpointKind, tell: Callable[[CheckpointReport], None]) -> None:
         """Report a checkpoint. One whose evaluation is interrupted, and those after it, are owed to whoever resumes."""
