@@ -42,7 +42,7 @@ def train_probe(load_config):
         following = [] if agent == "crossq" else ["agent.tau=0.05"]
         words = [f"agent={agent}", f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *FAST, *following]
         cfg = load_config(*words, *NARROW.get(agent, []), *overrides)
-        made = trial.Trial(*trial.check(cfg), None)
+        made = trial.Trial(*trial.check(cfg))
         made.run()
         return made.crew.algorithm
 

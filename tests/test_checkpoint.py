@@ -163,6 +163,38 @@ def test_a_byte_too_few(path):
     assert "truncated" in refusal(path)
 
 
+def test_every_flipped_bit_is_noticed(path):
+    state = {"weights": torch.randn(7), "counts": np.arange(5), "steps": np.int64(3), "none": torch.zeros(0), "step": 5}
+    checkpoint.write(path, state)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        try:
+            found = checkpoint.read(path)
+        except CheckpointError:
+            continue
+        assert str(found) == str(state), f"byte {at}: {whole[at]} became {damaged[at]}"  # as white space may
+
+
+def test_a_page_of_zeros_is_noticed(path):
+    checkpoint.write(path, {"weights": torch.rand(10_000) + 1, "step": 5})
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 4096):
+        path.write_bytes(whole[:start] + bytes(len(whole[start : start + 4096])) + whole[start + 4096 :])
+        refusal(path)
+
+
+def test_a_part_that_is_damaged_is_noticed_where_it_is_read(path):
+    checkpoint.write(path, {"policy": torch.ones(9), "buffer": torch.ones(9)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert checkpoint.read(path, "policy").equal(torch.ones(9))
+    with pytest.raises(CheckpointError, match="not what was written"):
+        checkpoint.read(path, "buffer")
+
+
 def test_a_foreign_safetensors_file(path):
     save_file({"x": torch.zeros(2)}, path)
     assert "not a checkpoint of rllab" in refusal(path)

@@ -87,7 +87,7 @@ def test_the_state_is_looked_through_by_session():
 
 
 def test_an_action_that_is_not_finite_reaches_no_env(load_config, monkeypatch, tmp_path):
-    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum", "meta.kernels=off")), None)
+    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum", "meta.kernels=off")))
     act = made.crew.algorithm.act
     seen = []
 
@@ -106,7 +106,7 @@ def test_an_action_that_is_not_finite_reaches_no_env(load_config, monkeypatch, t
 
 
 def test_of_many_steps_in_one_call_it_is_found_at_their_end(load_config, monkeypatch):
-    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum")), None)
+    made = trial.Trial(*trial.check(load_config(*words("ppo"), "env=pendulum")))
     make_noise = made.crew.algorithm.net.distribution.noise
 
     def nan_in_the_third_step(*args):

@@ -124,7 +124,7 @@ def other_layout(run):
             other_shapes,
             "BEST: actor_head.weight_0 is (2, 5, 64) where config.yaml makes (2, 2, 64) (written by rllab *)",
         ),
-        (half_a_file, "BEST: truncated, or not a checkpoint (*"),
+        (half_a_file, "BEST: truncated, damaged, or not a checkpoint (*"),
         (other_layout, "BEST: *'policy'* (written by rllab 0.0.1, this is *)"),
     ],
 )

@@ -154,7 +154,7 @@ def test_determinism_trace(load_config):
 
     Refactoring must not change these numbers; a change of the algorithm may, with learning curves to show for it.
     """
-    made = trial.Trial(*trial.check(load_config("tuned=none", "meta.max_session=2", "env.max_frame=4096")), None)
+    made = trial.Trial(*trial.check(load_config("tuned=none", "meta.max_session=2", "env.max_frame=4096")))
     start = made.crew.algorithm.flat.data.clone()
     made.run()
     moved = (made.crew.algorithm.flat.data - start).norm(dim=1)

@@ -25,7 +25,7 @@ def train_probe(request, load_config):
 
     def train(name, max_frame=4000, *overrides):
         cfg = load_config(f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *agent, *overrides)
-        made = trial.Trial(*trial.check(cfg), None)
+        made = trial.Trial(*trial.check(cfg))
         made.run()
         return made.crew.algorithm
 

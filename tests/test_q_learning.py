@@ -10,7 +10,7 @@ from acting import act
 from rllab.algorithms import Task, dqn, qrdqn, sarsa
 from rllab.errors import ConfigError
 from rllab.training import trial
-from rllab.training.run_directory import load_run
+from rllab.training.run_directory import Opened, load_run
 from test_trial import assert_same_policy
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -31,7 +31,7 @@ def make(load_config):
     def make_trial(variant, *overrides, run_dir="run"):
         common = ["tuned=none", "env.num_envs=8", "meta.max_session=2", "meta.log_frequency=1e6", "agent.hidden=[16]"]
         cfg = load_config(*VARIANTS[variant], *common, *overrides, run_dir=run_dir)
-        return trial.Trial(*trial.check(cfg), None)
+        return trial.Trial(*trial.check(cfg))
 
     return make_trial
 
@@ -40,7 +40,7 @@ def make(load_config):
 def train_probe(make):
     def train(variant, name, max_frame=4000, *overrides):
         fast = ["agent.lr=linear:1e-2:1e-4", "agent.gamma=0.9", "agent.epsilon=linear:1:0.1"]
-        made = make(variant, f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *fast, *overrides)
+        made = make(variant, f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *fast, *overrides, run_dir=variant)
         made.run()
         return made.crew.algorithm
 
@@ -117,9 +117,9 @@ def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tm
     stop_at(840)
     with pytest.raises(SystemExit):
         make("dqn", "env=cartpole", "agent.train_freq=1", "env.max_frame=1000", "agent.save_buffer=false").run()
-    cfg, state = load_run(tmp_path / "run")
+    cfg, state, _ = load_run(tmp_path / "run")
     before = state["algorithm"]["num_updates"]
-    resumed = trial.Trial(*trial.check(cfg), state)
+    resumed = trial.Trial(*trial.check(cfg), Opened(state=state))
     resumed.run()
     assert "the replay buffer was not saved: it fills anew" in capsys.readouterr().out
     assert resumed.crew.buffer.num_frames == 160

@@ -178,7 +178,7 @@ TRACE = [0.282, 0.2508]
 def test_determinism_trace(load_config):
     """How far four updates move each session's parameters on CartPole; see tests/test_ppo.py."""
     overrides = ["agent=reinforce", "tuned=none", "agent.num_steps=64", "meta.max_session=2", "env.max_frame=2048"]
-    made = trial.Trial(*trial.check(load_config(*overrides)), None)
+    made = trial.Trial(*trial.check(load_config(*overrides)))
     start = made.crew.algorithm.flat.data.clone()
     made.run()
     moved = (made.crew.algorithm.flat.data - start).norm(dim=1)

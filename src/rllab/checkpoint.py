@@ -1,8 +1,10 @@
 """Checkpoints: nested plain data and tensors in one safetensors file.
 
 The tensors are safetensors' own, the structure around them is JSON in its header: nothing in the file can execute.
+The structure has a checksum of each tensor, and the header one of the structure: a damaged file is not taken for whole.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
-FORMAT = "rllab-checkpoint-1"
+from rllab.files import write_bytes
+from rllab.text import one_line
+
+FORMAT = "rllab-checkpoint-2"
 _TENSOR, _ARRAY, _SCALAR = "__tensor__", "__array__", "__scalar__"
+_MALFORMED = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    RecursionError,
+)
+"""What reading a file raises that is not what `write` has written."""
 
 
 class CheckpointError(Exception):
@@ -26,17 +42,18 @@ def write(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that `path` is at every moment either the old file or the new one, whole.
 
     `state` holds dicts with text keys, lists, numbers, text, None, tensors and arrays; a tuple comes back as a list.
+
+    Raises:
+        OSError: it cannot be written; the old file is still there.
     """
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(dumps(state))
-    temporary.replace(path)
+    write_bytes(path, [dumps(state)])
 
 
 def dumps(state: dict[str, Any]) -> bytes:
     """A checkpoint as the bytes that `write` puts into a file."""
     tensors: dict[str, Tensor] = {}
     structure = _Encoder(tensors).encode(state)
-    return save(tensors, {"format": FORMAT, "structure": structure})
+    return save(tensors, {"format": FORMAT, "structure": structure, "sha256": _digest(structure.encode())})
 
 
 def loads(data: bytes) -> dict[str, Any]:
@@ -49,34 +66,56 @@ def read(path: Path, *keys: str | int) -> Any:
     """What `write` wrote; arrays come back as they were, tensors on the CPU.
 
     With `keys`, only what lies there: ``read(path, "algorithm", "policy")`` leaves a large replay buffer on the disk.
+    What is read is compared with its checksums.
 
     Raises:
-        CheckpointError: missing, truncated, not written by rllab, or without `keys`.
+        CheckpointError: missing, truncated, damaged, not written by rllab, or without `keys`.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise CheckpointError(f"{path}: not a checkpoint of rllab")
+                raise CheckpointError(f"{path}: not a checkpoint of rllab, or of another version of it")
             structure = header["structure"]
+            if _digest(structure.encode()) != header["sha256"]:
+                raise CheckpointError(f"{path}: damaged, its structure is not what was written")
             for key in keys:
-                structure = json.dumps(json.loads(structure)[key])
+                structure = json.dumps(_part(path, json.loads(structure), key))
             return _decode(structure, file.get_tensor)
-    except KeyError as error:
-        raise CheckpointError(f"{path}: has no {error}; it was written by another version of rllab") from None
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated, or not a checkpoint ({error})") from None
+    except _MALFORMED as error:
+        raise CheckpointError(f"{path}: truncated, damaged, or not a checkpoint ({one_line(error)[:200]})") from None
+
+
+def _part(path: Path, structure: Any, key: str | int) -> Any:
+    try:
+        return structure[key]
+    except (LookupError, TypeError):
+        raise CheckpointError(f"{path}: has no {key!r}; it was written by another version of rllab") from None
+
+
+def _digest(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest_of(tensor: Tensor) -> str:
+    """Checksum of a contiguous tensor on the CPU: of its type, its shape and its bytes."""
+    digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}".encode())
+    if tensor.numel():
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _decode(structure: str, tensor: Callable[[str], Tensor]) -> Any:
     def decode(node: dict[str, Any]) -> Any:
-        if _TENSOR in node:
-            return tensor(node[_TENSOR])
-        if _ARRAY in node:
-            return tensor(node[_ARRAY]).numpy()
-        return tensor(node[_SCALAR]).numpy()[()] if _SCALAR in node else node
+        kind = next((kind for kind in (_TENSOR, _ARRAY, _SCALAR) if kind in node), None)
+        if kind is None:
+            return node
+        found = tensor(node[kind])
+        if _digest_of(found) != node["sha256"]:
+            raise ValueError(f"tensor {node[kind]} is not what was written")
+        return found if kind == _TENSOR else found.numpy() if kind == _ARRAY else found.numpy()[()]
 
     return json.loads(structure, object_hook=decode)
 
@@ -92,9 +131,11 @@ class _Encoder(json.JSONEncoder):
         name = str(len(self.tensors))
         if isinstance(o, Tensor):
             # a copy of each: safetensors refuses what shares memory, as a shared torso does
-            self.tensors[name] = o.detach().clone(memory_format=torch.contiguous_format)
-            return {_TENSOR: name}
-        if isinstance(o, (np.ndarray, np.generic)):
-            self.tensors[name] = torch.from_numpy(np.ascontiguousarray(o).reshape(o.shape))
-            return {_SCALAR if isinstance(o, np.generic) else _ARRAY: name}
-        raise TypeError(f"a checkpoint holds plain data and tensors, not {type(o).__name__}")
+            kind, tensor = _TENSOR, o.detach().clone(memory_format=torch.contiguous_format).cpu()
+        elif isinstance(o, (np.ndarray, np.generic)):
+            kind = _SCALAR if isinstance(o, np.generic) else _ARRAY
+            tensor = torch.from_numpy(np.ascontiguousarray(o).reshape(o.shape))
+        else:
+            raise TypeError(f"a checkpoint holds plain data and tensors, not {type(o).__name__}")
+        self.tensors[name] = tensor
+        return {kind: name, "sha256": _digest_of(tensor)}

@@ -1,19 +1,60 @@
-"""Small files that others may read at any moment: nobody sees half of one."""
+"""Files that others may read at any moment: nobody sees half of one, also after a power cut."""
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
+def write_bytes(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file whole, part by part: at every moment there is either the old one or the new one, on the disk too.
+
+    It is written under a name that nobody knows, so that no link which lies there is followed, nor one at `path`.
+
+    Raises:
+        OSError: it cannot be written; the old one is still there.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring the names of the files in a directory to the disk, where the system can."""
+    with suppress(OSError):  # some file systems, and Windows, know no such thing
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove what processes that were killed in `write_bytes` have left; nobody else may be writing there."""
+    for left in directory.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole: at every moment there is either the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file whole, as `write_bytes`."""
+    write_bytes(path, [text.encode()])
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -29,6 +70,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty if there is no such file, or half of one."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,10 +1,13 @@
 """Values as a person reads and types them."""
 
 import math
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 _HUGE = 1e12
+_NOT_TEXT = ("null", "true", "false")
 
 
 def score_text(value: float | None) -> str:
@@ -36,6 +39,30 @@ def duration_text(seconds: float) -> str:
 def one_line(text: object) -> str:
     """A text, or what an exception says, without line breaks."""
     return " ".join(str(text).split())
+
+
+def word(field: str, value: str) -> str:
+    """``field=value`` as a person types it, quoted for Hydra and for the shell where these would read it otherwise."""
+    if not re.fullmatch(r"[\w./-]+", value, re.ASCII) or value.lower() in _NOT_TEXT or _is_number(value):
+        quote = '"' if "'" in value else "'"
+        value = escape_interpolations(value)
+        # of the backslashes, Hydra takes those before a quote, and at the end, for its own
+        value = re.sub(rf"(\\*)({quote}|\Z)", lambda m: m[1] * 2 + m[2].replace(quote, f"\\{quote}"), value)
+        value = f"{quote}{value}{quote}"
+    return shlex.quote(f"{field}={value}")
+
+
+def escape_interpolations(text: str) -> str:
+    """The text with every ``${`` escaped, so that OmegaConf resolves nothing in it."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def setting_text(value: Any) -> str:

@@ -39,7 +39,7 @@ def make(monkeypatch, clock):
                 file=io.StringIO(), force_terminal=terminal is not None, width=width, height=height, **options
             )
 
-        monkeypatch.setattr("rllab.tracking.console.RichConsole", rich)
+        monkeypatch.setattr("rllab.tracking.console._Console", rich)
         return SearchConsole(TITLE, total=total, slots=slots, max_frame=1000, live=live)
 
     return console

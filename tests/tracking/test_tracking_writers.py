@@ -105,6 +105,7 @@ def test_tensorboard_reads_what_was_written(tmp_path):
 def test_tensorboard_hides_what_a_resumed_run_repeats(tmp_path):
     # the first process went on to 300 after its last checkpoint at 200
     for start, resumed_at in ((0, None), (200, 200)):
+        (tmp_path / f"{start}").mkdir()
         writer = TensorBoardWriter(tmp_path / f"{start}", resumed_at=resumed_at)
         for frame in range(start + 100, start + 301, 100):
             writer.write_train({"frame": frame, "a/b": frame + start / 1000})

@@ -48,13 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen, unknown = parser.parse_known_args(words)
     if unknown:
         fail(f"{unknown[0]}: rllab {word} does not take this; see rllab {word} --help", code=2)
-    try:
-        chosen.verb.run(chosen)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has gone, as in `rllab ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    chosen.verb.run(chosen)
 
 
 def _parser() -> Parser:

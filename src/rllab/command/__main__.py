@@ -1,5 +1,5 @@
 """`python -m rllab.command` is `rllab`."""
 
-from rllab.command import main
+from rllab.command.entry import rllab
 
-main()
+rllab()

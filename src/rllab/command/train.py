@@ -43,11 +43,8 @@ def main() -> None:
     config.register()
     with bad_input_refused():
         _check_choices(args.overrides)
-        try:
-            where = {"config_path": str(config.conf_dir()), "config_name": "config"}
-            hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
-        except KeyboardInterrupt:  # a second Ctrl-C: the first is waited for
-            sys.exit(130)
+        where = {"config_path": str(config.conf_dir()), "config_name": "config"}
+        hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
 
 def _train(cfg: DictConfig) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -15,6 +16,8 @@ from rllab import algorithms
 from rllab.config.explain import explain
 from rllab.config.schema import RunConfig
 from rllab.errors import ConfigError
+from rllab.files import write_text
+from rllab.text import escape_interpolations
 
 
 def conf_dir() -> Path:
@@ -73,18 +76,32 @@ def load(config: DictConfig) -> RunConfig:
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True)
-        name = OmegaConf.select(config, "agent.name")
-        if not isinstance(name, str):
-            raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
-        agent = _config_class(name)
-        given = OmegaConf.get_type(config.agent)
-        if is_dataclass(given) and given is not agent:
-            raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
-        run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent), plain))
+        return _typed(plain, fields=OmegaConf.get_type(config, "agent"))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error)) from error
+
+
+def _typed(plain: Any, fields: type | None = None) -> RunConfig:
+    """A run of this content, in which no text is an interpolation. `fields` is the schema that its agent had."""
+    agent = plain.get("agent") if isinstance(plain, dict) else None
+    name = agent.get("name") if isinstance(agent, dict) else None
+    if not isinstance(name, str):
+        raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
+    agent_class = _config_class(name)
+    if is_dataclass(fields) and fields is not agent_class:
+        raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), _escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
+
+
+def _escaped(node: Any) -> Any:
+    """The same content, in which OmegaConf resolves nothing."""
+    if isinstance(node, dict):
+        return {key: _escaped(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_escaped(value) for value in node]
+    return escape_interpolations(node) if isinstance(node, str) else node
 
 
 def _config_class(name: str) -> type:
@@ -95,14 +112,17 @@ def _config_class(name: str) -> type:
 
 
 def load_file(path: Path) -> RunConfig:
-    """The config that an earlier run saved with `save`."""
+    """The config that an earlier run saved with `save`. It is data: nothing in it is resolved.
+
+    Raises:
+        ConfigError: it cannot be read, or is none; one line.
+    """
     try:
-        saved = OmegaConf.load(path)
-        return load(saved if isinstance(saved, DictConfig) else OmegaConf.create())
-    except (ConfigError, yaml.YAMLError) as error:
+        return _typed(OmegaConf.to_container(OmegaConf.load(path)))
+    except (ConfigError, yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
         raise ConfigError(f"{path}: {explain(error)}") from error
 
 
 def save(config: RunConfig, path: Path) -> None:
     """Write the resolved config as YAML that `load_file` reads back."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))

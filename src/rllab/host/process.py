@@ -26,9 +26,22 @@ def program(argv: list[str]) -> str:
     return f"python {argv[0]}" if argv[0].endswith(".py") else Path(argv[0]).name
 
 
+def discard_stdout() -> None:
+    """Write to nowhere from here on: whoever read this output has gone, or there is no room for it."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
 def num_cpus() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def interruptible() -> None:
+    """From here on Ctrl-C raises `KeyboardInterrupt`: there are processes and files that want to be closed."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -62,7 +75,9 @@ def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     none of its threads.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", *(name for name in sys.modules if name.startswith(_PRELOADED))])
+    context.set_forkserver_preload(
+        ["__main__", "rllab.host.server", *(name for name in sys.modules if name.startswith(_PRELOADED))]
+    )
     process = context.Process(target=_lead_group, args=(dict(os.environ), target, *arguments))
     ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for us alone; the server inherits it
     try:
@@ -95,21 +110,34 @@ def end_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-class Hold:
-    """A lock by which others see that this process writes a run directory. The system frees it with the process."""
+class HeldError(Exception):
+    """Another process writes this run directory."""
 
-    def __init__(self, directory: Path) -> None:
+
+class Hold:
+    """A lock by which one process alone writes a run directory. The system frees it with the process."""
+
+    def __init__(self, directory: Path, *, patience: float = 1) -> None:
+        """Take it; `patience` is how long to wait, in seconds, for others: whoever only looks has it for a moment.
+
+        Raises:
+            HeldError: somebody else still has it.
+            OSError: the directory cannot be written.
+        """
         from filelock import FileLock, Timeout  # noqa: PLC0415 - who only looks for a lock mostly finds none
 
         self.lock = FileLock(directory / LOCK)
-        with suppress(Timeout):  # an attempt at the same trial that is about to end has it
-            self.lock.acquire(timeout=1)
+        try:
+            self.lock.acquire(timeout=patience)
+        except Timeout:
+            raise HeldError from None
 
     def release(self) -> None:
         """Free the lock, and remove its file: one that is left over shows that its process was killed."""
         if self.lock.is_locked:
+            with suppress(OSError):  # the directory may be gone
+                Path(self.lock.lock_file).unlink(missing_ok=True)  # first: afterwards it may be somebody else's
             self.lock.release()
-            Path(self.lock.lock_file).unlink(missing_ok=True)
 
 
 def is_held(lock: Path) -> bool | None:

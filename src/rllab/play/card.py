@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rllab.envs.backends import BACKENDS
 from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
-from rllab.files import read_json
+from rllab.files import read_json, write_text
 from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def write_card(player: Player, session: int, which: Which, kind: Format, exporte
         code=loading_code(player, kind, exported),
         provenance=_provenance(player),
     )
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

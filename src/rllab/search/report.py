@@ -6,10 +6,12 @@ import csv
 import math
 import shutil
 import textwrap
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from rllab.files import write_text
 from rllab.search.trials import ENDED, ranked
 
 if TYPE_CHECKING:
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 def write_trials(rows: list[TrialRow], path: Path) -> None:
     """Write a CSV file with a line for each trial; what was not sampled, and a value of nan, are empty cells."""
     fields = list(dict.fromkeys(field for row in rows for field in row.params))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("trial", "state", "value", "frames", "seconds", *fields, "reason"))
-        for row in rows:
-            value = "" if math.isnan(row.value) else row.value
-            params = (row.params.get(field, "") for field in fields)
-            writer.writerow((row.index, row.state, value, row.frame, round(row.seconds, 1), *params, row.reason))
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("trial", "state", "value", "frames", "seconds", *fields, "reason"))
+    for row in rows:
+        value = "" if math.isnan(row.value) else row.value
+        params = (row.params.get(field, "") for field in fields)
+        writer.writerow((row.index, row.state, value, row.frame, round(row.seconds, 1), *params, row.reason))
+    write_text(path, text.getvalue())
 
 
 def remove_models(rows: list[TrialRow], directory: Path, *, keep: int) -> None:
@@ -61,4 +64,4 @@ def write_best(path: Path, *, groups: dict[str, str], values: dict[str, Any], co
     for field, value in values.items():
         OmegaConf.update(config, field, value)
     # OmegaConf quotes what it would read back as a number; PyYAML alone takes 1e-05 for text, and "1e-5" for itself
-    path.write_text(textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config), encoding="utf-8")
+    write_text(path, textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import sys
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
 
+from rllab.host.process import discard_stdout
 from rllab.text import duration_text, interval_text, score_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rllab.tracking.tracker import Row
 
@@ -21,29 +26,51 @@ _TABLE_PERIOD = 0.25
 _LINE_PERIOD = 2.0
 
 
+class _Console(RichConsole):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class LiveConsole:
-    """Lines of text, and on a terminal one table below them that changes."""
+    """Lines of text, and on a terminal one table below them that changes.
+
+    Where standard output can no longer be written, stderr says so once, and all goes on without it.
+    """
 
     def __init__(self) -> None:
-        self.rich = RichConsole(highlight=False, soft_wrap=True)
+        self.rich = _Console(highlight=False, soft_wrap=True)
         self.live: Live | None = None
 
     def message(self, text: str) -> None:
         """Print one line, above the table where there is one."""
-        self.rich.print(text, markup=False)
+        with self._going_on():
+            self.rich.print(text, markup=False)
 
     def show(self, table: Table) -> None:
         """Put a table in the place of the last one."""
-        if self.live is None:
-            self.live = Live(console=self.rich, auto_refresh=False)
-            self.live.start()
-        self.live.update(table, refresh=True)
+        with self._going_on():
+            if self.live is None:
+                self.live = Live(console=self.rich, auto_refresh=False)
+                self.live.start()
+            self.live.update(table, refresh=True)
 
     def close(self) -> None:
         """Leave the table as it is."""
         if self.live is not None:
-            self.live.stop()
+            with self._going_on():
+                self.live.stop()
             self.live = None
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+            sys.stdout.flush()
+        except OSError as error:
+            discard_stdout()
+            with suppress(OSError):
+                sys.stderr.write(f"standard output cannot be written ({error.strerror}): this goes on without it\n")
 
 
 class Console(LiveConsole):

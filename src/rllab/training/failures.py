@@ -12,14 +12,24 @@ if TYPE_CHECKING:
     from rllab.training.run_directory import RunDirectory
 
 FAILURES = (EnvError, DivergedError, WorkerError)
-"""What ends a run with one line, and no traceback."""
+"""What ends a run with one line, and no traceback; so does an `OSError`, as of a full disk."""
 
 
 def failure_line(error: Exception, cfg: RunConfig, directory: RunDirectory, frame: int) -> str:
     """Leave the traceback of one of `FAILURES` in the run directory; returns the line. `frame` is the latest one."""
-    path = directory.note_error(error)
+    try:
+        path = directory.note_error(error)
+    except OSError as second:  # the disk is full, or the directory has gone
+        error = error if isinstance(error, OSError) else second
+        path = directory.path
     saved = directory.saved_frame()
     match error:
+        case OSError():
+            what = f"{error.filename or directory.path} cannot be written ({error.strerror or error})"
+            if saved is None:
+                return f"run_dir: at frame {frame:,} {what}; nothing is left of the run"
+            go_on = f"once that is mended go on with: {directory.resume_command()}"
+            return f"run_dir: at frame {frame:,} {what}; all up to frame {saved:,} is saved, {go_on}"
         case DivergedError():
             frame = frame if error.frame is None else error.frame
             last = "was not saved before" if saved is None else f"is that of frame {saved:,}"

@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
+import secrets
 import sys
 import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllab import checkpoint, config
 from rllab.errors import ConfigError
-from rllab.files import read_json, write_json
+from rllab.files import read_json, remove_temporaries, write_json, write_text
 from rllab.host import provenance
-from rllab.host.process import LOCK, Hold, is_held, program
+from rllab.host.process import HeldError, Hold, program
+from rllab.text import word
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
 
 CONFIG = "config.yaml"
 LAST = Path("checkpoints") / "last.safetensors"
+BEFORE = Path("checkpoints") / "before.safetensors"
+"""What `last` was before: a run goes on from it where `last` is damaged."""
 BEST = Path("checkpoints") / "best.safetensors"
 ERROR = "error.txt"
 PROVENANCE = "provenance.json"
 FORMAT = 2
 """Of what `last` holds: a run of another format cannot go on."""
+_END_OF_ATTEMPT = 300.0
+"""Seconds in which an earlier attempt at a trial, which the search no longer waits for, is to end."""
 
 
 class RunDirectory:
     """The directory that a run writes. Others see that it is being written, until `hold` is released."""
 
-    def __init__(self, cfg: RunConfig, *, resumed: bool) -> None:
-        """Make the directory, or go on in that of an earlier run."""
+    def __init__(self, cfg: RunConfig, opened: Opened) -> None:
+        """Make the directory, or go on in that of an earlier run.
+
+        Raises:
+            ConfigError: another process has made it in the meantime.
+        """
         self.path = Path(cfg.run_dir)
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self.hold = Hold(self.path)
+        self.hold = opened.hold or _hold(self.path, cfg)
+        remove_temporaries(self.path)
+        remove_temporaries(self.path / "checkpoints")
         now = provenance.collect(cfg.meta.seed, env_backend=cfg.env.backend, distributed=cfg.meta.distributed)
         self._provenance = self._provenance_now = now
-        if resumed:
+        if opened.state is not None:
             (self.path / ERROR).unlink(missing_ok=True)
             first = read_json(self.path / PROVENANCE)
-            self._provenance = first | {"resumed": [*first.get("resumed", []), now]}
+            before = first.get("resumed", [])
+            self._provenance = first | {"resumed": [*(before if isinstance(before, list) else []), now]}
         else:
+            if opened.hold is None and (self.path / CONFIG).exists():
+                self.hold.release()
+                raise _holds_a_run(cfg)
             config.save(cfg, self.path / CONFIG)
         self.add_provenance()
 
@@ -51,15 +68,27 @@ class RunDirectory:
         write_json(self.path / PROVENANCE, self._provenance)
 
     def save(self, last: dict[str, Any], best: dict[str, Any] | None) -> None:
-        """Write the checkpoints; `best` stays as it is where there is no other one."""
+        """Write the checkpoints; `best` stays as it is where there is no other one, and so does the `last` before."""
         if best is not None:
             checkpoint.write(self.path / BEST, best)
-        checkpoint.write(self.path / LAST, last | {"format": FORMAT})
+        path = self.path / LAST
+        if path.exists():
+            _keep(path, self.path / BEFORE)
+        checkpoint.write(path, last | {"format": FORMAT})
 
-    def read_best(self) -> dict[str, Any] | None:
-        """The checkpoint `best`, if there is one."""
+    def settle(self) -> None:
+        """The run is complete: what `last` was before is of no use."""
+        (self.path / BEFORE).unlink(missing_ok=True)
+
+    def read_best(self) -> tuple[dict[str, Any] | None, str | None]:
+        """The checkpoint `best`, if there is one; a line for a person if it cannot be used."""
         path = self.path / BEST
-        return checkpoint.read(path) if path.exists() else None
+        if not path.exists():
+            return None, None
+        try:
+            return checkpoint.read(path), None
+        except checkpoint.CheckpointError as error:
+            return None, f"{error}; the best policies are those from here on"
 
     def saved_frame(self) -> int | None:
         """The frame of the checkpoint `last`; None if nothing was saved, or cannot be read."""
@@ -71,50 +100,114 @@ class RunDirectory:
     def note_error(self, error: Exception) -> Path:
         """Leave the traceback in a file, which tells a run that failed from one that was stopped; returns its path."""
         path = self.path / ERROR
-        path.write_text("".join(traceback.format_exception(error)))
+        write_text(path, "".join(traceback.format_exception(error)))
         return path
 
     def resume_command(self) -> str:
         """What a person types to go on with this run."""
-        return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.path}')}"
+        return f"{program(sys.argv)} {word('meta.resume', str(self.path))}"
 
 
-def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, dict[str, Any] | None]:
+@dataclass(frozen=True)
+class Opened:
+    """What a run begins with."""
+
+    hold: Hold | None = None
+    """On its directory; None where there is no directory yet."""
+    state: dict[str, Any] | None = None
+    """The checkpoint from which it goes on."""
+    note: str | None = None
+    """What a person should know of that."""
+
+    def close(self) -> None:
+        if self.hold is not None:
+            self.hold.release()
+
+
+def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, Opened]:
     """What to train: this config, or that of the run which `meta.resume` names, with its checkpoint `last`.
 
-    A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was.
+    A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was. From here
+    on nobody else may write the directory, if there is one.
 
     Raises:
         ConfigError: the directory is in use, or nothing can go on from there.
     """
     directory = Path(cfg.meta.resume or cfg.run_dir)
-    if cfg.meta.resume is not None or (in_search and (directory / LAST).exists()):
-        return load_run(directory, in_search=in_search)
-    if in_search:
-        (directory / CONFIG).unlink(missing_ok=True)
-    if (directory / CONFIG).exists():
+    if not directory.is_dir() and cfg.meta.resume is None:
+        return cfg, Opened()
+    with ExitStack() as undo:
+        hold = _hold(directory, cfg, patience=_END_OF_ATTEMPT if in_search else 1) if directory.is_dir() else None
+        undo.callback(Opened(hold).close)
+        state = note = None
+        if cfg.meta.resume is not None or (in_search and any((directory / name).exists() for name in (LAST, BEFORE))):
+            cfg, state, note = load_run(directory)
+        elif (directory / CONFIG).exists() and not in_search:
+            raise _holds_a_run(cfg)
+        undo.pop_all()
+    return cfg, Opened(hold, state, note)
+
+
+def _hold(directory: Path, cfg: RunConfig, *, patience: float = 1) -> Hold:
+    try:
+        return Hold(directory, patience=patience)
+    except HeldError:
+        got = "run_dir" if cfg.meta.resume is None else "meta.resume"
         raise ConfigError(
-            f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or meta.resume={cfg.run_dir}"
-        )
-    return cfg, None
+            f"{got}: got {str(directory)!r}, which another process is still writing; end that first"
+        ) from None
 
 
-def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, dict[str, Any]]:
-    """Config and checkpoint `last` of a run that was stopped; errors are those of `open_run`.
+def _holds_a_run(cfg: RunConfig) -> ConfigError:
+    return ConfigError(
+        f"run_dir: got {cfg.run_dir!r}, which holds a run already; write another one, or "
+        f"{word('meta.resume', cfg.run_dir)}"
+    )
 
-    In a search another process may still write it: an attempt at the same trial which is about to end.
+
+def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], str | None]:
+    """Config and checkpoint of a run that was stopped: `last`, or where that is damaged the one before.
+
+    The third is a line for a person who should know of that. Errors are those of `open_run`.
     """
     got = f"meta.resume: got {str(directory)!r}"
     if not (directory / CONFIG).is_file():
         raise ConfigError(f"{got}, which is no run directory; write one that holds {CONFIG}")
-    if is_held(directory / LOCK) and not in_search:
-        raise ConfigError(f"{got}, which another process is still writing; end that first")
     try:
-        state = checkpoint.read(directory / LAST)
+        state, note = _read_last(directory)
     except checkpoint.CheckpointError as error:
         raise ConfigError(f"{got}, whose checkpoint cannot be used: {error}") from None
     if state.get("format") != FORMAT:
         raise ConfigError(
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
-    return dataclasses.replace(config.load_file(directory / CONFIG), run_dir=str(directory)), state
+    return dataclasses.replace(config.load_file(directory / CONFIG), run_dir=str(directory)), state, note
+
+
+def _read_last(directory: Path) -> tuple[dict[str, Any], str | None]:
+    """The newest checkpoint that is whole, and a line for a person if that is not `last`."""
+    try:
+        return _read_state(directory / LAST), None
+    except checkpoint.CheckpointError as problem:
+        if not (directory / BEFORE).exists():
+            raise
+        state = _read_state(directory / BEFORE)
+        return state, f"{problem}; going on from the one before, of frame {state['frame']:,}"
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    state = checkpoint.read(path)
+    if not isinstance(state, dict) or not {"frame", "scores"} <= state.keys():
+        raise checkpoint.CheckpointError(f"{path}: not that of a run")
+    return state
+
+
+def _keep(path: Path, before: Path) -> None:
+    """Give a file a second name, `before`, in the place of the file that has it; it keeps its own."""
+    fresh = before.with_name(f".{before.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        fresh.hardlink_to(path)
+    except OSError:  # a file system without hard links
+        path.replace(before)
+    else:
+        fresh.replace(before)

@@ -7,7 +7,8 @@ import math
 import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,14 +17,14 @@ from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
-from rllab.host.process import num_cpus, program, stopping_on_signals
+from rllab.host.process import interruptible, num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
 from rllab.text import one_line
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
-from rllab.training.run_directory import RunDirectory, open_run
+from rllab.training.run_directory import CONFIG, Opened, RunDirectory, open_run
 from rllab.training.sessions import COMPILE, KERNELS
 
 if TYPE_CHECKING:
@@ -46,23 +47,38 @@ def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
-    cfg, state = open_run(cfg, in_search=search is not None)
-    cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
-    cfg, info = check(cfg, cores=cores)
-    torch.set_num_threads(cfg.meta.num_threads)
-    threads.use(cores)
-    trial = Trial(cfg, info, state, search)
     try:
-        return trial.run()
-    except FAILURES as error:
-        raise ConfigError(trial.fail(error)) from error
-    except Exception as error:
-        if search is None:  # a search has the traceback in output.log, and somebody else may have the directory
-            trial.directory.note_error(error)
-        raise
-    finally:
-        trial.close()
-        trial.directory.hold.release()
+        cfg, opened = open_run(cfg, in_search=search is not None)
+    except OSError as error:
+        raise _cannot_be_written(cfg, error) from error
+    with closing(opened):
+        cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
+        cfg, info = check(cfg, cores=cores)
+        torch.set_num_threads(cfg.meta.num_threads)
+        threads.use(cores)
+        interruptible()
+        try:
+            trial = Trial(cfg, info, opened, search)
+        except OSError as error:
+            raise _cannot_be_written(cfg, error) from error
+        try:
+            return trial.run()
+        except (*FAILURES, OSError) as error:
+            raise ConfigError(trial.fail(error)) from error
+        except Exception as error:
+            if search is None:  # a search has the traceback in output.log
+                trial.directory.note_error(error)
+            raise
+        finally:
+            with suppress(OSError):  # what cannot be written has ended the run above
+                trial.close()
+            trial.directory.hold.release()
+
+
+def _cannot_be_written(cfg: RunConfig, error: OSError) -> ConfigError:
+    field, got = ("run_dir", cfg.run_dir) if cfg.meta.resume is None else ("meta.resume", cfg.meta.resume)
+    remedy = "write another one" if cfg.meta.resume is None else "make it so"
+    return ConfigError(f"{field}: got {got!r}, which cannot be written ({error.strerror or error}); {remedy}")
 
 
 def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
@@ -107,18 +123,21 @@ class Trial:
     """What a run leaves behind, and what happens at its checkpoints. The sessions themselves are the `crew`."""
 
     def __init__(
-        self, cfg: RunConfig, info: envs.EnvInfo, state: dict[str, Any] | None = None, search: TrialHandle | None = None
+        self, cfg: RunConfig, info: envs.EnvInfo, opened: Opened | None = None, search: TrialHandle | None = None
     ) -> None:
-        """Make the crew, then the directory. `cfg` and `info` are what `check` returns; a resumed run has a `state`."""
+        """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
         self.search = search
-        self.state = state
+        opened = opened or Opened()
+        self.state = state = opened.state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
         self.save_seconds = 0.0  # what the latest save took
         self.console = Console(_title(cfg), cfg.env.max_frame)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
-        self.directory = RunDirectory(cfg, resumed=state is not None)
+        self.directory = RunDirectory(cfg, opened)
+        if opened.note:
+            self.console.message(opened.note)
         for note in info.notes:
             self.console.message(note)
         folders = [f"session_{number}" for number in range(cfg.meta.num_policies)]
@@ -140,16 +159,16 @@ class Trial:
             self._save()  # it may have been stopped between two saves
             self.search.finish(score, self.crew.frame)
         self.close()
+        self.directory.settle()
         self._conclude()
         return score
 
     def _train(self) -> None:
         self.console.message(f"{self.console.title}, {self.cfg.env.max_frame:,} frames -> {self.directory.path}")
+        notes = self._begin()
+        for note in notes:
+            self.console.message(note)
         with stopping_on_signals(self.crew.stop) as received:
-            best = None if self.state is None else self.directory.read_best()
-            notes = self.crew.begin(self.state, best)
-            for note in notes:
-                self.console.message(note)
             kernels, compiled = (
                 ", ".join(note.removeprefix(what) for note in notes if note.startswith(what))
                 for what in (KERNELS, COMPILE)
@@ -165,6 +184,20 @@ class Trial:
             go_on = f"go on with: {self.directory.resume_command()}"
             self.console.message(f"stopped at frame {self.crew.frame:,}; {go_on}")
             raise SystemExit(128 + received[0])
+
+    def _begin(self) -> list[str]:
+        """Begin, or go on from the checkpoints; returns notes for a person."""
+        if self.state is None:
+            return self.crew.begin()
+        best, problem = self.directory.read_best()
+        try:
+            notes = self.crew.begin(self.state, best)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ConfigError(
+                f"meta.resume: got {str(self.directory.path)!r}, whose checkpoints do not fit its {CONFIG} or this "
+                f"version of rllab ({type(error).__name__}: {one_line(error)[:200]})"
+            ) from error
+        return [*notes, *([problem] if problem else [])]
 
     def _conclude(self) -> None:
         """Score the policies without exploration, sum up, and tell a person."""
@@ -192,8 +225,8 @@ class Trial:
     def fail(self, error: Exception) -> str:
         """Save what there is after one of `FAILURES`; returns the line that says what happened and how to go on.
 
-        After an env has failed the state is whole. When training has diverged, or a worker is lost, the checkpoints
-        stay as they were before.
+        After an env has failed the state is whole. When training has diverged, a worker is lost or a file cannot be
+        written, the checkpoints stay as they were before.
         """
         self.console.close()
         if isinstance(error, envs.EnvError):

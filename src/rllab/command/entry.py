@@ -1,0 +1,54 @@
+"""Where both programs begin: nothing heavy is imported before Ctrl-C ends them without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def train() -> None:
+    """The `rllab-train` command; `python train.py` in a checkout is the same."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until there is something that wants to be ended in order
+    with prepared():
+        from rllab.command.train import main  # noqa: PLC0415 - see above
+
+        main()
+
+
+def rllab() -> None:
+    """The `rllab` command."""
+    with prepared():
+        from rllab.command import main  # noqa: PLC0415 - see above
+
+        main()
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Make sure of a working directory and of streams that can be written, and end in one line where they fail."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us has closed it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - for as long as this process lives
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        sys.exit("error: the working directory has gone; cd into one that is there")
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:  # a verb says nothing else than this; a run goes on without it (see tracking.console)
+        if "RLLAB_TRACEBACK" in os.environ:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it
+        if isinstance(error, BrokenPipeError):  # the reader has gone, as in `rllab ls | head`
+            sys.exit(0)
+        where = f"{error.filename}: " if error.filename else "standard output: "
+        sys.exit(f"error: {where}{error.strerror or error}")
