@@ -38,6 +38,14 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def printable(text: object) -> str:
+    """A text as one line that does nothing but be read: what moves a cursor, colours or reorders is written as escapes.
+
+    For whatever a file, a path or another program says, wherever it reaches a terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 def setting_text(value: Any) -> str:
     """A setting as a person would type it: `null`, `true`, `1e-5`, `[64,64]`."""
     if value is None or isinstance(value, bool):

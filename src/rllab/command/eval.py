@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import print_json
-from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.command.playing import add_policy, add_seed, add_trust, at_least, load, refusing
 from rllab.errors import ConfigError
 from rllab.text import interval_text, score_text
 
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, "run directories, studies or patterns", nargs="+")
     parser.add_argument("--episodes", type=at_least(1), default=100, metavar="N", help="of each session (100)")
     add_policy(parser, session="only this one; eval.json stays as it is")
+    add_trust(parser)
     parser.add_argument("--stochastic", action="store_true", help="the policy that explores as well")
     add_seed(parser)
     add_json(parser)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.playing import add_policy, load_one, refusing
+from rllab.command.playing import add_policy, add_trust, load_one, refusing
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="of the file (onnx)")
     parser.add_argument("--out", metavar="FOLDER", help="where to (RUN/export)")
     add_policy(parser, session="which session (the one that scored best)")
+    add_trust(parser)
 
 
 def run(chosen: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,24 +26,34 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
-from rllab.config import RunConfig, hydra_internals
+from rllab.config import RunConfig, hydra_internals, trust
 from rllab.errors import ConfigError
 
+_trusted = ContextVar("_trusted", default=False)
+"""Whether --trust was given."""
+_foreign_primary = ContextVar("_foreign_primary", default=False)
+"""Whether -cn names a config that somebody else wrote."""
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
     """Let Hydra compose the config of the command line, check it, and train; bad input ends with one line on stderr."""
     parser = hydra_internals.get_args_parser()
+    parser.add_argument(
+        "--trust", action="store_true", help="Import what a run to resume, or -cn, names, whoever wrote it"
+    )
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
     args.resolve |= args.cfg is not None
     args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
-    sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
+    _trusted.set(args.trust)
     config.register()
     with bad_input_refused():
         _check_choices(args.overrides)
+        if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
+            trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
+        _check_primary([args.config_path, args.config_dir], args.config_name or "config")
         try:
             where = {"config_path": str(config.conf_dir()), "config_name": "config"}
             hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
@@ -58,13 +69,13 @@ def _train(cfg: DictConfig) -> float:
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, held)
+        return trial.run(run, held, trusted=_trusted.get())
     with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run)
+        return trial.run(run, trusted=_trusted.get())
 
 
 class CheckJobs(Callback):
@@ -106,6 +117,8 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
     """The config of one job. What only Hydra knows of the command line is checked here too."""
     words = hydra_config.overrides.task
     resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
+    if _foreign_primary.get() and (names := trust.executed(OmegaConf.to_container(cfg, resolve=True))):
+        raise ConfigError(f"{hydra_config.job.config_name}: {trust.refusal(names)}")
     run = config.load(cfg)
     if run.meta.resume is not None and len(words) > len(resume):
         others = " ".join(word for word in words if word not in resume)
@@ -117,6 +130,28 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
             if option not in options:
                 raise MissingConfigException("", f"{group}/{option}", options)
     return run
+
+
+def _check_primary(folders: list[str | None], name: str) -> None:
+    """Refuse a config that somebody else wrote, such as `best.yaml` of a study, if it would import anything.
+
+    Hydra imports the packages of its searchpath, and a config may name any class for Hydra to make. Names of envs,
+    agents and networks may come from presets beside it, so that `_load` looks for them once all are composed.
+    """
+    paths = [Path(folder) / f"{name.removesuffix('.yaml')}.yaml" for folder in folders if folder]
+    foreign = [path for path in paths if path.is_file() and not trust.is_own(path, path.read_bytes())]
+    _foreign_primary.set(bool(foreign) and not _trusted.get())
+    for path in foreign if _foreign_primary.get() else ():
+        text = path.read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        hydra = found.get("hydra") if isinstance(found, dict) else None
+        fields = hydra if isinstance(hydra, dict) else {}
+        named = [f"hydra.{field}={value}" for field, value in fields.items() if field != "searchpath"]
+        searched = fields.get("searchpath") or []
+        named += [f"hydra.searchpath={where}" for where in searched if not str(where).startswith("file://")]
+        named += re.findall(r"\$\{\s*[\w.]+\s*:.*", text)  # a resolver reads what it likes, such as ${oc.env:SECRET}
+        if named:
+            raise ConfigError(f"{path}: {trust.refusal(named)}")
 
 
 def _check_choices(words: list[str]) -> None:

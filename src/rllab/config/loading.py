@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
+import re
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -12,9 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import algorithms
+from rllab.config import trust
 from rllab.config.explain import explain
 from rllab.config.schema import RunConfig
 from rllab.errors import ConfigError
+from rllab.files import write_text
 
 
 def conf_dir() -> Path:
@@ -74,17 +79,32 @@ def load(config: DictConfig) -> RunConfig:
     try:
         plain = OmegaConf.to_container(config, resolve=True)
         name = OmegaConf.select(config, "agent.name")
-        if not isinstance(name, str):
-            raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
-        agent = _config_class(name)
-        given = OmegaConf.get_type(config.agent)
-        if is_dataclass(given) and given is not agent:
+        given = OmegaConf.get_type(config.agent) if isinstance(name, str) else None
+        if is_dataclass(given) and given is not _config_class(name):
             raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
-        run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent), plain))
+        return _typed(plain)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error)) from error
+
+
+def _typed(plain: Any) -> RunConfig:
+    """The frozen dataclasses of plain data, in which ``${...}`` is a text like any other."""
+    agent = plain.get("agent")
+    name = agent.get("name") if isinstance(agent, dict) else None
+    if not isinstance(name, str):
+        raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(_config_class(name)), _literal(plain)))
     assert isinstance(run, RunConfig)
     return run
+
+
+def _literal(node: Any) -> Any:
+    """Nested data in which OmegaConf finds nothing to resolve."""
+    if isinstance(node, dict):
+        return {key: _literal(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_literal(value) for value in node]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", node) if isinstance(node, str) else node
 
 
 def _config_class(name: str) -> type:
@@ -94,15 +114,34 @@ def _config_class(name: str) -> type:
     return algorithm.Config
 
 
-def load_file(path: Path) -> RunConfig:
-    """The config that an earlier run saved with `save`."""
+def load_file(path: Path, *, trusted: bool = False) -> RunConfig:
+    """The config that an earlier run saved with `save`. It is data: nothing in it is resolved.
+
+    Args:
+        path: of the file.
+        trusted: import the packages that it names, whoever wrote it; otherwise only if this user did.
+
+    Raises:
+        ConfigError: it cannot be read, or it is somebody else's and would import or read something; one line.
+    """
     try:
-        saved = OmegaConf.load(path)
-        return load(saved if isinstance(saved, DictConfig) else OmegaConf.create())
-    except (ConfigError, yaml.YAMLError) as error:
+        content = path.read_bytes()
+        saved = OmegaConf.load(io.StringIO(content.decode()))
+        plain = OmegaConf.to_container(saved) if isinstance(saved, DictConfig) else {}
+        if names := trust.executed(plain):
+            _check_trust(names, trusted=trusted or trust.is_own(path, content))
+            trust.find_packages_here()
+        return _typed(plain)
+    except (ConfigError, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         raise ConfigError(f"{path}: {explain(error)}") from error
 
 
+def _check_trust(names: list[str], *, trusted: bool) -> None:
+    if not trusted:
+        raise ConfigError(trust.refusal(names))
+
+
 def save(config: RunConfig, path: Path) -> None:
-    """Write the resolved config as YAML that `load_file` reads back."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
+    """Write the resolved config as YAML that `load_file` reads back, and sign it."""
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
+    trust.sign(path)

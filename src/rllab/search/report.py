@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import shutil
 import textwrap
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from rllab.config import trust
+from rllab.files import write_text
 from rllab.search.trials import ENDED, ranked
 
 if TYPE_CHECKING:
@@ -21,13 +24,14 @@ if TYPE_CHECKING:
 def write_trials(rows: list[TrialRow], path: Path) -> None:
     """Write a CSV file with a line for each trial; what was not sampled, and a value of nan, are empty cells."""
     fields = list(dict.fromkeys(field for row in rows for field in row.params))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("trial", "state", "value", "frames", "seconds", *fields, "reason"))
-        for row in rows:
-            value = "" if math.isnan(row.value) else row.value
-            params = (row.params.get(field, "") for field in fields)
-            writer.writerow((row.index, row.state, value, row.frame, round(row.seconds, 1), *params, row.reason))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("trial", "state", "value", "frames", "seconds", *fields, "reason"))
+    for row in rows:
+        value = "" if math.isnan(row.value) else row.value
+        params = (row.params.get(field, "") for field in fields)
+        writer.writerow((row.index, row.state, value, row.frame, round(row.seconds, 1), *params, row.reason))
+    write_text(path, table.getvalue())
 
 
 def remove_models(rows: list[TrialRow], directory: Path, *, keep: int) -> None:
@@ -61,4 +65,5 @@ def write_best(path: Path, *, groups: dict[str, str], values: dict[str, Any], co
     for field, value in values.items():
         OmegaConf.update(config, field, value)
     # OmegaConf quotes what it would read back as a number; PyYAML alone takes 1e-05 for text, and "1e-5" for itself
-    path.write_text(textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config), encoding="utf-8")
+    write_text(path, textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config))
+    trust.sign(path)

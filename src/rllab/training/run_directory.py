@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rllab import checkpoint, config
 from rllab.errors import ConfigError
-from rllab.files import read_json, write_json
+from rllab.files import read_json, write_json, write_text
 from rllab.host import provenance
 from rllab.host.process import LOCK, Hold, is_held, program
+from rllab.links import refuse_links
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
@@ -33,6 +34,7 @@ class RunDirectory:
     def __init__(self, cfg: RunConfig, *, resumed: bool) -> None:
         """Make the directory, or go on in that of an earlier run."""
         self.path = Path(cfg.run_dir)
+        refuse_links(self.path)
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.hold = Hold(self.path)
         now = provenance.collect(cfg.meta.seed, env_backend=cfg.env.backend, distributed=cfg.meta.distributed)
@@ -71,7 +73,7 @@ class RunDirectory:
     def note_error(self, error: Exception) -> Path:
         """Leave the traceback in a file, which tells a run that failed from one that was stopped; returns its path."""
         path = self.path / ERROR
-        path.write_text("".join(traceback.format_exception(error)))
+        write_text(path, "".join(traceback.format_exception(error)))
         return path
 
     def resume_command(self) -> str:
@@ -79,17 +81,18 @@ class RunDirectory:
         return f"{program(sys.argv)} {shlex.quote(f'meta.resume={self.path}')}"
 
 
-def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, dict[str, Any] | None]:
+def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple[RunConfig, dict[str, Any] | None]:
     """What to train: this config, or that of the run which `meta.resume` names, with its checkpoint `last`.
 
-    A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was.
+    A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was. `trusted`
+    is that of `config.load_file`.
 
     Raises:
         ConfigError: the directory is in use, or nothing can go on from there.
     """
     directory = Path(cfg.meta.resume or cfg.run_dir)
     if cfg.meta.resume is not None or (in_search and (directory / LAST).exists()):
-        return load_run(directory, in_search=in_search)
+        return load_run(directory, in_search=in_search, trusted=trusted)
     if in_search:
         (directory / CONFIG).unlink(missing_ok=True)
     if (directory / CONFIG).exists():
@@ -99,12 +102,13 @@ def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, dict[str, A
     return cfg, None
 
 
-def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, dict[str, Any]]:
+def load_run(directory: Path, *, in_search: bool = False, trusted: bool = False) -> tuple[RunConfig, dict[str, Any]]:
     """Config and checkpoint `last` of a run that was stopped; errors are those of `open_run`.
 
     In a search another process may still write it: an attempt at the same trial which is about to end.
     """
     got = f"meta.resume: got {str(directory)!r}"
+    refuse_links(directory)
     if not (directory / CONFIG).is_file():
         raise ConfigError(f"{got}, which is no run directory; write one that holds {CONFIG}")
     if is_held(directory / LOCK) and not in_search:
@@ -117,4 +121,5 @@ def load_run(directory: Path, *, in_search: bool = False) -> tuple[RunConfig, di
         raise ConfigError(
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
-    return dataclasses.replace(config.load_file(directory / CONFIG), run_dir=str(directory)), state
+    cfg = config.load_file(directory / CONFIG, trusted=trusted)
+    return dataclasses.replace(cfg, run_dir=str(directory)), state
