@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rllab.errors import ConfigError
+from rllab.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,11 @@ def leads_out(path: Path, directory: Path) -> bool:
         return not path.resolve().is_relative_to(directory.resolve())
     except (OSError, RuntimeError):  # a link to itself
         return True
+
+
+def read_json_inside(directory: Path, name: str) -> dict[str, Any]:
+    """As `read_json`; empty where a link leads out of the directory, too."""
+    return {} if leads_out(directory / name, directory) else read_json(directory / name)
 
 
 def refuse_links(directory: Path) -> None:

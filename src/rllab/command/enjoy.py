@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.output import fail
+from rllab.command.output import fail, say
 from rllab.command.playing import add_policy, add_seed, add_trust, at_least, load_one, refusing
 from rllab.text import score_text
 
@@ -63,5 +63,5 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    say(line)
     sys.stdout.flush()  # to be read while it plays

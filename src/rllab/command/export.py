@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
+from rllab.command.output import say
 from rllab.command.playing import add_policy, add_trust, load_one, refusing
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def run(chosen: argparse.Namespace) -> None:
         player, session = load_one(chosen)
         exported = export(player, session, chosen.format, Path(chosen.out or player.path / "export"))
         card = write_card(player, session, chosen.checkpoint, chosen.format, exported)
-    sys.stdout.write(
+    say(
         f"{exported.path} ({exported.path.stat().st_size:,} bytes): acts as session {session} does at "
-        f"{exported.num_same:,} of {len(exported.obs):,} observations\n{card}\n"
+        f"{exported.num_same:,} of {len(exported.obs):,} observations"
     )
+    say(str(card))

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rllab import config, search
 from rllab.config import RunConfig, hydra_internals, trust
 from rllab.errors import ConfigError
+from rllab.text import printable
 
 _trusted = ContextVar("_trusted", default=False)
 """Whether --trust was given."""
@@ -181,4 +182,4 @@ def _refuse_flags(message: str) -> NoReturn:
 
 
 def _refuse(line: str) -> NoReturn:
-    sys.exit(f"error: {line}")
+    sys.exit(f"error: {printable(line)}")

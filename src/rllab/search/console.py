@@ -184,4 +184,4 @@ def _ended_line(row: TrialRow) -> str:
 
 def _cell(text: str) -> Text:
     """Text for a cell of the table: square brackets are no markup, and what is too long is cut."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(text if text.isprintable() else _escaped(text), no_wrap=True, overflow="ellipsis")
