@@ -10,6 +10,7 @@ import yaml
 
 from played import CASES
 from rllab import algorithms, checkpoint
+from rllab.config import trust
 from rllab.errors import ConfigError
 from rllab.play import player
 
@@ -63,6 +64,7 @@ def edit(run, **groups):
     for group, fields in groups.items():
         content[group] |= fields
     path.write_text(yaml.safe_dump(content))
+    trust.sign(path)
 
 
 def test_a_run_of_an_older_version_loads_without_the_fields_that_are_new(run):
@@ -70,6 +72,7 @@ def test_a_run_of_an_older_version_loads_without_the_fields_that_are_new(run):
     content = yaml.safe_load(path.read_text())
     del content["meta"]["final_eval"], content["env"]["wrappers"]
     path.write_text(yaml.safe_dump(content))
+    trust.sign(path)
     assert player.load(run).config.meta.final_eval == 20
 
 

@@ -40,7 +40,8 @@ def make(load_config):
 def train_probe(make):
     def train(variant, name, max_frame=4000, *overrides):
         fast = ["agent.lr=linear:1e-2:1e-4", "agent.gamma=0.9", "agent.epsilon=linear:1:0.1"]
-        made = make(variant, f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}", *fast, *overrides, run_dir=variant)
+        task = [f"env.id=probes:{name}-v0", f"env.max_frame={max_frame}"]
+        made = make(variant, *task, *fast, *overrides, run_dir=variant)
         made.run()
         return made.crew.algorithm
 

@@ -46,7 +46,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written; the old file is still there.
     """
-    write_bytes(path, [dumps(state)])
+    write_bytes(path, dumps(state))
 
 
 def dumps(state: dict[str, Any]) -> bytes:

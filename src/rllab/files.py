@@ -9,12 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 
-def write_bytes(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file whole, part by part: at every moment there is either the old one or the new one, on the disk too.
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole: at every moment there is either the old one or the new one, on the disk too.
 
     It is written under a name that nobody knows, so that no link which lies there is followed, nor one at `path`.
 
@@ -24,8 +23,7 @@ def write_bytes(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
-            for part in parts:
-                file.write(part)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -54,7 +52,7 @@ def remove_temporaries(directory: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, as `write_bytes`."""
-    write_bytes(path, [text.encode()])
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -41,6 +41,14 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def printable(text: object) -> str:
+    """A text as one line that does nothing but be read: what moves a cursor, colours or reorders is written as escapes.
+
+    For whatever a file, a path or another program says, wherever it reaches a terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 def word(field: str, value: str) -> str:
     """``field=value`` as a person types it, quoted for Hydra and for the shell where these would read it otherwise."""
     if not re.fullmatch(r"[\w./-]+", value, re.ASCII) or value.lower() in _NOT_TEXT or _is_number(value):

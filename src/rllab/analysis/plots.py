@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from rllab.analysis.runs import learning_curves
 from rllab.analysis.statistics import bootstrap_interval, mean
+from rllab.files import write_bytes
+from rllab.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from rllab.analysis.compare import Group
     from rllab.analysis.runs import Array, Curve, Run
 
+mpl.rcParams["text.parse_math"] = False  # a name may hold a $
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
 GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
@@ -40,7 +45,7 @@ def learning_curve(run: Run, path: Path) -> None:
     else:
         axes.set(xticks=[], yticks=[])
         axes.text(0.5, 0.5, "no episode has finished yet", transform=axes.transAxes, ha="center", color=INK)
-    figure.savefig(path, format="png")
+    _save(figure, path)
 
 
 def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> None:
@@ -53,17 +58,24 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
     for axes, x, label in zip(subplots, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
         for group, color in zip(groups, COLOURS, strict=False):
             if curves := learning_curves(group.sessions, x):
-                _draw_mean(axes, curves, color, f"{group.label} ({len(curves)})" if x == "frame" else None)
+                _draw_mean(axes, curves, color, f"{printable(group.label)} ({len(curves)})" if x == "frame" else None)
         if threshold is not None:
             axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (5, 3)))
         style(axes, xlabel=label, ylabel="")
         axes.set_xlim(left=0)
     subplots[0].set_ylabel("mean training return of the last 100 episodes", fontsize=9.5, color=INK)
     envs = sorted({group.env for group in groups})
-    figure.suptitle(f"{', '.join(envs)}: mean over sessions and its 95 % interval", fontsize=11, color=INK)
+    figure.suptitle(printable(f"{', '.join(envs)}: mean over sessions and its 95 % interval"), fontsize=11, color=INK)
     if subplots[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that its name ends with."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.removeprefix(".") or "png")
+    write_bytes(path, picture.getvalue())
 
 
 def _draw_mean(axes: Axes, curves: list[Curve], color: str, label: str | None, interval: str | None = None) -> None:
@@ -138,7 +150,7 @@ def line(axes: Axes, curve: Curve, **look: Any) -> None:
 def _title(axes: Axes, run: Run) -> None:
     agent, env, count = run.config["agent"]["name"], run.config["env"]["id"], len(run.workers or run.sessions)
     who = f"{run.config['meta'].get('distributed')} worker" if run.workers else "session"
-    axes.set_title(f"{agent} on {env}, {count} {who}{'s' * (count > 1)}", fontsize=11, color=INK, pad=10)
+    axes.set_title(printable(f"{agent} on {env}, {count} {who}{'s' * (count > 1)}"), fontsize=11, color=INK, pad=10)
 
 
 def style(axes: Axes, *, xlabel: str, ylabel: str) -> None:

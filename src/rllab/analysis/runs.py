@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from rllab.links import leads_out
+
 Array = npt.NDArray[np.float64]
 Table = dict[str, Array]  # column -> [rows]
 Curve = tuple[Array, Array]  # frames [K], values [K]
@@ -60,6 +62,10 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"{path} is no run directory: it does not exist or is no directory")
+    files = [path / "config.yaml", *path.glob("session_*"), *path.glob("worker_*")]
+    for file in (*files, *path.glob("session_*/*.csv"), *path.glob("worker_*/*.csv")):
+        if file.is_symlink() and leads_out(file, path):
+            raise ValueError(f"{file} is a link that leads out of the run directory")
     config = _read_config(path / "config.yaml")
     sessions = _read_sessions(path, "session_")
     if not sessions:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from rllab.files import read_json
 from rllab.host.process import LOCK, is_held
+from rllab.links import leads_out, read_json_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,7 +69,8 @@ def is_run(path: Path) -> bool:
 
 def trial_directories(study: Path) -> list[Path]:
     """Run directories of a study in the order of their trials."""
-    return sorted((p for p in study.iterdir() if p.name.isdecimal() and is_run(p)), key=lambda p: int(p.name))
+    found = (p for p in study.iterdir() if p.name.isdecimal() and is_run(p) and not leads_out(p, study))
+    return sorted(found, key=lambda p: int(p.name))
 
 
 def _directories(root: Path) -> Iterator[Path]:
@@ -91,11 +92,11 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 def _run(path: Path) -> Entry:
-    trial, provenance = read_json(path / "trial.json"), read_json(path / "provenance.json")
+    trial, provenance = read_json_inside(path, "trial.json"), read_json_inside(path, "provenance.json")
     facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
     host = facts.get("host")
     names = trial if {"agent", "env"} <= trial.keys() else _names(path)
-    folders = [folder for folder in path.glob("session_*") if folder.is_dir()]
+    folders = [folder for folder in path.glob("session_*") if folder.is_dir() and not leads_out(folder, path)]
     frames, score = trial.get("frames"), _get(trial, "final_eval", "mean", "value")
     if not trial:
         frames, score = _progress(folders)
@@ -161,6 +162,8 @@ def _study_state(path: Path, rows: list[dict[str, str]], first: Entry | None) ->
 
 def read_trials(study: Path) -> list[dict[str, str]]:
     """Rows of `trials.csv`, which is written at the end of a search; none before."""
+    if leads_out(study / "trials.csv", study):
+        return []
     try:
         with (study / "trials.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
@@ -175,6 +178,8 @@ def _common(names: Iterable[str | None]) -> str | None:
 
 def _names(run: Path) -> dict[str, str]:
     """Names of agent and env, found by the lines of the config: a YAML parser takes ten times as long."""
+    if leads_out(run / "config.yaml", run):
+        return {}
     try:
         lines = (run / "config.yaml").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -199,6 +204,8 @@ def _progress(folders: list[Path]) -> tuple[int | None, float | None]:
 
 def _last_row(table: Path) -> dict[str, float]:
     """The last whole row of a table, by column; empty cells are left out."""
+    if leads_out(table, table.parent):
+        return {}
     try:
         with table.open("rb") as file:
             header = file.readline().decode().strip().split(",")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json, add_run
-from rllab.command.output import fail, print_json, print_table
+from rllab.command.output import complain, fail, print_json, print_table, say
 from rllab.text import interval_text, score_text
 
 if TYPE_CHECKING:
@@ -50,10 +49,11 @@ def run(chosen: argparse.Namespace) -> None:
     if isinstance(better, Undefined):
         _note(f"no probability of improvement: {better.reason}")
     elif better:
-        say = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
+        beats = f"probability that {groups[0].label} beats {groups[1].label}: {better['value']:.2f}"
         interval = f" ({text})" if (text := interval_text(better, "{:.2f}".format)) else ""
-        sys.stdout.write(f"\n{say}{interval}\n")
-    sys.stdout.write(f"picture: {path}\n")
+        say("")
+        say(f"{beats}{interval}")
+    say(f"picture: {path}")
     _explain(groups, rows)
 
 
@@ -64,7 +64,7 @@ def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
     for group in groups:
         text = settings_text(group.settings)
         if text and text != group.label:
-            sys.stdout.write(f"{group.label}: {text}\n")
+            say(f"{group.label}: {text}")
         if group.repeated:
             _note(f"{group.label}: left out, as its seed is there already: {', '.join(group.repeated)}")
     concerned: dict[str, list[str]] = {}
@@ -124,4 +124,4 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"note: {text}\n")
+    complain(f"note: {text}")

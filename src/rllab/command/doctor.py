@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json
-from rllab.command.output import fail, print_json
+from rllab.command.output import fail, print_json, say
 from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def run(chosen: argparse.Namespace) -> None:
     else:
         title = f"\n{cfg.agent.name} on {cfg.env.id}"
         lines = [*_machine(facts), title, *map(_line, findings), _verdict(findings, able)]
-        sys.stdout.write("\n".join(lines) + "\n")
+        for line in "\n".join(lines).split("\n"):
+            say(line)
     if wrong:
         sys.exit(1)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.output import fail
-from rllab.command.playing import add_policy, add_seed, at_least, load_one, refusing
+from rllab.command.output import fail, say
+from rllab.command.playing import add_policy, add_seed, add_trust, at_least, load_one, refusing
 from rllab.text import score_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="record a film instead of opening a window; without a name it goes into RUN/videos/",
     )
     add_policy(parser, session="which session (the one that scored best)")
+    add_trust(parser)
     parser.add_argument("--stochastic", action="store_true", help="explore as in training instead of acting greedily")
     parser.add_argument("--episodes", type=at_least(1), default=3, metavar="N", help="how many (3)")
     add_seed(parser)
@@ -62,5 +63,5 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    say(line)
     sys.stdout.flush()  # to be read while it plays

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rllab.command.arguments import add_json, add_run
-from rllab.command.output import print_json
-from rllab.command.playing import add_policy, add_seed, at_least, load, refusing
+from rllab.command.output import complain, print_json
+from rllab.command.playing import add_policy, add_seed, add_trust, at_least, load, refusing
 from rllab.errors import ConfigError
-from rllab.text import interval_text, score_text
+from rllab.text import interval_text, printable, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, "run directories, studies or patterns", nargs="+")
     parser.add_argument("--episodes", type=at_least(1), default=100, metavar="N", help="of each session (100)")
     add_policy(parser, session="only this one; eval.json stays as it is")
+    add_trust(parser)
     parser.add_argument("--stochastic", action="store_true", help="the policy that explores as well")
     add_seed(parser)
     add_json(parser)
@@ -56,7 +57,7 @@ def run(chosen: argparse.Namespace) -> None:
     elif results:
         _print(results)
     for line in problems:
-        sys.stderr.write(f"error: {line}\n")
+        complain(f"error: {line}")
     sys.exit(1 if problems else 0)
 
 
@@ -82,12 +83,13 @@ def _evaluate(path: Path, acting: str, chosen: argparse.Namespace) -> dict[str, 
 def _watched(player: Player, sessions: list[int], acting: str, chosen: argparse.Namespace) -> Evaluation:
     """Evaluate with a progress bar, which is shown on a terminal only."""
     from rich.console import Console  # noqa: PLC0415 - as above
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     console = Console(stderr=True)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "episodes", TimeRemainingColumn())
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), "episodes", TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        what = f"{player.path.name} {acting}"
+        what = printable(f"{player.path.name} {acting}")
         bar = progress.add_task(what, total=chosen.episodes * len(sessions))
 
         def watch(ended: int, steps: int) -> None:  # called also while no episode ends
@@ -112,7 +114,7 @@ def _print(results: list[dict[str, Any]]) -> None:
     for column in ("session", "frame", "mean", "95 % interval", "median", "iqm", "lowest", "highest", "length"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
-        where = (result["run"], result["policy"])
+        where = (printable(result["run"]), result["policy"])
         for session in result["sessions"]:
             extremes = (score_text(session[name]) for name in ("min", "max", "mean_length"))
             table.add_row(*where, str(session["session"]), f"{session['frame']:,}", *_estimates(session), *extremes)
@@ -120,13 +122,13 @@ def _print(results: list[dict[str, Any]]) -> None:
         if len(result["sessions"]) > 1:
             table.add_row(*where, "all", "", *_estimates(result["over_sessions"]), style="bold")
         table.add_section()
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # a name may hold what would be either
     if not console.is_terminal:
         console.width = _WIDE
     console.print(table)
     for result in results:
         if "cut" in result:
-            console.print(f"{result['run']} {result['policy']}: {result['cut']}")
+            console.print(printable(f"{result['run']} {result['policy']}: {result['cut']}"))
     first = results[0]
     console.print(
         f"\n`{first['checkpoint']}`, {first['num_episodes']:,} whole episodes of each session. Intervals are those of "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.playing import add_policy, load_one, refusing
+from rllab.command.output import say
+from rllab.command.playing import add_policy, add_trust, load_one, refusing
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="of the file (onnx)")
     parser.add_argument("--out", metavar="FOLDER", help="where to (RUN/export)")
     add_policy(parser, session="which session (the one that scored best)")
+    add_trust(parser)
 
 
 def run(chosen: argparse.Namespace) -> None:
@@ -32,7 +33,8 @@ def run(chosen: argparse.Namespace) -> None:
         player, session = load_one(chosen)
         exported = export(player, session, chosen.format, Path(chosen.out or player.path / "export"))
         card = write_card(player, session, chosen.checkpoint, chosen.format, exported)
-    sys.stdout.write(
+    say(
         f"{exported.path} ({exported.path.stat().st_size:,} bytes): acts as session {session} does at "
-        f"{exported.num_same:,} of {len(exported.obs):,} observations\n{card}\n"
+        f"{exported.num_same:,} of {len(exported.obs):,} observations"
     )
+    say(str(card))

@@ -7,14 +7,26 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rllab.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 def fail(line: str, *, code: int = 1) -> NoReturn:
     """Exit with one line on stderr. The code is 2 for bad usage, 1 for anything else that went wrong."""
-    sys.stderr.write(f"error: {line}\n")
+    complain(f"error: {line}")
     sys.exit(code)
+
+
+def say(line: str) -> None:
+    """Print one line, whatever the names in it hold."""
+    sys.stdout.write(f"{printable(line)}\n")
+
+
+def complain(line: str) -> None:
+    """Print one line on stderr, whatever the names in it hold."""
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def did_you_mean(word: str, known: Sequence[str], *, prefix: str = "") -> str:
@@ -30,7 +42,7 @@ def print_json(content: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """Print a table with columns named in `right` flush right; for 500 rows rich would take a second."""
-    table = [tuple(columns), *map(tuple, rows)]
+    table = [tuple(map(printable, row)) for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     for row in table:
         cells = (

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.output import fail
@@ -14,6 +12,7 @@ from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rllab.play.player import Player
 
@@ -33,6 +32,12 @@ def add_policy(parser: argparse.ArgumentParser, *, session: str) -> None:
     """The options that choose a policy: --checkpoint and --session; `session` says what the latter does."""
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="which policy (best)")
     parser.add_argument("--session", type=at_least(0), metavar="S", help=session)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option --trust."""
+    text = "import the packages that its config names, although another user or another machine wrote it"
+    parser.add_argument("--trust", action="store_true", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +71,7 @@ def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False)
 
     from rllab.play import player  # noqa: PLC0415
 
-    loaded = player.load(path, chosen.checkpoint, explore=explore)
+    loaded = player.load(path, chosen.checkpoint, explore=explore, trusted=chosen.trust)
     torch.set_num_threads(loaded.config.meta.num_threads)
     last = loaded.config.meta.num_policies - 1
     if chosen.session is not None and chosen.session > last:
@@ -75,7 +80,5 @@ def load(path: str | Path, chosen: argparse.Namespace, *, explore: bool = False)
 
 
 def _prepare() -> None:
-    """What `rllab-train` also does before numpy is imported: no threads of OpenBLAS, and packages found right here."""
+    """What `rllab-train` also does before numpy is imported: no threads of OpenBLAS."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a package that lies here may bring the env, the agent or the network

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.command.arguments import add_run
-from rllab.command.output import fail
+from rllab.command.output import fail, say
 
 if TYPE_CHECKING:
     import argparse
@@ -33,4 +32,4 @@ def run(chosen: argparse.Namespace) -> None:
         fail(f"RUN: {error}")
     except OSError as error:
         fail(f"--out: got {str(out)!r}, which cannot be written: {error.strerror}")
-    sys.stdout.write(f"{out}\n")
+    say(str(out))

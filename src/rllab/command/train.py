@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,24 +26,37 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
-from rllab.config import RunConfig, hydra_internals
+from rllab.config import RunConfig, hydra_internals, trust
 from rllab.errors import ConfigError
+from rllab.search.report import BEST
+from rllab.text import printable
 
+_trusted = ContextVar("_trusted", default=False)
+"""Whether --trust was given."""
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
     """Let Hydra compose the config of the command line, check it, and train; bad input ends with one line on stderr."""
     parser = hydra_internals.get_args_parser()
+    parser.add_argument(
+        "--trust", action="store_true", help="Import what a run to resume, or -cn best, names, whoever wrote it"
+    )
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
     args.resolve |= args.cfg is not None
     args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
-    sys.path.append(str(Path.cwd()))  # a package that lies here may bring envs, agents and networks
+    _trusted.set(args.trust)
     config.register()
     with bad_input_refused():
         _check_choices(args.overrides)
+        if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
+            trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
+        name = Path(args.config_name or "").with_suffix(".yaml")
+        for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
+            if folder:
+                _check_best(Path(folder) / name, added=folder == args.config_dir)
         where = {"config_path": str(config.conf_dir()), "config_name": "config"}
         hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
@@ -55,13 +69,13 @@ def _train(cfg: DictConfig) -> float:
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, held)
+        return trial.run(run, held, trusted=_trusted.get())
     with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run)
+        return trial.run(run, trusted=_trusted.get())
 
 
 class CheckJobs(Callback):
@@ -116,6 +130,38 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
     return run
 
 
+def _check_best(path: Path, *, added: bool) -> None:
+    """Refuse `best.yaml` of a study that somebody else made, unless it says only what `write_best` writes.
+
+    Hydra imports the packages of its searchpath, and the classes that handle its logs. Any other config that -cn names
+    is this user's own program. `added` is whether the directory comes after that of the presets, or in its place.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    if not content or _trusted.get() or trust.is_own(path, content):
+        return
+    found = yaml.safe_load(content)
+    fields = found if isinstance(found, dict) else {}
+    named = [f"{name}={fields[name]}" for name in fields if name not in ("defaults", "agent", "env", "meta")]
+    named += [f"defaults={choice}" for choice in fields.get("defaults") or [] if not _is_ours(choice)]
+    named += re.findall(
+        r"@package.*|\$\{.*", content.decode(errors="replace")
+    )  # a resolver reads what it likes, as ${oc.env:SECRET}
+    named += trust.executed(fields) if added else [f"-cp {path.parent}"]
+    if named:
+        raise ConfigError(f"{path}: {trust.refusal(named)}")
+
+
+def _is_ours(choice: Any) -> bool:
+    """Whether an entry of a defaults list chooses a preset that lies beside the others."""
+    if not isinstance(choice, dict):
+        return choice in ("config", "_self_")
+    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items()]
+    return all(
+        re.fullmatch(r"\w+", group) and ".." not in name and (config.conf_dir() / group / f"{name}.yaml").is_file()
+        for group, name in chosen
+    )
+
+
 def _check_choices(words: list[str]) -> None:
     """Refuse words that would make Hydra say something in which they do not occur."""
     for word in words:
@@ -143,4 +189,4 @@ def _refuse_flags(message: str) -> NoReturn:
 
 
 def _refuse(line: str) -> NoReturn:
-    sys.exit(f"error: {line}")
+    sys.exit(f"error: {printable(line)}")

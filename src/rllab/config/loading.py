@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import algorithms
+from rllab.config import trust
 from rllab.config.explain import explain
 from rllab.config.schema import RunConfig
 from rllab.errors import ConfigError
@@ -111,18 +113,33 @@ def _config_class(name: str) -> type:
     return algorithm.Config
 
 
-def load_file(path: Path) -> RunConfig:
+def load_file(path: Path, *, trusted: bool = False) -> RunConfig:
     """The config that an earlier run saved with `save`. It is data: nothing in it is resolved.
 
+    Args:
+        path: of the file.
+        trusted: import the packages that it names, whoever wrote it; otherwise only if this user did.
+
     Raises:
-        ConfigError: it cannot be read, or is none; one line.
+        ConfigError: it cannot be read, or it is somebody else's and would import or read something; one line.
     """
     try:
-        return _typed(OmegaConf.to_container(OmegaConf.load(path)))
+        content = path.read_bytes()
+        plain = OmegaConf.to_container(OmegaConf.load(io.StringIO(content.decode())))
+        if names := trust.executed(plain):
+            _check_trust(names, trusted=trusted or trust.is_own(path, content))
+            trust.find_packages_here()
+        return _typed(plain)
     except (ConfigError, yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
         raise ConfigError(f"{path}: {explain(error)}") from error
 
 
+def _check_trust(names: list[str], *, trusted: bool) -> None:
+    if not trusted:
+        raise ConfigError(trust.refusal(names))
+
+
 def save(config: RunConfig, path: Path) -> None:
-    """Write the resolved config as YAML that `load_file` reads back."""
+    """Write the resolved config as YAML that `load_file` reads back, and sign it."""
     write_text(path, OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(config)))))
+    trust.sign(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -23,7 +24,8 @@ _PRELOADED = ("rllab.", "optuna.storages.", "sqlalchemy.", "alembic.")
 
 def program(argv: list[str]) -> str:
     """What a person types to start this program: ``python train.py``, or ``rllab-train``."""
-    return f"python {argv[0]}" if argv[0].endswith(".py") else Path(argv[0]).name
+    script = argv[0].endswith(".py")
+    return f"python {shlex.quote(argv[0])}" if script else shlex.quote(Path(argv[0]).name)
 
 
 def discard_stdout() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rllab.envs.backends import BACKENDS
 from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
 from rllab.files import read_json, write_text
-from rllab.text import interval_text, score_text
+from rllab.text import interval_text, printable, score_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,10 @@ _LOAD: dict[Format, tuple[list[str], str, str]] = {
     ),
 }
 """The code that an exported file needs, by its format: imports, how to load it, how to act on a batch."""
+
+
+_QUOTED = ("run", "command")
+"""Facts of the card that are code."""
 
 
 def write_card(player: Player, session: int, which: Which, kind: Format, exported: Exported) -> Path:
@@ -138,13 +143,20 @@ def _scores(player: Player, session: int, which: Which) -> str:
 
 def _provenance(player: Player) -> str:
     facts = read_json(player.path / "provenance.json")
-    versions = facts.get("versions", {})
+    versions = found if isinstance(found := facts.get("versions"), dict) else {}
     rows = {
-        "run": f"`{player.path.resolve().name}`",
-        "command": f"`{facts.get('command', 'unknown')}`",
+        "run": f"`{_plain(player.path.resolve().name)}`",
+        "command": f"`{_plain(facts.get('command', 'unknown'))}`",
         "time": facts.get("time"),
         "commit": facts.get("git_sha"),
         "seed": player.config.meta.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
     }
-    return "\n".join(f"- {name}: {value}" for name, value in rows.items() if value is not None)
+    return "\n".join(
+        f"- {name}: {value if name in _QUOTED else _plain(value)}" for name, value in rows.items() if value is not None
+    )
+
+
+def _plain(value: object) -> str:
+    """What a file says, on one line, without what would be markup."""
+    return re.sub(r"[`<>\[\]|]", "'", printable(value))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rllab import envs
 from rllab.envs.actions import ActionMap, scaled
 from rllab.errors import ConfigError
+from rllab.files import write_bytes
 from rllab.nets.stacked import unstack
 from rllab.random.streams import session_seeds
 
@@ -95,7 +96,7 @@ def export(player: Player, session: int, kind: Format, folder: Path) -> Exported
         )
     path = folder / FILES[kind]
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_bytes(path, content)
     return Exported(path, obs, action, int(same.sum()))
 
 

@@ -18,6 +18,7 @@ from rllab.algorithms.contract import COUNTS
 from rllab.checkpoint import CheckpointError
 from rllab.errors import ConfigError
 from rllab.files import read_json
+from rllab.links import refuse_links
 from rllab.text import one_line
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
 
@@ -96,7 +97,9 @@ def checkpoint_of(run: Path, which: Which) -> Path:
     return run / "checkpoints" / f"{which}.safetensors"
 
 
-def load(run: str | Path, which: Which = "best", *, explore: bool = False, device: str = "cpu") -> Player:
+def load(
+    run: str | Path, which: Which = "best", *, explore: bool = False, device: str = "cpu", trusted: bool = False
+) -> Player:
     """The policies of a run that has ended or is still being written.
 
     Args:
@@ -104,12 +107,13 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
         which: each session's policy at its best score, or the latest one.
         explore: act as at the end of training.
         device: of torch.
+        trusted: import the packages that its config names, even if another user or another machine wrote it.
 
     Raises:
         ConfigError: no run, no such checkpoint, or one that this version of rllab cannot use; one line.
     """
     path = Path(run)
-    cfg = read_config(path)
+    cfg = read_config(path, trusted=trusted)
     cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=device))
     num_policies = cfg.meta.num_policies
     try:
@@ -136,14 +140,15 @@ def load(run: str | Path, which: Which = "best", *, explore: bool = False, devic
     return Player(path, cfg, info, agent, frames, best.get("score", [-math.inf] * num_policies), explore)
 
 
-def read_config(path: Path) -> RunConfig:
-    """The config of the run in this directory.
+def read_config(path: Path, *, trusted: bool) -> RunConfig:
+    """The config of the run in this directory; `trusted` as in `load`.
 
     Raises:
         ConfigError: no run, or one whose config this version of rllab does not know; one line.
     """
     if (path / "config.yaml").is_file():
-        return config.load_file(path / "config.yaml")
+        refuse_links(path)
+        return config.load_file(path / "config.yaml", trusted=trusted)
     if trial := next(path.glob("*/config.yaml"), None):
         raise ConfigError(f"{path}: holds several runs; write one of them, e.g. {trial.parent}")
     raise ConfigError(f"{path}: no run directory: it has no config.yaml")

@@ -17,6 +17,7 @@ from gymnasium.wrappers.vector import RecordVideo
 
 from rllab import envs
 from rllab.errors import ConfigError
+from rllab.files import write_bytes
 from rllab.random.streams import session_seeds
 from rllab.text import one_line
 
@@ -81,10 +82,11 @@ def _join(films: list[Path], path: Path) -> None:
     """Join films into one. The recorder holds a whole film in memory, so it is given one episode at a time."""
     from imageio_ffmpeg import get_ffmpeg_exe  # noqa: PLC0415 - an extra
 
-    listing = films[0].with_name("films.txt")
+    listing, joined = films[0].with_name("films.txt"), films[0].with_name("joined.mp4")
     listing.write_text("".join(f"file '{film.name}'\n" for film in films))
-    words = [get_ffmpeg_exe(), "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(path)]
+    words = [get_ffmpeg_exe(), "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(joined)]
     subprocess.run(words, check=True, capture_output=True)  # noqa: S603 - our own words
+    write_bytes(path, joined.read_bytes())
 
 
 def _make(player: Player) -> SessionEnvs:

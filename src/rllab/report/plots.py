@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rllab.analysis import plots
 from rllab.analysis.runs import finite
 from rllab.analysis.statistics import mean
+from rllab.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,8 +123,9 @@ def _svg(figure: Figure, title: str) -> Markup:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
+    label = f'role="img" aria-label="{escape(printable(title))}"'.replace("\\", r"\\")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', rf'\1role="img" aria-label="{title}"', text)
+    text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', rf"\1{label}", text)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # a style element would hold for the whole page
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to these ids, and a page may have each only once
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)

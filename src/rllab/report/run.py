@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
-from rllab.files import read_json
 from rllab.host.process import program
+from rllab.links import leads_out, read_json_inside
 from rllab.report import plots
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def run_facts(path: Path, folder: Path) -> dict[str, Any]:
         "entry": entry,
         "title": f"{entry.agent or 'run'} on {entry.env or 'an unknown env'}",
         "provenance": provenance(path),
-        "config": _text(path / "config.yaml"),
-        "error": _text(path / "error.txt"),
+        "config": text_of(path, "config.yaml"),
+        "error": text_of(path, "error.txt"),
         "evaluations": _evaluations(path),
         "videos": _videos(path, folder),
         "trial": None,
@@ -70,7 +71,7 @@ def _curves(run: Run) -> dict[str, Any]:
 
 def _final_evaluation(path: Path) -> dict[str, Any]:
     """What `best` and `last` scored at the end of the run, which only `trial.json` holds."""
-    return {name: found for name, found in read_json(path / "trial.json").items() if name.startswith("greedy_")}
+    return {name: found for name, found in read_json_inside(path, "trial.json").items() if name.startswith("greedy_")}
 
 
 def _times(run: Run) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _times(run: Run) -> dict[str, Any]:
 
 def provenance(path: Path) -> dict[str, Any]:
     """The content of `provenance.json`, and shell lines that do the run again, none if the command is not known."""
-    facts = read_json(path / "provenance.json")
+    facts = read_json_inside(path, "provenance.json")
     return facts | {"again": again(facts)}
 
 
@@ -95,19 +96,22 @@ def again(facts: dict[str, Any]) -> list[str]:
     """Shell lines that run the command again, into another directory than before."""
     try:
         words = shlex.split(facts["command"])
-    except (KeyError, TypeError, ValueError):
+        if not words:
+            return []
+    except (AttributeError, KeyError, TypeError, ValueError):
         return []
     kept = [word for word in words[1:] if not word.startswith("run_dir=")]
-    lines = [f"cd {shlex.quote(facts['directory'])}"] if facts.get("directory") else []
-    if facts.get("git_sha"):
-        lines.append(f"git checkout {facts['git_sha']}")
-    return [*lines, f"{program(words)} {shlex.join(kept)}".strip()]
+    lines = [f"cd {shlex.quote(str(facts['directory']))}"] if facts.get("directory") else []
+    if re.fullmatch("[0-9a-f]{7,64}", sha := str(facts.get("git_sha"))):
+        lines.append(f"git checkout {sha}")
+    lines.append(f"{program(words)} {shlex.join(kept)}".strip())
+    return lines if all(map(str.isprintable, lines)) else []  # escapes would reach the terminal they are copied to
 
 
 def _evaluations(path: Path) -> list[dict[str, Any]]:
     """What `rllab eval` found: a table for each checkpoint and way of acting; unreadable ones are left out."""
     tables = []
-    for checkpoint, ways in read_json(path / "eval.json").items():
+    for checkpoint, ways in read_json_inside(path, "eval.json").items():
         for acting, found in ways.items() if isinstance(ways, dict) else ():
             try:
                 rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]
@@ -128,6 +132,8 @@ def _evaluation_row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def _videos(path: Path, folder: Path) -> list[dict[str, str]]:
     videos = []
     for film in sorted((path / "videos").glob("*.mp4")):
+        if leads_out(film, path) or not film.is_file():
+            continue
         source = os.path.relpath(film, folder)
         if film.stat().st_size <= _EMBEDDED:
             source = f"data:video/mp4;base64,{base64.b64encode(film.read_bytes()).decode()}"
@@ -135,8 +141,10 @@ def _videos(path: Path, folder: Path) -> list[dict[str, str]]:
     return videos
 
 
-def _text(path: Path) -> str | None:
+def text_of(path: Path, name: str) -> str | None:
+    """The text of a file of the run; None where there is none, or a link that leads out of the run directory."""
+    file = path / name
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return None if leads_out(file, path) or not file.is_file() else file.read_text("utf-8", errors="replace")
     except OSError:
         return None

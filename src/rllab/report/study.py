@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from rllab.analysis.plots import common_grid
 from rllab.analysis.runs import learning_curves, read_run
 from rllab.analysis.statistics import mean
 from rllab.report import plots
-from rllab.report.run import provenance
+from rllab.report.run import provenance, text_of
+from rllab.search.report import BEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,7 @@ def study_facts(path: Path, folder: Path) -> dict[str, Any]:
         "states": {state: counts[state] for state in STATES if counts[state]},
         "spent": sum(row.frame for row in rows),
         "best": best,
-        "best_command": _best_command(path / "best.yaml"),
+        "best_command": _best_command(text_of(path, BEST) or ""),
         "provenance": provenance(trials[0] if trials else path),
         "history": plots.history(_scores(rows, "complete"), _scores(rows, "pruned")),
         "curves": plots.trial_curves(
@@ -69,14 +71,15 @@ def _scores(rows: list[TrialRow], state: State) -> list[tuple[int, float]]:
     return [(row.index, row.value) for row in rows if row.state == state and math.isfinite(row.value)]
 
 
-def _best_command(path: Path) -> str | None:
-    """The command that trains the best trial, which the comment of `best.yaml` ends with."""
+def _best_command(text: str) -> str | None:
+    """The command that trains the best trial, which the comment of `best.yaml` ends with, and no other one."""
+    comment = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
+        words = shlex.split(comment.partition(". ")[2])
+    except ValueError:
         return None
-    comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    return comment.partition(". ")[2] or None
+    command = shlex.join(words)
+    return command if words and command.isprintable() else None
 
 
 def _mean_curve(trial: Path) -> Curve | None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rllab.search.trials import ENDED, best_row, short_name
-from rllab.text import duration_text, number_text, one_line, setting_text
+from rllab.text import duration_text, number_text, one_line, printable, setting_text
 from rllab.tracking.console import LiveConsole
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class SearchConsole(LiveConsole):
         visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 1)]
 
         caption = self._caption(len(order) - len(shown), len(columns) - len(visible))
-        table = Table(title=_cell(self.title), caption=_cell(caption))
+        table = Table(title=_cell(self.title), caption=Text(caption))
         table.min_width = min(self.rich.width, max(map(len, [self.title, *caption.splitlines()])) + 2)
         for name in ("trial", "state", "frame", "value"):
             table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
@@ -184,4 +184,4 @@ def _ended_line(row: TrialRow) -> str:
 
 def _cell(text: str) -> Text:
     """Text for a cell of the table: square brackets are no markup, and what is too long is cut."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")

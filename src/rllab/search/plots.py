@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.visualization import matplotlib as optuna_plots
 
 from rllab.analysis.plots import EVALUATION, FRAME, GRID, INK, TRAIN, readable
+from rllab.files import write_bytes
 from rllab.search.importance import complete_trials, importance_evaluator, searched_fields
 from rllab.search.trials import short_name
 
@@ -45,8 +47,11 @@ def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
         path = directory / f"{name}.png"
         try:
             with warnings.catch_warnings(), plt.rc_context():  # Optuna sets pyplot's style for good
+                mpl.rcParams["text.parse_math"] = True  # the ticks of a logarithmic axis are formulas
                 warnings.simplefilter("ignore")  # that plots are experimental, trials few, values all the same
-                PLOTS[name](study).savefig(path, dpi=130)
+                picture = io.BytesIO()
+                PLOTS[name](study).savefig(picture, dpi=130)
+                write_bytes(path, picture.getvalue())
         except Exception as error:  # noqa: BLE001 - the other plots are worth having
             warnings.warn(f"{path.name} could not be drawn: {error!r}", stacklevel=2)
         else:

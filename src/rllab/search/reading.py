@@ -9,6 +9,7 @@ import optuna
 
 from rllab.analysis.shelf import read_trials
 from rllab.errors import ConfigError
+from rllab.links import leads_out
 from rllab.search.importance import importances
 from rllab.search.storage import open_storage, resolve_url
 from rllab.search.study import to_row
@@ -29,7 +30,7 @@ def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
     Raises:
         ValueError: there is neither, or what there is cannot be read; one line.
     """
-    if (directory / "study.db").is_file():
+    if (directory / "study.db").is_file() and not leads_out(directory / "study.db", directory):
         try:
             study = optuna.load_study(study_name=None, storage=open_storage(resolve_url(None, directory)))
             return [to_row(trial) for trial in study.get_trials(deepcopy=False)], importances(study)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from rllab.config import trust
 from rllab.files import write_text
 from rllab.search.trials import ENDED, ranked
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rllab.search.trials import TrialRow
+
+
+BEST = "best.yaml"
 
 
 def write_trials(rows: list[TrialRow], path: Path) -> None:
@@ -65,3 +69,4 @@ def write_best(path: Path, *, groups: dict[str, str], values: dict[str, Any], co
         OmegaConf.update(config, field, value)
     # OmegaConf quotes what it would read back as a number; PyYAML alone takes 1e-05 for text, and "1e-5" for itself
     write_text(path, textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config))
+    trust.sign(path)

@@ -16,6 +16,7 @@ from rllab.config import MetaConfig
 from rllab.config.hydra_internals import OptunaSweeperImpl, returned_value, start_ray
 from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
+from rllab.links import refuse_links
 from rllab.search import report
 from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
@@ -100,6 +101,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             SystemExit: Ctrl-C or SIGTERM; what was running waits to be taken again.
             ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
         """
+        refuse_links(self.directory)
         storage = open_storage(self.url, create=True)
         if self.ray is not None:  # it can be started in the main thread only, and launchers run in others
             start_ray(self.ray)
@@ -205,7 +207,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         if best := best_row(rows):
             groups, values = self._settings(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
-            report.write_best(self.directory / "best.yaml", groups=groups, values=values, comment=comment)
+            report.write_best(self.directory / report.BEST, groups=groups, values=values, comment=comment)
             from rllab.search.plots import write_plots  # noqa: PLC0415 - matplotlib, at the end only
 
             write_plots(self.study.study, self.directory)

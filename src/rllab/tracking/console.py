@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from rllab.host.process import discard_stdout
-from rllab.text import duration_text, interval_text, score_text
+from rllab.text import duration_text, interval_text, printable, score_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ class LiveConsole:
     def message(self, text: str) -> None:
         """Print one line, above the table where there is one."""
         with self._going_on():
-            self.rich.print(text, markup=False)
+            self.rich.print(printable(text), markup=False, emoji=False)
 
     def show(self, table: Table) -> None:
         """Put a table in the place of the last one."""
@@ -116,7 +117,7 @@ class Console(LiveConsole):
         row = rows[0]
         elapsed, eta = duration_text(row["elapsed_s"]), duration_text(self._eta(row, len(rows)))
         table = Table(
-            title=self.title,
+            title=Text(printable(self.title)),
             caption=f"frame {row['frame']:,} of {self.max_frame:,}   {row['time/fps']:,.0f} fps   "
             f"elapsed {elapsed}   eta {eta}\n{_shares(row)}",
         )

@@ -59,7 +59,7 @@ class FinalEvaluation:
         """Mean returns of all sessions, or why there are none."""
         if not player.checkpoint_of(self.run, which).exists():
             return Undefined("no episode had finished, so that nothing was best")
-        loaded = player.load(self.run, which, device=self.cfg.meta.device)
+        loaded = player.load(self.run, which, device=self.cfg.meta.device, trusted=True)
         sessions = range(self.cfg.meta.num_policies)
         what, hint = f"final evaluation of `{which}`", "Ctrl-C skips it, meta.final_eval=0 avoids it"
         watch = Progress(what, num_episodes * len(sessions), self.say, hint)

@@ -16,6 +16,7 @@ from rllab.errors import ConfigError
 from rllab.files import read_json, remove_temporaries, write_json, write_text
 from rllab.host import provenance
 from rllab.host.process import HeldError, Hold, program
+from rllab.links import refuse_links
 from rllab.text import word
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class RunDirectory:
             ConfigError: another process has made it in the meantime.
         """
         self.path = Path(cfg.run_dir)
+        refuse_links(self.path)
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.hold = opened.hold or _hold(self.path, cfg)
         remove_temporaries(self.path)
@@ -124,11 +126,11 @@ class Opened:
             self.hold.release()
 
 
-def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, Opened]:
+def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple[RunConfig, Opened]:
     """What to train: this config, or that of the run which `meta.resume` names, with its checkpoint `last`.
 
     A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was. From here
-    on nobody else may write the directory, if there is one.
+    on nobody else may write the directory, if there is one. `trusted` is that of `config.load_file`.
 
     Raises:
         ConfigError: the directory is in use, or nothing can go on from there.
@@ -141,7 +143,7 @@ def open_run(cfg: RunConfig, *, in_search: bool) -> tuple[RunConfig, Opened]:
         undo.callback(Opened(hold).close)
         state = note = None
         if cfg.meta.resume is not None or (in_search and any((directory / name).exists() for name in (LAST, BEFORE))):
-            cfg, state, note = load_run(directory)
+            cfg, state, note = load_run(directory, trusted=trusted)
         elif (directory / CONFIG).exists() and not in_search:
             raise _holds_a_run(cfg)
         undo.pop_all()
@@ -165,12 +167,13 @@ def _holds_a_run(cfg: RunConfig) -> ConfigError:
     )
 
 
-def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], str | None]:
+def load_run(directory: Path, *, trusted: bool = False) -> tuple[RunConfig, dict[str, Any], str | None]:
     """Config and checkpoint of a run that was stopped: `last`, or where that is damaged the one before.
 
     The third is a line for a person who should know of that. Errors are those of `open_run`.
     """
     got = f"meta.resume: got {str(directory)!r}"
+    refuse_links(directory)
     if not (directory / CONFIG).is_file():
         raise ConfigError(f"{got}, which is no run directory; write one that holds {CONFIG}")
     try:
@@ -181,7 +184,8 @@ def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], str | None]:
         raise ConfigError(
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
-    return dataclasses.replace(config.load_file(directory / CONFIG), run_dir=str(directory)), state, note
+    cfg = config.load_file(directory / CONFIG, trusted=trusted)
+    return dataclasses.replace(cfg, run_dir=str(directory)), state, note
 
 
 def _read_last(directory: Path) -> tuple[dict[str, Any], str | None]:

@@ -38,17 +38,18 @@ SAVE_SHARE = 0.02
 """... unless writing them would take more than this part of the run, as it would with a large replay buffer."""
 
 
-def run(cfg: RunConfig, search: TrialHandle | None = None) -> float:
+def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
-    A search is told the score at each log checkpoint, and may end the trial there.
+    A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
+    somebody else wrote is `trusted` with the packages that its config names.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
     try:
-        cfg, opened = open_run(cfg, in_search=search is not None)
+        cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted)
     except OSError as error:
         raise _cannot_be_written(cfg, error) from error
     with closing(opened):
