@@ -53,7 +53,7 @@ def main() -> None:
         _check_choices(args.overrides)
         if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
             trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
-        name = Path(args.config_name or "").with_suffix(".yaml")
+        name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
         for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
             if folder:
                 _check_best(Path(folder) / name, added=folder == args.config_dir)
