@@ -120,7 +120,7 @@ class HeldError(Exception):
 class Hold:
     """A lock by which one process alone writes a run directory. The system frees it with the process."""
 
-    def __init__(self, directory: Path, name: str = LOCK, *, patience: float = 1) -> None:
+    def __init__(self, directory: Path, name: str = LOCK, *, patience: float = 0.3) -> None:
         """Take it; `patience` is how long to wait, in seconds, for others: whoever only looks has it for a moment.
 
         Another `name` is that of a lock for a single file.
