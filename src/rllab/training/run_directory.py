@@ -217,3 +217,4 @@ def _keep(path: Path, before: Path) -> None:
         path.replace(before)
     else:
         fresh.replace(before)
+        fresh.unlink(missing_ok=True)  # it is still there where both were names of the same file
