@@ -18,6 +18,7 @@ from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
 from rllab.links import refuse_links
 from rllab.search import report
+from rllab.search.cmaes import without_pickles
 from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
@@ -48,6 +49,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def __init__(self, *, max_retries: int, patience: float, **options: Any) -> None:
         super().__init__(**options)
+        self.sampler = without_pickles(self.sampler)
         self.max_retries = max_retries
         self.patience = patience
 
