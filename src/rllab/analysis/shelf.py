@@ -93,8 +93,9 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _run(path: Path) -> Entry:
     trial, provenance = read_json_inside(path, "trial.json"), read_json_inside(path, "provenance.json")
-    facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
-    host = facts.get("host")
+    resumed = provenance.get("resumed")
+    latest = resumed[-1] if isinstance(resumed, list) and resumed else provenance
+    host = _text(_get(latest, "host"))
     names = trial if {"agent", "env"} <= trial.keys() else _names(path)
     folders = [folder for folder in path.glob("session_*") if folder.is_dir() and not leads_out(folder, path)]
     frames, score = trial.get("frames"), _get(trial, "final_eval", "mean", "value")
@@ -103,11 +104,11 @@ def _run(path: Path) -> Entry:
     return Entry(
         path=path,
         kind="run",
-        agent=names.get("agent"),
-        env=names.get("env"),
-        sessions=trial.get("num_sessions") or len(folders) or None,
-        frames=frames,
-        score=score,
+        agent=_text(names.get("agent")),
+        env=_text(names.get("env")),
+        sessions=_number(trial.get("num_sessions")) or len(folders) or None,
+        frames=_number(frames),
+        score=_number(score),
         state=_state(path, host, finished=bool(trial)),
         host=host,
         started=_started(provenance, path),
@@ -222,6 +223,15 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return datetime.fromisoformat(provenance["time"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return path.stat().st_mtime
+
+
+def _text(found: object) -> str | None:
+    """What a file says, if it is text at all."""
+    return found if isinstance(found, str) else None
+
+
+def _number(found: Any) -> Any:
+    return found if isinstance(found, int | float) else None
 
 
 def _get(tree: Any, *keys: str) -> Any:

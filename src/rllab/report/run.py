@@ -7,9 +7,11 @@ import os
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
+from rllab.analysis.statistics import STATISTICS
 from rllab.analysis.summary import trial_summary
 from rllab.host.process import program
 from rllab.links import leads_out, read_json_inside
@@ -45,6 +47,7 @@ def run_facts(path: Path, folder: Path) -> dict[str, Any]:
         "error": text_of(path, "error.txt"),
         "evaluations": _evaluations(path),
         "videos": _videos(path, folder),
+        "evaluate": f"rllab eval {shlex.quote(str(path))}" if str(path).isprintable() else "rllab eval",
         "trial": None,
         "problem": None,
     }
@@ -71,7 +74,16 @@ def _curves(run: Run) -> dict[str, Any]:
 
 def _final_evaluation(path: Path) -> dict[str, Any]:
     """What `best` and `last` scored at the end of the run, which only `trial.json` holds."""
-    return {name: found for name, found in read_json_inside(path, "trial.json").items() if name.startswith("greedy_")}
+    found = read_json_inside(path, "trial.json")
+    return {name: found[name] for name in ("greedy_best", "greedy_last") if _has_statistics(found.get(name))}
+
+
+def _has_statistics(found: Any) -> bool:
+    """Whether it is what `statistics.with_intervals` makes; a file may hold anything."""
+    return isinstance(found, dict) and all(
+        isinstance(each := found.get(statistic), dict) and {"value", "low", "high"} <= each.keys()
+        for statistic in STATISTICS
+    )
 
 
 def _times(run: Run) -> dict[str, Any]:
@@ -89,7 +101,12 @@ def _times(run: Run) -> dict[str, Any]:
 def provenance(path: Path) -> dict[str, Any]:
     """The content of `provenance.json`, and shell lines that do the run again, none if the command is not known."""
     facts = read_json_inside(path, "provenance.json")
-    return facts | {"again": again(facts)}
+    versions, resumed = facts.get("versions"), facts.get("resumed")
+    return facts | {
+        "again": again(facts),
+        "versions": versions if isinstance(versions, dict) else {},
+        "resumed": [each for each in resumed if isinstance(each, dict)] if isinstance(resumed, list) else [],
+    }
 
 
 def again(facts: dict[str, Any]) -> list[str]:
@@ -116,6 +133,8 @@ def _evaluations(path: Path) -> list[dict[str, Any]]:
             try:
                 rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]
                 rows.append(_evaluation_row("all", found["over_sessions"]))
+                if not all(map(_has_statistics, rows)):
+                    continue
                 tables.append(
                     {"title": f"{checkpoint} checkpoint, {acting}", "rows": rows, "episodes": found.get("num_episodes")}
                 )
@@ -134,11 +153,16 @@ def _videos(path: Path, folder: Path) -> list[dict[str, str]]:
     for film in sorted((path / "videos").glob("*.mp4")):
         if leads_out(film, path) or not film.is_file():
             continue
-        source = os.path.relpath(film, folder)
+        source = link(film, folder)
         if film.stat().st_size <= _EMBEDDED:
             source = f"data:video/mp4;base64,{base64.b64encode(film.read_bytes()).decode()}"
         videos.append({"name": film.name, "source": source})
     return videos
+
+
+def link(file: Path, folder: Path) -> str:
+    """The address of a file for a page in `folder`. Quoted: a directory may be named ``javascript:...``."""
+    return quote(os.path.relpath(file, folder))
 
 
 def text_of(path: Path, name: str) -> str | None:

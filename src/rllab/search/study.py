@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from filelock import FileLock
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -116,8 +117,22 @@ class SharedStudy:
         return sum(name.startswith("sweeper:") for name in self.study.user_attrs) == 1
 
     def trials(self) -> list[FrozenTrial]:
-        """The trials that exist so far, at most `total`."""
-        return self.study.get_trials(deepcopy=False)[: self.total]
+        """The trials that exist so far, at most `total`.
+
+        Raises:
+            ConfigError: the database has something else in the place of a number, by which a directory is named.
+        """
+        trials = self.study.get_trials(deepcopy=False)[: self.total]
+        for trial in trials:
+            if not isinstance(trial.number, int):  # SQLite keeps any text in a column of integers
+                raise self._no_study(f"a trial has the number {trial.number!r}")
+        return trials
+
+    def _no_study(self, problem: str) -> ConfigError:
+        return ConfigError(
+            f"hydra.sweeper.study_name: {self.study.study_name!r} is no study of rllab: {problem}; "
+            "write another study_name"
+        )
 
     def ask(self, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
         """Take a trial to run: one that waits, or else a new one; None if there is none to start."""
@@ -130,7 +145,12 @@ class SharedStudy:
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
         note(self.storage, trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
-        return self.storage.get_trial(trial_id)
+        trial = self.storage.get_trial(trial_id)
+        for name, value in trial.params.items():  # it becomes a word of a job's command line
+            is_choice = isinstance(distributions.get(name), CategoricalDistribution)
+            if name not in distributions or not (is_choice or isinstance(value, int | float)):
+                raise self._no_study(f"trial {trial.number} has {name}={value}")
+        return trial
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
@@ -175,7 +195,7 @@ class SharedStudy:
         if owner == self.id:
             return True
         lock = self.locks / f"{owner}.lock"
-        if owner is not None and lock.exists() and (held := is_held(lock)) is not None:
+        if owner is not None and lock.parent == self.locks and lock.exists() and (held := is_held(lock)) is not None:
             return held
         key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
@@ -207,7 +227,7 @@ def to_row(trial: FrozenTrial) -> TrialRow:
     if value is None:
         value = trial.intermediate_values[last] if last is not None else float("nan")
     return TrialRow(
-        index=trial.number,
+        index=int(trial.number),
         state=_STATES[trial.state],
         params=trial.params,
         frame=trial.user_attrs.get("frame", last or 0),

@@ -211,7 +211,7 @@ class Trial:
         closing = {
             "results": str(path),
             "learning curve": str(path / "learning_curve.png"),
-            "look closer": f"tensorboard --logdir {path}",
+            "look closer": f"tensorboard --logdir {shlex.quote(str(path))}",
         }
         if not cfg.meta.distributed and (command := validation_command(sys.argv)):
             closing["eight seeds"] = command
