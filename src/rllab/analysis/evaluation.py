@@ -58,5 +58,5 @@ def record(run: Path, checkpoint: str, acting: str, evaluation: dict[str, Any]) 
         evaluation: what `describe` made.
     """
     everything = read_json(run / "eval.json")
-    everything.setdefault(checkpoint, {})[acting] = evaluation
-    write_json(run / "eval.json", everything)
+    others = found if isinstance(found := everything.get(checkpoint), dict) else {}
+    write_json(run / "eval.json", everything | {checkpoint: others | {acting: evaluation}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,23 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML") from error
-    for section, key in (("meta", "seed"), ("env", "id"), ("agent", "name")):
-        if not isinstance(config, dict) or key not in (config.get(section) or {}):
+    for section, key, kind in (("meta", "seed", int), ("env", "id", str), ("agent", "name", str)):
+        fields = config.get(section) if isinstance(config, dict) else None
+        is_known = isinstance(fields, dict) and isinstance(fields.get(key), kind)
+        if not is_known:
             raise ValueError(f"{path} is no resolved config of a run: {section}.{key} is missing")
+    for key in ("max_frame", "reward_threshold", "random_return"):
+        if (found := config["env"].get(key)) is not None and not _is_number(found):
+            raise ValueError(f"{path} is no resolved config of a run: env.{key} is {found!r}, which is no number")
     return dict(config)
+
+
+def _is_number(found: Any) -> bool:
+    """Whether this is a finite number, or one that PyYAML takes for text, as 1e3."""
+    try:
+        return math.isfinite(float(found))
+    except (TypeError, ValueError):
+        return False
 
 
 def _read_session(index: int, folder: Path) -> Session:

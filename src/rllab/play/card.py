@@ -129,12 +129,12 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _scores(player: Player, session: int, which: Which) -> str:
     lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
-    evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
-    if evaluation:
+    try:
+        evaluation = read_json(player.path / "eval.json")[which]["greedy"]
         mean, count = evaluation["sessions"][session]["mean"], evaluation["num_episodes"]
         interval = f", 95 % interval {text}" if (text := interval_text(mean)) else ""
         lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
-    else:
+    except (LookupError, TypeError, ValueError, AttributeError):
         lines.append("- `rllab eval` had not been run.")
     if (threshold := player.info.reward_threshold) is not None:
         lines.append(f"- The env counts as solved at {threshold:,g}.")

@@ -193,6 +193,7 @@ def _explain(problem: str, path: Path, which: Which) -> str:
         why = "no episode had finished, or" if which == "best" else "there was no log checkpoint yet, or"
         other = "; try --checkpoint last" if which == "best" and file.with_name("last.safetensors").is_file() else ""
         return f"{file}: not there: {why} the search kept other trials{other}"
-    author = read_json(path / "provenance.json").get("versions", {}).get("rllab")
+    versions = read_json(path / "provenance.json").get("versions")
+    author = versions.get("rllab") if isinstance(versions, dict) else None
     problem = problem if problem.startswith(str(path)) else f"{file}: {problem}"
     return f"{problem} (written by rllab {author or 'of an unknown version'}, this is {version('rllab')})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -60,7 +61,7 @@ def interval(estimate: dict[str, float | None]) -> str:
 
 def duration(seconds: float | None) -> str:
     """`1 h 02 min`, `3 min 20 s`, `12 s`."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "\N{EN DASH}"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -41,7 +41,7 @@ def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
         raise ValueError("there is neither study.db nor trials.csv: the storage is elsewhere, and the search goes on")
     try:
         return [_row(row) for row in rows], {}
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{directory / 'trials.csv'} cannot be read: {error}") from error
 
 
