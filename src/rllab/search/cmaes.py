@@ -10,14 +10,15 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna import samplers
+from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class ReplayedCmaEs(CmaEsSampler):
+class CmaEsSampler(samplers.CmaEsSampler):
     """Proposes what Optuna's sampler proposes, and neither writes nor reads a pickle. Its hooks are Optuna's own."""
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> None:
@@ -54,6 +55,6 @@ def without_pickles(sampler: BaseSampler) -> BaseSampler:
     for inner in vars(sampler).values():
         if isinstance(inner, BaseSampler):
             without_pickles(inner)
-    if type(sampler) is CmaEsSampler:
-        sampler.__class__ = ReplayedCmaEs  # it has the same attributes, and so it need not be told its settings again
+    if type(sampler) is samplers.CmaEsSampler:
+        sampler.__class__ = CmaEsSampler  # it has the same attributes, and so it need not be told its settings again
     return sampler

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,10 @@ from rllab.host.process import is_held
 from rllab.search.identity import differences
 from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
+from rllab.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
@@ -103,6 +105,8 @@ class SharedStudy:
             ConfigError: the study is that of another search; the message names the differences.
         """
         known = self.study.user_attrs
+        if not isinstance(known.get("search", {}), dict):
+            raise self._no_study("what it searches is not written there")
         if "search" in known and (differing := differences(known["search"], facts["search"])):
             raise ConfigError(
                 f"hydra.sweeper.study_name: {self.study.study_name!r} holds another search: {differing}; "
@@ -122,11 +126,20 @@ class SharedStudy:
         Raises:
             ConfigError: the database has something else in the place of a number, by which a directory is named.
         """
-        trials = self.study.get_trials(deepcopy=False)[: self.total]
+        with self._understood():
+            trials = self.study.get_trials(deepcopy=False)[: self.total]
         for trial in trials:
             if not isinstance(trial.number, int):  # SQLite keeps any text in a column of integers
                 raise self._no_study(f"a trial has the number {trial.number!r}")
         return trials
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Refuse in one line what Optuna cannot make sense of."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._no_study(f"{type(error).__name__}: {one_line(error)[:200]}") from error
 
     def _no_study(self, problem: str) -> ConfigError:
         return ConfigError(
@@ -139,12 +152,14 @@ class SharedStudy:
         trials = self.trials()
         if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
             return None
-        asked = self.study.ask(fixed_distributions=distributions)
+        with self._understood():
+            asked = self.study.ask(fixed_distributions=distributions)
+            attempt = int(asked.user_attrs.get("attempt", -1)) + 1
         trial_id = self._id_of(asked)
         if asked.number >= self.total:  # another sweeper took the last one in between
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        note(self.storage, trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
+        note(self.storage, trial_id, owner=self.id, attempt=attempt)
         trial = self.storage.get_trial(trial_id)
         for name, value in trial.params.items():  # it becomes a word of a job's command line
             is_choice = isinstance(distributions.get(name), CategoricalDistribution)
