@@ -10,6 +10,7 @@ import pytest
 
 from rllab.config import trust
 from rllab.text import printable
+from strangers import some
 
 WRAPPER = "gymnasium.wrappers.TimeAwareObservation"
 CONFIGS = {
@@ -53,9 +54,9 @@ def test_no_verb_imports_it(attack, play):
     assert not attack.has_run()
 
 
-@pytest.mark.parametrize("config", ["an env's package", "an agent", "a network", "a wrapper"])
+@pytest.mark.parametrize("config", some(CONFIGS, "an agent", "a wrapper"))
 def test_no_resume_imports_it(config, stranger, command):
-    stranger.edit(**CONFIGS[config])
+    stranger.edit(**config)
     result = command("meta.resume=run")
     refused(result.err, "run", times=1)
     assert not stranger.has_run()
@@ -122,6 +123,7 @@ def test_own_runs_need_no_word(stranger, rllab):
     assert stranger.has_run()
 
 
+@pytest.mark.slow
 def test_the_working_directory_is_not_searched(stranger, play):
     play(stranger.path)
     assert str(stranger.home) not in sys.path
