@@ -29,16 +29,6 @@ CONFIGS = {
 
 
 QUICK = ["an env's id", "an agent's name", "a number", "a list", "a game", "a wrapper", "the seed"]
-    "an env's id",
-    "a package",
-    "an agent's name",
-    "a number",
-    "a choice",
-    "a list",
-    "a game",
-    "a wrapper",
-    "the seed",
-]
 
 
 @pytest.fixture(params=some(CONFIGS, *QUICK))
