@@ -104,7 +104,7 @@ def harmless(stranger, said, page):
 
 
 @pytest.mark.parametrize("text", some(TEXTS, "escapes"))
-@pytest.mark.parametrize("place", some(PLACES, "provenance", "config_names", "directory"))
+@pytest.mark.parametrize("place", some(PLACES, "config_names", "broken_yaml"))
 def test_verbs_say_it_as_plain_text(place, text, stranger, look, play, page):
     place(stranger, text)
     said = look(stranger.path) + play(stranger.path)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rllab.config import trust
+from rllab.config import load_file, trust
+from rllab.errors import ConfigError
 from rllab.text import printable
 from strangers import some
 
@@ -68,6 +69,15 @@ def test_trusting_it_imports_it(config, stranger, rllab):
     stranger.edit(**CONFIGS[config])
     rllab("eval", stranger.path, "--trust")
     assert stranger.has_run()
+
+
+def test_a_search_trusts_what_its_own_command_line_names(stranger, load_config):
+    """As where another machine has begun the trial; and nothing else."""
+    stranger.edit(agent={"network": "evil:Net"})
+    own = load_config("agent.network=evil:Net")
+    with pytest.raises(ConfigError, match="add --trust"):
+        load_file(stranger.path / "config.yaml", own=load_config("agent.network=other:Net"))
+    load_file(stranger.path / "config.yaml", own=own)
 
 
 def own_signature_of_another_config(stranger, original):
