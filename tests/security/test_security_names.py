@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from rllab.report.run import link
 from strangers import some
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\r"
@@ -144,6 +145,19 @@ def test_the_card_of_an_export_holds_no_markup(place, text, stranger, rllab):
     code, provenance = card.partition("## Where it comes from")[::2]
     assert code.count("```") == 2
     assert all(line.count("`") in (0, 2) for line in provenance.splitlines())
+
+
+def test_addresses_on_a_page_are_of_files(tmp_path):
+    """And no programs, where a directory is called like one."""
+    assert link(tmp_path / "javascript:alert(1)" / "0" / "report.html", tmp_path).startswith("javascript%3Aalert")
+
+
+@pytest.mark.slow
+def test_formulas_in_a_name_are_no_formulas(stranger, rllab):
+    stranger.edit(env={"id": "$x_^{"}, agent={"name": "$\\frac$"})
+    said = rllab("compare", stranger.path, "--out", "picture.png") + rllab("report", stranger.path)
+    assert "error" not in said
+    assert (stranger.home / "picture.png").exists()
 
 
 @pytest.mark.parametrize("key", ["git_sha", "directory", "command"])
