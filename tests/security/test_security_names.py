@@ -154,7 +154,7 @@ def test_addresses_on_a_page_are_of_files(tmp_path):
 
 @pytest.mark.slow
 def test_formulas_in_a_name_are_no_formulas(stranger, rllab):
-    stranger.edit(env={"id": "$x_^{"}, agent={"name": "$\\frac$"})
+    stranger.edit(env={"id": "$x_^{$"}, agent={"name": "$\\frac$"})
     said = rllab("compare", stranger.path, "--out", "picture.png") + rllab("report", stranger.path)
     assert "error" not in said
     assert (stranger.home / "picture.png").exists()
