@@ -49,7 +49,6 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def __init__(self, *, max_retries: int, patience: float, **options: Any) -> None:
         super().__init__(**options)
-        self.sampler = without_pickles(self.sampler)
         self.max_retries = max_retries
         self.patience = patience
 
@@ -117,7 +116,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             self.study_name or "",
             storage,
             self.directory,
-            sampler,
+            without_pickles(sampler),
             total=total,
             patience=self.patience,
             max_retries=self.max_retries,
