@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ _NOT_TEXT = ("null", "true", "false")
 
 def score_text(value: float | None) -> str:
     """A return or a score: `1,234.5`, `1.2e+30`, and a dash for what does not exist."""
-    if value is None or not math.isfinite(value):
+    if not isinstance(value, Real) or not math.isfinite(value):  # a file may hold anything in the place of a number
         return "-"
     return f"{value:,.1f}" if abs(value) < _HUGE else f"{value:.4g}"
 
 
 def number_text(value: float | None) -> str:
     """A number of any kind: as a score, but one below 1 with three digits, `0.00123`."""
-    return f"{value:.3g}" if value is not None and 0 < abs(value) < 1 else score_text(value)
+    return f"{value:.3g}" if isinstance(value, Real) and 0 < abs(value) < 1 else score_text(value)
 
 
 def interval_text(estimate: Mapping[str, Any], form: Callable[[float], str] = score_text) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,17 +97,21 @@ def _read_config(path: Path) -> dict[str, Any]:
         if value_at(config, section, key, kind=kind) is None:
             raise ValueError(f"{path} is no resolved config of a run: {section}.{key} is missing")
     for section, key in _NUMBERS:
-        try:
-            number(found := value_at(config, section, key))
-        except (TypeError, ValueError):
-            what = f"{section}.{key} is {str(found)[:100]!r}"
-            raise ValueError(f"{path} is no resolved config of a run: {what}") from None
+        if (found := value_at(config, section, key)) is not None and not _is_number(found):
+            raise ValueError(f"{path} is no resolved config of a run: {section}.{key} is {str(found)[:100]!r}")
     return dict(config)
 
 
 def number(value: float | str | None) -> float | None:
     """A number from a config; PyYAML, which has read it, makes a string of 1e3."""
     return None if value is None else float(value)
+
+
+def _is_number(found: Any) -> bool:
+    try:
+        return math.isfinite(float(found))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _read_session(index: int, folder: Path) -> Session:

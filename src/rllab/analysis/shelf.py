@@ -6,6 +6,7 @@ import csv
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,7 +133,7 @@ def _study(path: Path) -> Entry:
     first = min(trials, key=lambda trial: trial.started, default=None)
     scores = [trial.score for trial in trials if trial.score is not None]
     best = max(
-        (float(row["value"]) for row in rows if row.get("state") == "complete" and row.get("value")),
+        (value for row in rows if row.get("state") == "complete" and (value := _cell(row.get("value"))) is not None),
         default=max(scores, default=None),
     )
     return Entry(
@@ -223,6 +224,13 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return datetime.fromisoformat(provenance["time"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return path.stat().st_mtime
+
+
+def _cell(found: Any) -> float | None:
+    """A number of a table; None for what is none."""
+    with suppress(TypeError, ValueError):
+        return float(found)
+    return None
 
 
 def age(started: float) -> str:

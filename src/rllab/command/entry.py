@@ -8,6 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rllab.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -51,6 +53,6 @@ def prepared() -> Iterator[None]:
         if isinstance(error, BrokenPipeError):  # the reader has gone, as in `rllab ls | head`
             sys.exit(0)
         where = f"{error.filename}: " if error.filename else "standard output: "
-        sys.exit(f"error: {where}{error.strerror or error}")
+        sys.exit(f"error: {printable(f'{where}{error.strerror or error}')}")
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: what the interpreter tidies up takes a moment

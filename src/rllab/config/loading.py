@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,9 @@ from rllab.config.schema import EnvConfig, RunConfig
 from rllab.errors import ConfigError
 from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
+
+_MALFORMED = (ValueError, TypeError, OSError, RecursionError)
+"""What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
 
 
 def conf_dir() -> Path:
@@ -90,7 +93,7 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
     if not isinstance(name, str):
         raise ConfigError("agent.name: not set; write it in the preset, e.g. name: ppo")
     agent_class = _config_class(name)
-    if is_dataclass(fields) and fields is not agent_class:
+    if dataclasses.is_dataclass(fields) and fields is not agent_class:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
@@ -119,17 +122,18 @@ def _escaped(node: Any) -> Any:
 
 def _config_class(name: str) -> type:
     algorithm = algorithms.find(name)
-    if not is_dataclass(getattr(algorithm, "Config", None)):
+    if not dataclasses.is_dataclass(getattr(algorithm, "Config", None)):
         raise ConfigError(f"agent.name: got {name!r}, which has no dataclass Config; write it as PPO does")
     return algorithm.Config
 
 
-def load_file(path: Path, *, trusted: bool = False) -> RunConfig:
+def load_file(path: Path, *, trusted: bool = False, own: RunConfig | None = None) -> RunConfig:
     """The config that an earlier run saved with `save`. It is data: nothing in it is resolved.
 
     Args:
         path: of the file.
         trusted: import the packages that it names, whoever wrote it; otherwise only if this user did.
+        own: a config of this user; what it names is trusted too.
 
     Raises:
         ConfigError: it cannot be read, or it is somebody else's and would import or read something; one line.
@@ -138,10 +142,11 @@ def load_file(path: Path, *, trusted: bool = False) -> RunConfig:
         content = path.read_bytes()
         plain = OmegaConf.to_container(OmegaConf.load(io.StringIO(content.decode())))
         if names := trust.executed(plain):
-            _check_trust(names, trusted=trusted or trust.is_own(path, content))
+            known = trust.executed(dataclasses.asdict(own)) if own else []
+            _check_trust(names, trusted=trusted or set(names) <= set(known) or trust.is_own(path, content))
             trust.find_packages_here()
         return _typed(plain)
-    except (ConfigError, yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+    except (ConfigError, yaml.YAMLError, OmegaConfBaseException, *_MALFORMED) as error:
         raise ConfigError(f"{path}: {explain(error)}") from error
 
 

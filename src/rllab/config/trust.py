@@ -68,7 +68,7 @@ def executed(config: Any) -> list[str]:
     named += [("agent.name", name) for name in _texts(agent.get("name")) if not re.fullmatch(_OWN_AGENT, name)]
     named += [("agent.network", name) for name in _texts(agent.get("network")) if not re.fullmatch(_OWN_NETWORK, name)]
     named += [("env.wrappers", name) for name in _texts(env.get("wrappers")) if not re.fullmatch(_OWN_WRAPPER, name)]
-    named += [("env.kwargs", word) for word in _texts(env.get("kwargs")) if not re.fullmatch(_WORD, word)]
+    named += [("env.kwargs", word) for word in _texts([env.get("kwargs")]) if not re.fullmatch(_WORD, word)]
     return [f"{field}={name}" for field, name in named]
 
 

@@ -73,6 +73,20 @@ class ClassicControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.ended = np.zeros(num_envs, np.bool_)
         self.generators: list[np.random.Generator] = []
 
+    def check_state(self, saved: dict[str, Any]) -> None:
+        """Refuse a saved state of other shapes: the kernels write where it lies, and do not look how long it is.
+
+        Raises:
+            ValueError: it is not that of such envs.
+        """
+        numbers = all(saved[name] == getattr(self, name) for name in ("num_envs", "kind", "option", "max_steps"))
+        arrays = all(
+            isinstance(saved[name], np.ndarray) and saved[name].dtype == held.dtype and saved[name].shape == held.shape
+            for name, held in (("state", self.state), ("steps", self.steps), ("ended", self.ended))
+        )
+        if not (numbers and arrays and len(saved["generators"]) == self.num_envs):
+            raise ValueError("the state of the envs is that of others")
+
     @property
     def rows(self) -> Rows:
         """The sub-envs for a kernel; addresses are found anew after a state was restored."""

@@ -17,6 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from rllab.envs.actions import ActionMap
+from rllab.envs.classic_control import ClassicControlVectorEnv
 from rllab.envs.gymnasium_internals import CONSTANT_ATTRIBUTES, has_generator
 
 _CONSTANTS = (
@@ -31,6 +32,11 @@ _CONSTANTS = (
     types.BuiltinFunctionType,
     types.MethodType,
 )
+_BIT_GENERATORS: dict[str, type[np.random.BitGenerator]] = {
+    kind.__name__: kind
+    for kind in (np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+}
+"""All that numpy has; other names in it do more than to make one, as `numpy.random.test`."""
 _STRUCTURE = CONSTANT_ATTRIBUTES | {"env", "envs", "env_fns"}
 
 
@@ -48,8 +54,14 @@ def get_state(envs: VectorEnv) -> list[dict[str, Any]] | None:
 
 
 def set_state(envs: VectorEnv, state: list[dict[str, Any]]) -> None:
-    """Restore what `get_state` gave, into a vector env made by the same config."""
+    """Restore what `get_state` gave, into a vector env made by the same config.
+
+    Raises:
+        ValueError: it is not that of such envs.
+    """
     for layer, saved in zip(_layers(envs), state, strict=True):
+        if isinstance(layer, ClassicControlVectorEnv):
+            layer.check_state(saved)
         for name, value in saved.items():
             if isinstance(value, dict) and "spaces" in value:
                 _set_generators(getattr(layer, name), value["spaces"])
@@ -121,7 +133,7 @@ def _restore(value: Any) -> Any:
     if isinstance(value, dict) and "tuple" in value:
         return tuple(_restore(v) for v in value["tuple"])
     if isinstance(value, dict):
-        generator = np.random.Generator(getattr(np.random, value["bit_generator"])())
-        generator.bit_generator.state = value["state"]
-        return generator
+        bits = _BIT_GENERATORS[value["bit_generator"]]()
+        bits.state = value["state"]
+        return np.random.Generator(bits)
     return [_restore(v) for v in value] if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,7 +11,7 @@ from rllab.analysis import shelf
 from rllab.files import write_text
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
-from rllab.text import interval_text, number_text, setting_text, shell_path
+from rllab.text import interval_text, number_text, setting_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "interval": interval, "duration": duration, "setting": setting_text}
-    environment.filters["shell_path"] = shell_path
     return environment
 
 
@@ -61,7 +61,7 @@ def interval(estimate: dict[str, float | None]) -> str:
 
 def duration(seconds: float | None) -> str:
     """`1 h 02 min`, `3 min 20 s`, `12 s`."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "\N{EN DASH}"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
@@ -15,6 +16,7 @@ from rllab.files import value_at
 from rllab.host.process import program
 from rllab.links import leads_out, read_json_inside
 from rllab.report import plots
+from rllab.text import shell_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +48,7 @@ def run_facts(path: Path, folder: Path) -> dict[str, Any]:
         "error": text_of(path, "error.txt"),
         "evaluations": _evaluations(path),
         "videos": _videos(path, folder),
+        "evaluate": f"rllab eval {shell_path(path)}",
         "trial": None,
         "problem": None,
     }
@@ -99,10 +102,12 @@ def _times(run: Run) -> dict[str, Any]:
 def provenance(path: Path) -> dict[str, Any]:
     """The content of `provenance.json`, and shell lines that do the run again, none if the command is not known."""
     facts = read_json_inside(path, "provenance.json")
-    for name, kind in (("versions", dict), ("resumed", list)):
-        if not isinstance(facts.get(name, kind()), kind):
-            del facts[name]
-    return facts | {"again": again(facts)}
+    versions, resumed = facts.get("versions"), facts.get("resumed")
+    return facts | {
+        "again": again(facts),
+        "versions": versions if isinstance(versions, dict) else {},
+        "resumed": [each for each in resumed if isinstance(each, dict)] if isinstance(resumed, list) else [],
+    }
 
 
 def again(facts: dict[str, Any]) -> list[str]:
@@ -145,11 +150,16 @@ def _videos(path: Path, folder: Path) -> list[dict[str, str]]:
     for film in sorted((path / "videos").glob("*.mp4")):
         if leads_out(film, path) or not film.is_file():
             continue
-        source = os.path.relpath(film, folder)
+        source = link(film, folder)
         if film.stat().st_size <= _EMBEDDED:
             source = f"data:video/mp4;base64,{base64.b64encode(film.read_bytes()).decode()}"
         videos.append({"name": film.name, "source": source})
     return videos
+
+
+def link(file: Path, folder: Path) -> str:
+    """The address of a file for a page in `folder`. Quoted: a directory may be named ``javascript:...``."""
+    return quote(os.path.relpath(file, folder))
 
 
 def text_of(path: Path, name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from rllab.analysis.plots import common_grid
 from rllab.analysis.runs import learning_curves, read_run
 from rllab.analysis.statistics import mean
 from rllab.report import plots
-from rllab.report.run import provenance, text_of
+from rllab.report.run import link, provenance, text_of
 from rllab.search.report import BEST
 
 if TYPE_CHECKING:
@@ -49,11 +48,7 @@ def study_facts(path: Path, folder: Path) -> dict[str, Any]:
         "problem": problem,
         "rows": rows,
         "fields": {field: short_name(field) for row in rows for field in row.params},
-        "links": {
-            int(trial.name): os.path.relpath(page, folder)
-            for trial in trials
-            if (page := trial / "report.html").is_file()
-        },
+        "links": {int(trial.name): link(page, folder) for trial in trials if (page := trial / "report.html").is_file()},
         "states": {state: counts[state] for state in STATES if counts[state]},
         "spent": sum(row.frame for row in rows),
         "best": best,

@@ -19,6 +19,8 @@ from rllab.text import one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, optuna.exceptions.StorageInternalError)
+"""What Optuna raises where a database is no study."""
 _COLUMNS = ("trial", "state", "value", "frames", "seconds", "reason")
 
 
@@ -34,14 +36,14 @@ def read_study(directory: Path) -> tuple[list[TrialRow], dict[str, float]]:
         try:
             study = optuna.load_study(study_name=None, storage=open_storage(resolve_url(None, directory)))
             return [to_row(trial) for trial in study.get_trials(deepcopy=False)], importances(study)
-        except (ConfigError, ValueError, KeyError, optuna.exceptions.StorageInternalError) as error:
+        except (ConfigError, *_MALFORMED) as error:
             raise ValueError(f"{directory / 'study.db'} cannot be read: {one_line(error)}") from error
     rows = read_trials(directory)
     if not rows:
         raise ValueError("there is neither study.db nor trials.csv: the storage is elsewhere, and the search goes on")
     try:
         return [_row(row) for row in rows], {}
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{directory / 'trials.csv'} cannot be read: {error}") from error
 
 

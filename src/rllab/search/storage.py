@@ -26,6 +26,9 @@ _FIELD = "hydra.sweeper.storage"
 _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
 
+_NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal of SQLite that names another file: "Rollback Journal Format" in its documentation."""
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
@@ -64,6 +67,8 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
     try:
         if create and scheme in _FILES:
             path.parent.mkdir(parents=True, exist_ok=True)
+        if scheme == "sqlite":
+            _check_journal(path)
         if scheme == "journal":
             return JournalStorage(JournalFileBackend(str(path)))
         arguments: dict[str, Any] = {}
@@ -76,6 +81,16 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
         return RDBStorage(url, arguments, skip_compatibility_check=True, skip_table_creation=True)
     except (SQLAlchemyError, StorageInternalError, ImportError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{_FIELD}: got {public(url)!r}, {_why(error, is_file=scheme in _FILES)}") from None
+
+
+def _check_journal(database: Path) -> None:
+    """Refuse what an interrupted transaction over several databases leaves, which rllab never makes.
+
+    It names a file, which SQLite deletes: in a study that somebody sent that may be any file of its reader.
+    """
+    journal = database.with_name(f"{database.name}-journal")
+    if journal.is_file() and journal.read_bytes().endswith(_NAMES_A_FILE):
+        raise ValueError(f"{journal.name} beside it would make SQLite delete another file")
 
 
 def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import platform
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from filelock import FileLock
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -24,8 +25,10 @@ from rllab.host.process import is_held
 from rllab.search.identity import differences
 from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
+from rllab.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
@@ -102,6 +105,8 @@ class SharedStudy:
             ConfigError: the study is that of another search; the message names the differences.
         """
         known = self.study.user_attrs
+        if not isinstance(known.get("search", {}), dict):
+            raise self._no_study("what it searches is not written there")
         if "search" in known and (differing := differences(known["search"], facts["search"])):
             raise ConfigError(
                 f"hydra.sweeper.study_name: {self.study.study_name!r} holds another search: {differing}; "
@@ -116,21 +121,51 @@ class SharedStudy:
         return sum(name.startswith("sweeper:") for name in self.study.user_attrs) == 1
 
     def trials(self) -> list[FrozenTrial]:
-        """The trials that exist so far, at most `total`."""
-        return self.study.get_trials(deepcopy=False)[: self.total]
+        """The trials that exist so far, at most `total`.
+
+        Raises:
+            ConfigError: the database has something else in the place of a number, by which a directory is named.
+        """
+        with self._understood():
+            trials = self.study.get_trials(deepcopy=False)[: self.total]
+        for trial in trials:
+            if not isinstance(trial.number, int):  # SQLite keeps any text in a column of integers
+                raise self._no_study(f"a trial has the number {trial.number!r}")
+        return trials
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Refuse in one line what Optuna cannot make sense of."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._no_study(f"{type(error).__name__}: {one_line(error)[:200]}") from error
+
+    def _no_study(self, problem: str) -> ConfigError:
+        return ConfigError(
+            f"hydra.sweeper.study_name: {self.study.study_name!r} is no study of rllab: {problem}; "
+            "write another study_name"
+        )
 
     def ask(self, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
         """Take a trial to run: one that waits, or else a new one; None if there is none to start."""
         trials = self.trials()
         if len(trials) == self.total and all(trial.state != TrialState.WAITING for trial in trials):
             return None
-        asked = self.study.ask(fixed_distributions=distributions)
+        with self._understood():
+            asked = self.study.ask(fixed_distributions=distributions)
+            attempt = int(asked.user_attrs.get("attempt", -1)) + 1
         trial_id = self._id_of(asked)
         if asked.number >= self.total:  # another sweeper took the last one in between
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        note(self.storage, trial_id, owner=self.id, attempt=asked.user_attrs.get("attempt", -1) + 1)
-        return self.storage.get_trial(trial_id)
+        note(self.storage, trial_id, owner=self.id, attempt=attempt)
+        trial = self.storage.get_trial(trial_id)
+        for name, value in trial.params.items():  # it becomes a word of a job's command line
+            is_choice = isinstance(distributions.get(name), CategoricalDistribution)
+            if name not in distributions or not (is_choice or isinstance(value, int | float)):
+                raise self._no_study(f"trial {trial.number} has {name}={value}")
+        return trial
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
@@ -175,7 +210,7 @@ class SharedStudy:
         if owner == self.id:
             return True
         lock = self.locks / f"{owner}.lock"
-        if owner is not None and lock.exists() and (held := is_held(lock)) is not None:
+        if owner is not None and lock.parent == self.locks and lock.exists() and (held := is_held(lock)) is not None:
             return held
         key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
@@ -207,7 +242,7 @@ def to_row(trial: FrozenTrial) -> TrialRow:
     if value is None:
         value = trial.intermediate_values[last] if last is not None else float("nan")
     return TrialRow(
-        index=trial.number,
+        index=int(trial.number),
         state=_STATES[trial.state],
         params=trial.params,
         frame=trial.user_attrs.get("frame", last or 0),

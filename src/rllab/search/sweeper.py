@@ -17,6 +17,7 @@ from rllab.errors import ConfigError
 from rllab.host.process import program, stopping_on_signals
 from rllab.links import refuse_links
 from rllab.search import report
+from rllab.search.cmaes import without_pickles
 from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
@@ -115,7 +116,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             self.study_name or "",
             storage,
             self.directory,
-            sampler,
+            without_pickles(sampler),
             total=total,
             patience=self.patience,
             max_retries=self.max_retries,

@@ -145,7 +145,8 @@ def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple
         undo.callback(Opened(hold).close)
         state = note = None
         if cfg.meta.resume is not None or (in_search and any((directory / name).exists() for name in (LAST, BEFORE))):
-            cfg, state, note = load_run(directory, trusted=trusted)
+            own = cfg if in_search else None  # another machine may have begun the trial, with the same packages
+            cfg, state, note = load_run(directory, trusted=trusted, own=own)
         elif (directory / CONFIG).exists() and not in_search:
             raise _holds_a_run(cfg)
         undo.pop_all()
@@ -169,10 +170,13 @@ def _holds_a_run(cfg: RunConfig) -> ConfigError:
     )
 
 
-def load_run(directory: Path, *, trusted: bool = False) -> tuple[RunConfig, dict[str, Any], str | None]:
+def load_run(
+    directory: Path, *, trusted: bool = False, own: RunConfig | None = None
+) -> tuple[RunConfig, dict[str, Any], str | None]:
     """Config and checkpoint of a run that was stopped: `last`, or where that is damaged the one before.
 
-    The third is a line for a person who should know of that. Errors are those of `open_run`.
+    The third is a line for a person who should know of that. `trusted` and `own` are those of `config.load_file`,
+    errors those of `open_run`.
     """
     got = f"meta.resume: got {str(directory)!r}"
     refuse_links(directory)
@@ -186,7 +190,7 @@ def load_run(directory: Path, *, trusted: bool = False) -> tuple[RunConfig, dict
         raise ConfigError(
             f"{got}, which an older version of rllab wrote; it can be played and reported on, but not go on"
         )
-    cfg = config.load_file(directory / CONFIG, trusted=trusted)
+    cfg = config.load_file(directory / CONFIG, trusted=trusted, own=own)
     return dataclasses.replace(cfg, run_dir=str(directory)), state, note
 
 

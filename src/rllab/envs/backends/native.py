@@ -67,7 +67,8 @@ class Native(Backend):
         known = _ENVS.get(str(spec.entry_point))
         if known is None or config.wrappers or spec.additional_wrappers:
             return False
-        return set(spec.kwargs | config.kwargs) <= {known[1]}
+        kwargs = spec.kwargs | config.kwargs
+        return set(kwargs) <= {known[1]} and all(isinstance(value, int | float) for value in kwargs.values())
 
     def _reason(self) -> str | None:
         """Why it cannot run here; None if it can."""
