@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from rllab.errors import ConfigError
+from rllab.host.process import end_group
 from rllab.search.handle import TrialCancelled
 from rllab.text import one_line
 
@@ -68,8 +70,11 @@ class Jobs:
         self.ended.put((trial, slot, error))
 
 
-def end_joblib() -> None:
-    """Kill the processes of joblib's pool, if there are any: it would wait for their jobs."""
+def end_processes() -> None:
+    """Kill what still runs of the jobs' processes, and of joblib's pool: Python would wait for them at its end."""
+    for process in multiprocessing.active_children():
+        if process.pid is not None:
+            end_group(process.pid)
     if loky := sys.modules.get("joblib.externals.loky"):
         loky.get_reusable_executor(reuse=False, kill_workers=True)
 

@@ -22,7 +22,7 @@ from rllab.search import place, report
 from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
-from rllab.search.jobs import Jobs, end_joblib, reason, was_killed
+from rllab.search.jobs import Jobs, end_processes, reason, was_killed
 from rllab.search.patience import NoAnswerError, Patience
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
@@ -141,6 +141,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             console.summary(rows, self._closing(rows))
         finally:
             console.close()
+            end_processes()
             self.study.close()
 
     def _run(self, console: SearchConsole) -> list[TrialRow]:
@@ -164,7 +165,6 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                 left = f"while {patience.shown} does not answer"
         console.close()
         if received:
-            end_joblib()
             console.message(f"stopped {left}; the same command goes on")
             raise SystemExit(128 + received[0])
         if taken:
