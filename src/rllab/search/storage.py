@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import warnings
@@ -28,6 +29,7 @@ _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # of each statement that is not answered
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
