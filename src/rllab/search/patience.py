@@ -126,8 +126,10 @@ def _silence(error: BaseException) -> str | None:
     cause = error.__cause__ or error
     if isinstance(cause, OSError):
         return cause.strerror or one_line(cause)
-    broken = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    if broken or isinstance(cause, (OperationalError, InterfaceError, PendingRollbackError)):
-        text = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
-        return one_line(text)[:200]
+    if isinstance(cause, PendingRollbackError):
+        return "the connection was lost"
+    if isinstance(cause, (OperationalError, InterfaceError)) or (
+        isinstance(cause, DBAPIError) and cause.connection_invalidated
+    ):
+        return one_line(str(cause.orig).strip().partition("\n")[0])[:200]
     return None

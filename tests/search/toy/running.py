@@ -175,7 +175,7 @@ def outages(server, number, rng):
     lengths, over = [], threading.Event()
 
     def stop_and_start():
-        while len(lengths) < number and not over.wait(rng.uniform(0.5, 5)):
+        while len(lengths) < number and not over.wait(rng.uniform(1, 25)):
             began = time.monotonic()
             server.stop(rng.choice(["fast", "immediate"]))
             time.sleep(rng.uniform(0, 3))
