@@ -142,7 +142,7 @@ class TestAsking:
 def test_no_trial_is_lost_or_ended_twice_though_answers_are_lost(seed, make_sweeper, attach, monkeypatch, tmp_path):
     """Three sweepers of one machine; their trials end, are put back, fail, or are forgotten with their sweeper."""
     monkeypatch.setattr(study, "BEAT", 0.0)
-    monkeypatch.setattr(study, "_NAMING", 0.0)
+    monkeypatch.setattr(study, "_LEAST", 0.0)
     flaky, rng = Flaky(tmp_path, before=0.1, after=0.2, seed=seed), random.Random(seed)
     sweepers = [make_sweeper(flaky, total=8, max_retries=100) for _ in range(3)]
     finished = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 BEAT = 5.0
 """Seconds between two signs of life of a sweeper, and between two looks for others that have vanished."""
-_NAMING = 2 * BEAT
-"""Seconds that a sweeper has to write its name on the trial that it has taken."""
+_LEAST = 2 * BEAT
+"""Seconds that a sweeper has for a sign of life at least, and to write its name on a trial that it has taken."""
 MAX_STARTS = 5
 """How often in a row a trial may be killed before its training begins."""
 _STATES: dict[TrialState, State] = {
@@ -89,14 +90,10 @@ class SharedStudy:
         self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
         self.directory = directory
         self.locks = directory / place.SWEEPERS
-        try:
-            self.locks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"hydra.sweep.dir: got {str(directory)!r}, which cannot be used ({error.strerror}); write another one"
-            ) from None
         self.lock = FileLock(self.locks / f"{self.id}.lock")
-        self.lock.acquire()  # the system lets go of it when this process dies, however it dies
+        with self._writing():
+            self.locks.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()  # the system lets go of it when this process dies, however it dies
         self.beat = 0
         self.study.set_user_attr(f"sweeper:{self.id}", self.beat)
         self.next_beat = 0.0
@@ -121,7 +118,8 @@ class SharedStudy:
         for key, value in facts.items():
             if key not in known:
                 self.study.set_user_attr(key, value)
-        place.mark(self.directory, study=self.study.study_name, sweeper=self.id, search=facts["search"])
+        with self._writing():
+            place.mark(self.directory, study=self.study.study_name, sweeper=self.id, search=facts["search"])
 
     def alone(self) -> bool:
         """Whether no other sweeper has ever worked on the study; of two that start at once, at most one is told so."""
@@ -206,7 +204,11 @@ class SharedStudy:
         # two sweepers of one machine must not put back the same trial
         with suppress(Timeout), FileLock(self.locks / "recovery.lock", blocking=False):
             for trial in self.trials():
-                if trial.state == TrialState.RUNNING and not self._lives(trial, beats):
+                if trial.state != TrialState.RUNNING or self._lives(trial, beats):
+                    continue
+                if _attempt(trial)[1] is None:  # nobody has begun anything
+                    self.put_back(trial)
+                else:
                     self.lose(trial, "its sweeper vanished")
 
     def _lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
@@ -222,10 +224,12 @@ class SharedStudy:
         lock = self.locks / f"{owner}.lock"
         if owner is not None and lock.exists() and (held := is_held(lock)) is not None:
             return held
-        key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
+        key = owner or f"trial {trial.number}"
+        sign = trial.datetime_start if owner is None else beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
             self.seen[key] = sign, time.monotonic()
-        return time.monotonic() - self.seen[key][1] < (_NAMING if owner is None else self.patience.seconds)
+        allowed = _LEAST if owner is None else max(self.patience.seconds, _LEAST)
+        return time.monotonic() - self.seen[key][1] < allowed
 
     def rows(self) -> list[TrialRow]:
         """The trials as a person sees them."""
@@ -240,6 +244,14 @@ class SharedStudy:
         self.lock.release()
         if not self.held:  # otherwise others of this machine are to see at once that nobody runs these
             (self.locks / f"{self.id}.lock").unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            got = f"hydra.sweep.dir: got {str(self.directory)!r}, which cannot be used ({error.strerror})"
+            raise ConfigError(f"{got}; write another one") from None
 
     def _id_of(self, trial: FrozenTrial | Trial) -> int:
         """The storage's name of a trial, which is unique among all studies that it holds."""
