@@ -138,7 +138,7 @@ class TestAsking:
             patience.ask(lambda: (_ for _ in ()).throw(refused()))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 30))])
 def test_no_trial_is_lost_or_ended_twice_though_answers_are_lost(seed, make_sweeper, attach, monkeypatch, tmp_path):
     """Three sweepers of one machine; their trials end, are put back, fail, or are forgotten with their sweeper."""
     monkeypatch.setattr(study, "BEAT", 0.0)
