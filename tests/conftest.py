@@ -133,10 +133,10 @@ def workplace(tmp_path_factory):
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """`command("meta.seed=3")` runs `python train.py meta.seed=3` in this process."""
+    """`command("meta.seed=3")` runs `python train.py meta.seed=3` in this process; a list is of words."""
 
     def run(line):
-        monkeypatch.setattr(sys, "argv", ["train.py", *shlex.split(line)])
+        monkeypatch.setattr(sys, "argv", ["train.py", *(shlex.split(line) if isinstance(line, str) else line)])
         monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # as main does: undone after the test
         code = 0

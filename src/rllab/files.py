@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_T = TypeVar("_T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,3 +73,13 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def value_at(tree: Any, *keys: str | int, kind: type[_T] = object) -> _T | None:  # type: ignore[assignment]
+    """The value at this path of keys in nested data, as read from a file; None if there is none of this kind."""
+    for key in keys:
+        try:
+            tree = tree[key]
+        except (LookupError, TypeError):
+            return None
+    return tree if isinstance(tree, kind) else None

@@ -4,7 +4,10 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+from rllab.files import value_at
 
 _HUGE = 1e12
 _NOT_TEXT = ("null", "true", "false")
@@ -24,9 +27,8 @@ def number_text(value: float | None) -> str:
 
 def interval_text(estimate: Mapping[str, Any], form: Callable[[float], str] = score_text) -> str:
     """The interval of an estimate, `12.0 to 15.5`; empty where there is none, as of a single session."""
-    if estimate.get("low") is None:
-        return ""
-    return f"{form(estimate['low'])} to {form(estimate['high'])}"
+    low, high = (value_at(estimate, end, kind=float) for end in ("low", "high"))
+    return "" if low is None or high is None else f"{form(low)} to {form(high)}"
 
 
 def duration_text(seconds: float) -> str:
@@ -57,7 +59,21 @@ def word(field: str, value: str) -> str:
         # of the backslashes, Hydra takes those before a quote, and at the end, for its own
         value = re.sub(rf"(\\*)({quote}|\Z)", lambda m: m[1] * 2 + m[2].replace(quote, f"\\{quote}"), value)
         value = f"{quote}{value}{quote}"
-    return shlex.quote(f"{field}={value}")
+    return shell(f"{field}={value}")
+
+
+def shell(text: object) -> str:
+    """One word for bash, on one line, whatever it holds."""
+    word = str(text)
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{printable(escaped)}'"
+
+
+def shell_path(path: Path) -> str:
+    """A path for the command line of a program, as one word for bash; it is not read as an option."""
+    return shell(f"./{path}" if str(path).startswith("-") else path)
 
 
 def escape_interpolations(text: str) -> str:

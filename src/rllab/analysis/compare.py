@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rllab.analysis import statistics
+from rllab.analysis.runs import number
 from rllab.analysis.statistics import Undefined
-from rllab.analysis.summary import estimates, number
+from rllab.analysis.summary import estimates
 from rllab.config.schema import Changes, fields_unchanging
 from rllab.text import setting_text
 

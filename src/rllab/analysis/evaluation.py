@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis.statistics import with_intervals
-from rllab.files import read_json, write_json
+from rllab.files import read_json, value_at, write_json
+from rllab.host.process import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,12 @@ def record(run: Path, checkpoint: str, acting: str, evaluation: dict[str, Any]) 
         checkpoint: best or last.
         acting: greedy or stochastic.
         evaluation: what `describe` made.
+
+    Raises:
+        OSError: it cannot be written.
+        HeldError: another process has been writing it for a minute.
     """
-    everything = read_json(run / "eval.json")
-    everything.setdefault(checkpoint, {})[acting] = evaluation
-    write_json(run / "eval.json", everything)
+    with Hold(run, ".eval.lock", patience=60):
+        everything = read_json(run / "eval.json")
+        ways = value_at(everything, checkpoint, kind=dict) or {}
+        write_json(run / "eval.json", everything | {checkpoint: ways | {acting: evaluation}})

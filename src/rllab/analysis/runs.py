@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from rllab.files import value_at
 from rllab.links import leads_out
 
 Array = npt.NDArray[np.float64]
@@ -18,6 +19,9 @@ Curve = tuple[Array, Array]  # frames [K], values [K]
 
 RETURN = "rollout/ep_rew_mean"
 SCORE = "eval/mean_reward"
+_NEEDED = (("meta", "seed", int), ("env", "id", str), ("agent", "name", str))
+_NUMBERS = (("env", "max_frame"), ("env", "reward_threshold"), ("env", "random_return"), ("meta", "rigorous_eval"))
+"""What is read of a config, beside what `compare` shows of it: must be there, may be null."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,24 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path.parent} is no run directory: config.yaml is missing")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        config = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML") from error
-    for section, key in (("meta", "seed"), ("env", "id"), ("agent", "name")):
-        if not isinstance(config, dict) or key not in (config.get(section) or {}):
+    for section, key, kind in _NEEDED:
+        if value_at(config, section, key, kind=kind) is None:
             raise ValueError(f"{path} is no resolved config of a run: {section}.{key} is missing")
+    for section, key in _NUMBERS:
+        try:
+            number(found := value_at(config, section, key))
+        except (TypeError, ValueError):
+            what = f"{section}.{key} is {str(found)[:100]!r}"
+            raise ValueError(f"{path} is no resolved config of a run: {what}") from None
     return dict(config)
+
+
+def number(value: float | str | None) -> float | None:
+    """A number from a config; PyYAML, which has read it, makes a string of 1e3."""
+    return None if value is None else float(value)
 
 
 def _read_session(index: int, folder: Path) -> Session:
@@ -103,7 +118,8 @@ def _read_session(index: int, folder: Path) -> Session:
 
 def _read_table(path: Path, required: tuple[str, ...]) -> Table:
     """All columns of a CSV file; where nothing has been written yet, the required ones, empty."""
-    text = path.read_bytes().decode() if path.is_file() else ""  # bytes, so that a lone "\r" ends no line
+    # bytes, so that a lone "\r" ends no line
+    text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
     header, *lines = text[: text.rfind("\n") + 1].splitlines() or [",".join(required)]
     names = header.split(",")
     if missing := [name for name in required if name not in names]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from rllab.files import value_at
 from rllab.host.process import LOCK, is_held
 from rllab.links import leads_out, read_json_inside
 
@@ -93,19 +94,19 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _run(path: Path) -> Entry:
     trial, provenance = read_json_inside(path, "trial.json"), read_json_inside(path, "provenance.json")
-    facts = provenance if not provenance.get("resumed") else provenance["resumed"][-1]
-    host = facts.get("host")
+    facts = value_at(provenance, "resumed", -1) or provenance
+    host = value_at(facts, "host", kind=str)
     names = trial if {"agent", "env"} <= trial.keys() else _names(path)
     folders = [folder for folder in path.glob("session_*") if folder.is_dir() and not leads_out(folder, path)]
-    frames, score = trial.get("frames"), _get(trial, "final_eval", "mean", "value")
+    frames, score = value_at(trial, "frames", kind=int), value_at(trial, "final_eval", "mean", "value", kind=float)
     if not trial:
         frames, score = _progress(folders)
     return Entry(
         path=path,
         kind="run",
-        agent=names.get("agent"),
-        env=names.get("env"),
-        sessions=trial.get("num_sessions") or len(folders) or None,
+        agent=value_at(names, "agent", kind=str),
+        env=value_at(names, "env", kind=str),
+        sessions=value_at(trial, "num_sessions", kind=int) or len(folders) or None,
         frames=frames,
         score=score,
         state=_state(path, host, finished=bool(trial)),
@@ -222,13 +223,6 @@ def _started(provenance: dict[str, Any], path: Path) -> float:
         return datetime.fromisoformat(provenance["time"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return path.stat().st_mtime
-
-
-def _get(tree: Any, *keys: str) -> Any:
-    """The value at this path of keys in nested dicts; None if there is none."""
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
 
 
 def age(started: float) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import statistics
-from rllab.analysis.runs import Run, Session, read_run
+from rllab.analysis.runs import Run, Session, number, read_run
 from rllab.analysis.statistics import STATISTICS, Metric, Undefined
 from rllab.files import write_json
 
@@ -123,8 +123,3 @@ def _plain(metrics: dict[str, Metric], reasons: dict[str, str]) -> dict[str, flo
     """Metrics with None for what is undefined, whose reasons are added to `reasons`."""
     reasons |= {name: value.reason for name, value in metrics.items() if isinstance(value, Undefined)}
     return {name: None if isinstance(value, Undefined) else value for name, value in metrics.items()}
-
-
-def number(value: float | str | None) -> float | None:
-    """A number from a config; PyYAML, which has read it, makes a string of 1e3."""
-    return None if value is None else float(value)

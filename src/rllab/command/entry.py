@@ -52,3 +52,5 @@ def prepared() -> Iterator[None]:
             sys.exit(0)
         where = f"{error.filename}: " if error.filename else "standard output: "
         sys.exit(f"error: {where}{error.strerror or error}")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: what the interpreter tidies up takes a moment

@@ -10,7 +10,7 @@ from rllab.command.arguments import add_json, add_run
 from rllab.command.output import complain, print_json
 from rllab.command.playing import add_policy, add_seed, add_trust, at_least, load, refusing
 from rllab.errors import ConfigError
-from rllab.text import interval_text, printable, score_text
+from rllab.text import interval_text, one_line, printable, score_text
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    problems = []
+    problems: list[str] = []
     results = []
     with refusing():
         from rllab.command.runs import expand  # noqa: PLC0415 - TAB and --help need none of these
@@ -47,9 +47,9 @@ def run(chosen: argparse.Namespace) -> None:
 
         for path in expand(chosen.run):
             try:
-                results.append(_evaluate(path, "greedy", chosen))
+                results.append(_evaluate(path, "greedy", chosen, problems))
                 if chosen.stochastic:
-                    results.append(_evaluate(path, "stochastic", chosen))
+                    results.append(_evaluate(path, "stochastic", chosen, problems))
             except (ConfigError, EnvError, DivergedError) as error:  # the other runs have their scores all the same
                 problems.append(str(error))
     if chosen.json:
@@ -61,8 +61,9 @@ def run(chosen: argparse.Namespace) -> None:
     sys.exit(1 if problems else 0)
 
 
-def _evaluate(path: Path, acting: str, chosen: argparse.Namespace) -> dict[str, Any]:
+def _evaluate(path: Path, acting: str, chosen: argparse.Namespace, problems: list[str]) -> dict[str, Any]:
     from rllab.analysis.evaluation import describe, record  # noqa: PLC0415 - as above
+    from rllab.host.process import HeldError  # noqa: PLC0415
     from rllab.training.evaluation import cut_note  # noqa: PLC0415
 
     player = load(path, chosen, explore=acting == "stochastic")
@@ -76,7 +77,10 @@ def _evaluate(path: Path, acting: str, chosen: argparse.Namespace) -> dict[str, 
         **({"cut": cut_note(found.cut)} if found.cut.any() else {}),
     }
     if sessions == every:
-        record(player.path, chosen.checkpoint, acting, evaluation)
+        try:
+            record(player.path, chosen.checkpoint, acting, evaluation)
+        except (OSError, HeldError) as error:  # what was found is shown all the same
+            problems.append(f"{player.path / 'eval.json'} cannot be written: {one_line(error)}")
     return {"run": str(path), "checkpoint": chosen.checkpoint, "policy": acting, **evaluation}
 
 

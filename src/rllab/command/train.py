@@ -44,7 +44,8 @@ def main() -> None:
     )
     parser.error = _refuse_flags  # type: ignore[method-assign] # argparse would print every flag of Hydra
     args = parser.parse_intermixed_args()
-    args.resolve |= args.cfg is not None
+    if args.cfg is not None:
+        args.resolve = args.cfg != "hydra"  # what Hydra has for itself cannot be resolved without the rest
     args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     _trusted.set(args.trust)
@@ -82,11 +83,13 @@ class CheckJobs(Callback):
     """Checks the jobs of a multirun before the first one starts, and before any directory is made."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        from rllab.search.space import read_space  # noqa: PLC0415 - as in `_train`
+        from rllab.search.space import is_grid, read_space  # noqa: PLC0415 - as in `_train`
 
         loader = GlobalHydra.instance().config_loader()
         with bad_input_refused():  # Hydra would make a warning of it
             space = read_space(config, loader)
+            if is_grid(config):
+                space.check_grid()
             try:
                 _check_jobs(config, loader, space.probes(jointly=True))
             except _BAD_INPUT:  # a few values that do not go together are left to the search
@@ -167,6 +170,8 @@ def _check_choices(words: list[str]) -> None:
     for word in words:
         if word.startswith("="):
             raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
+        if nowhere := re.fullmatch(r"\+*(run_dir|meta\.resume|hydra\.(?:run|sweep)\.dir)=(''|\"\"|)", word):
+            raise ConfigError(f"{nowhere[1]}: got nothing; write a directory, e.g. {nowhere[1]}=outputs/mine")
         if re.fullmatch(r"(meta|env|agent|tuned)=(null|\[.*|[\d.]+)|~(env|agent)", word):
             raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
 

@@ -21,6 +21,10 @@ from rllab.errors import ConfigError
 
 _SAYINGS = (
     (
+        r"'(\w+\.[\w.]+)=(glob\(.*?\))'",
+        "{0}: got {1}, which chooses presets, as -m env=glob(*) does; write one value",
+    ),
+    (
         r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)=(.*?)'",
         r"{0}: got several values, {1}; write one, or sweep over them with -m",
     ),
@@ -105,7 +109,7 @@ def _explain_field(error: OmegaConfBaseException) -> str:
         got = {"None": "null", "True": "true", "False": "false"}.get(got, got)
         owner = error.object_type
         wanted = get_type_hints(owner).get(key) if is_dataclass(owner) else error.ref_type  # of a list: itself
-        return f"{name}: got {got}; write {_expected(wanted)}"
+        return f"{name}: got {got}; write {expected(wanted)}"
     return f"{name}: {str(error).splitlines()[0]}"
 
 
@@ -117,18 +121,18 @@ def _near(word: str, known: list[str], *, prefix: str) -> str:
     return f"write one of {', '.join(sorted(known))}" if known else "remove it"
 
 
-def _expected(annotation: Any) -> str:
+def expected(annotation: Any) -> str:
     """What a field's type wants, in words."""
     words = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "one of " + ", ".join(str(choice).lower() for choice in arguments)
     if origin is list:
-        return f"a list, e.g. [64,64], each item {_expected(arguments[0])}"
+        return f"a list, e.g. {'[a,b]' if arguments == (str,) else '[64,64]'}, each item {expected(arguments[0])}"
     if origin is dict:
         return "a mapping, e.g. {name:value}"
     if is_dataclass(annotation):
         return "its fields one by one: " + ", ".join(field.name for field in fields(annotation))
     if float in arguments:  # 1 is a number too
         arguments = tuple(a for a in arguments if a is not int)
-    return " or ".join(_expected(a) for a in arguments) or words.get(annotation, str(annotation))
+    return " or ".join(expected(a) for a in arguments) or words.get(annotation, str(annotation))

@@ -6,7 +6,7 @@ import functools
 import io
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -15,11 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rllab import algorithms
 from rllab.config import trust
-from rllab.config.explain import explain
-from rllab.config.schema import RunConfig
+from rllab.config.explain import expected, explain
+from rllab.config.schema import EnvConfig, RunConfig
 from rllab.errors import ConfigError
-from rllab.files import write_text
-from rllab.text import escape_interpolations
+from rllab.files import value_at, write_text
+from rllab.text import escape_interpolations, setting_text
 
 
 def conf_dir() -> Path:
@@ -92,9 +92,20 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
     agent_class = _config_class(name)
     if is_dataclass(fields) and fields is not agent_class:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
+    for section, schema in (("env", EnvConfig), ("agent", agent_class)):
+        _check_items(section, schema, plain.get(section))
     run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), _escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
+
+
+def _check_items(section: str, schema: type, fields: Any) -> None:
+    """Refuse a list or a mapping inside of a list of numbers or texts, which OmegaConf would let through."""
+    for name, hint in get_type_hints(schema).items():
+        items = value_at(fields, name, kind=list) or []
+        wanted = next((kind for kind in (hint, *get_args(hint)) if get_origin(kind) is list), None)
+        if wanted and get_args(wanted)[0] in (int, float, str) and any(isinstance(x, (dict, list)) for x in items):
+            raise ConfigError(f"{section}.{name}: got {setting_text(items)}; write {expected(hint)}")
 
 
 def _escaped(node: Any) -> Any:

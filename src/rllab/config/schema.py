@@ -33,6 +33,11 @@ else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
     Number = int | float
 
 
+_MOST_THREADS = 1024
+_LONG = 1e8
+"""Three years in seconds: the system cannot wait for much more."""
+
+
 class Changes(enum.Flag):
     """What another value of a field changes. A field whose annotation does not say so changes both.
 
@@ -80,6 +85,17 @@ def _frames(field: str, default: int | None) -> Any:
 def _at_least(low: int, field: str, got: int | None, write: str) -> None:
     """Refuse a number below `low`; null is none."""
     require(got is None or got >= low, field, got, write=write)
+
+
+def _seconds(field: str, got: float) -> None:
+    """Refuse what the system cannot wait for."""
+    require(0 < got < _LONG, field, got, write=f"a number of seconds above 0, e.g. {field}=300")
+
+
+def _threads(field: str, got: int | None, kind: str) -> None:
+    """Refuse no threads, and more than any machine has cores: the system would kill what starts them."""
+    known = got is None or 1 <= got <= _MOST_THREADS
+    require(known, field, got, write=f"{kind} from 1 to {_MOST_THREADS}, e.g. {field}=2")
 
 
 @dataclass(frozen=True)
@@ -166,11 +182,10 @@ class MetaConfig:
         _at_least(0, "meta.rigorous_eval", self.rigorous_eval, f"null (score from training episodes) {episodes}")
         _at_least(0, "meta.final_eval", self.final_eval, f"null (no such scores) {episodes}")
         _at_least(0, "meta.seed", self.seed, "an integer of at least 0, e.g. meta.seed=1")
-        _at_least(1, "meta.num_threads", self.num_threads, "an integer of at least 1, e.g. meta.num_threads=2")
+        _threads("meta.num_threads", self.num_threads, "an integer")
         processes = None if self.num_workers == "auto" else self.num_workers
         _at_least(1, "meta.num_workers", processes, "auto or an integer of at least 1, e.g. meta.num_workers=2")
-        timeout = self.worker_timeout
-        require(timeout > 0, "meta.worker_timeout", timeout, write="a number of seconds above 0, e.g. 600")
+        _seconds("meta.worker_timeout", self.worker_timeout)
 
     @property
     def eval_episodes(self) -> int:
@@ -234,8 +249,8 @@ class EnvConfig:
         _at_least(1, "env.num_envs", self.num_envs, f"{one} env.num_envs=8")
         steps = f"null (the env's own) or {one} env.max_episode_steps=1000"
         _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
-        _at_least(1, "env.num_threads", self.num_threads, f"null (all cores) or {one} env.num_threads=2")
-        require(self.timeout > 0, "env.timeout", self.timeout, write="a number of seconds above 0, e.g. 60")
+        _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
+        _seconds("env.timeout", self.timeout)
 
 
 @dataclass(frozen=True)

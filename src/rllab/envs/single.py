@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import re
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import gymnasium.wrappers
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled
 
 from rllab.envs.registry import is_atari, newest
@@ -37,6 +39,7 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
         ValueError: it cannot be made, or not with these arguments or wrappers; one line.
     """
     _quiet_mujoco(spec)
+    _check_render_mode(spec, config)
     try:
         env: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **config.kwargs)
     except (DependencyNotInstalled, ImportError) as error:
@@ -64,6 +67,23 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
             raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
     _refuse_normalizing(env, config)
     return env
+
+
+def _check_render_mode(spec: EnvSpec, config: EnvConfig) -> None:
+    """Refuse a render mode that the env does not have; Gymnasium only warns, in three lines."""
+    mode = config.kwargs.get("render_mode")
+    if mode is None:
+        return
+    creator: Any = spec.entry_point
+    if isinstance(creator, str):
+        with suppress(Exception):  # whatever it is, making the env meets it again, and says it
+            creator = load_env_creator(creator)
+    modes = getattr(creator, "metadata", {}).get("render_modes")  # a function has none
+    if modes and mode not in modes:
+        raise ValueError(
+            f"env.kwargs.render_mode: got {mode!r}, which {spec.id} does not have; "
+            f"write one of {', '.join(map(str, modes))}, or remove it"
+        )
 
 
 def _refuse_normalizing(env: gymnasium.Env[Any, Any], config: EnvConfig) -> None:

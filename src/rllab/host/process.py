@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shlex
 import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from rllab.text import shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ _PRELOADED = ("rllab.", "optuna.storages.", "sqlalchemy.", "alembic.")
 def program(argv: list[str]) -> str:
     """What a person types to start this program: ``python train.py``, or ``rllab-train``."""
     script = argv[0].endswith(".py")
-    return f"python {shlex.quote(argv[0])}" if script else shlex.quote(Path(argv[0]).name)
+    return f"python {shell(argv[0])}" if script else shell(Path(argv[0]).name)
 
 
 def discard_stdout() -> None:
@@ -119,8 +120,10 @@ class HeldError(Exception):
 class Hold:
     """A lock by which one process alone writes a run directory. The system frees it with the process."""
 
-    def __init__(self, directory: Path, *, patience: float = 1) -> None:
+    def __init__(self, directory: Path, name: str = LOCK, *, patience: float = 0.3) -> None:
         """Take it; `patience` is how long to wait, in seconds, for others: whoever only looks has it for a moment.
+
+        Another `name` is that of a lock for a single file.
 
         Raises:
             HeldError: somebody else still has it.
@@ -128,11 +131,17 @@ class Hold:
         """
         from filelock import FileLock, Timeout  # noqa: PLC0415 - who only looks for a lock mostly finds none
 
-        self.lock = FileLock(directory / LOCK)
+        self.lock = FileLock(directory / name)
         try:
             self.lock.acquire(timeout=patience)
         except Timeout:
             raise HeldError from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Free the lock, and remove its file: one that is left over shows that its process was killed."""

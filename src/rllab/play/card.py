@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rllab.envs.backends import BACKENDS
 from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
-from rllab.files import read_json, write_text
+from rllab.files import read_json, value_at, write_text
 from rllab.text import interval_text, printable, score_text
 
 if TYPE_CHECKING:
@@ -129,13 +129,15 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _scores(player: Player, session: int, which: Which) -> str:
     lines = [f"- Best score while it trained: {score_text(player.scores[session])}."]
-    evaluation = read_json(player.path / "eval.json").get(which, {}).get("greedy")
-    if evaluation:
-        mean, count = evaluation["sessions"][session]["mean"], evaluation["num_episodes"]
-        interval = f", 95 % interval {text}" if (text := interval_text(mean)) else ""
-        lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(mean['value'])}{interval}.")
-    else:
+    evaluation = value_at(read_json(player.path / "eval.json"), which, "greedy")
+    count = value_at(evaluation, "num_episodes", kind=int)
+    mean = value_at(evaluation, "sessions", session, "mean", kind=dict) or {}
+    score = value_at(mean, "value", kind=float)
+    if score is None or count is None:  # none, or not what it writes
         lines.append("- `rllab eval` had not been run.")
+    else:
+        interval = f", 95 % interval {text}" if (text := interval_text(mean)) else ""
+        lines.append(f"- `rllab eval`: mean return of {count:,} greedy episodes {score_text(score)}{interval}.")
     if (threshold := player.info.reward_threshold) is not None:
         lines.append(f"- The env counts as solved at {threshold:,g}.")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from rllab.algorithms import Acting
 from rllab.algorithms.contract import COUNTS
 from rllab.checkpoint import CheckpointError
 from rllab.errors import ConfigError
-from rllab.files import read_json
+from rllab.files import read_json, value_at
 from rllab.links import refuse_links
 from rllab.text import one_line
 from rllab.training.evaluation import Act, Evaluation, Evaluator, Watch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rllab.config import RunConfig
 
 Which = Literal["best", "last"]
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -127,17 +128,21 @@ def load(
             policy, frames = best["policy"], best["frame"]
         else:
             policy, frames = checkpoint.read(last, "algorithm", "policy"), [_frame(last, cfg)] * num_policies
+        scores = best.get("score", [-math.inf] * num_policies)
         in_processes = cfg.meta.distributed or cfg.meta.num_workers != 1
         first = ("workers", 0) if in_processes else ()
         saved = checkpoint.read(last, *first, "algorithm") if explore else {}
         agent = _with_policy(cfg, info, policy, saved)
+        frames, scores = _of_each(num_policies, frames, int), _of_each(num_policies, scores, float)
     except CheckpointError as error:
         raise ConfigError(_explain(str(error), path, which)) from None
     except KeyError as error:
         raise ConfigError(_explain(f"has no {error}", path, which)) from None
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise ConfigError(_explain(f"not what a run writes ({one_line(error)[:200]})", path, which)) from None
     except ValueError as error:  # of a network of the user's own that has changed since
         raise ConfigError(f"{path / 'config.yaml'}: {one_line(error)}") from error
-    return Player(path, cfg, info, agent, frames, best.get("score", [-math.inf] * num_policies), explore)
+    return Player(path, cfg, info, agent, frames, scores, explore)
 
 
 def read_config(path: Path, *, trusted: bool) -> RunConfig:
@@ -160,6 +165,12 @@ def _frame(last: Path, cfg: RunConfig) -> int:
         return int(checkpoint.read(last, "frame"))
     except CheckpointError:
         return int(checkpoint.read(last, "step")) * cfg.env.num_envs
+
+
+def _of_each(num_policies: int, numbers: list[float], kind: type[_Number]) -> list[_Number]:
+    if len(numbers) != num_policies:
+        raise CheckpointError(f"holds {len(numbers)} policies where config.yaml says {num_policies}")
+    return [kind(number) for number in numbers]
 
 
 def _with_counts(state: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +204,6 @@ def _explain(problem: str, path: Path, which: Which) -> str:
         why = "no episode had finished, or" if which == "best" else "there was no log checkpoint yet, or"
         other = "; try --checkpoint last" if which == "best" and file.with_name("last.safetensors").is_file() else ""
         return f"{file}: not there: {why} the search kept other trials{other}"
-    author = read_json(path / "provenance.json").get("versions", {}).get("rllab")
+    author = value_at(read_json(path / "provenance.json"), "versions", "rllab")
     problem = problem if problem.startswith(str(path)) else f"{file}: {problem}"
     return f"{problem} (written by rllab {author or 'of an unknown version'}, this is {version('rllab')})"

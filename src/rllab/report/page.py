@@ -10,7 +10,7 @@ from rllab.analysis import shelf
 from rllab.files import write_text
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
-from rllab.text import interval_text, number_text, setting_text
+from rllab.text import interval_text, number_text, setting_text, shell_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "interval": interval, "duration": duration, "setting": setting_text}
+    environment.filters["shell_path"] = shell_path
     return environment
 
 

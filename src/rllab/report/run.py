@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
+from rllab.files import value_at
 from rllab.host.process import program
 from rllab.links import leads_out, read_json_inside
 from rllab.report import plots
@@ -71,7 +72,16 @@ def _curves(run: Run) -> dict[str, Any]:
 
 def _final_evaluation(path: Path) -> dict[str, Any]:
     """What `best` and `last` scored at the end of the run, which only `trial.json` holds."""
-    return {name: found for name, found in read_json_inside(path, "trial.json").items() if name.startswith("greedy_")}
+    found = read_json_inside(path, "trial.json")
+    return {name: _estimates(found[name]) for name in found if name.startswith("greedy_")}
+
+
+def _estimates(found: Any) -> dict[str, dict[str, float | None]]:
+    """Mean, median and IQM with their intervals; None for what is no number."""
+    return {
+        statistic: {end: value_at(found, statistic, end, kind=float) for end in ("value", "low", "high")}
+        for statistic in ("mean", "median", "iqm")
+    }
 
 
 def _times(run: Run) -> dict[str, Any]:
@@ -89,16 +99,19 @@ def _times(run: Run) -> dict[str, Any]:
 def provenance(path: Path) -> dict[str, Any]:
     """The content of `provenance.json`, and shell lines that do the run again, none if the command is not known."""
     facts = read_json_inside(path, "provenance.json")
+    for name, kind in (("versions", dict), ("resumed", list)):
+        if not isinstance(facts.get(name, kind()), kind):
+            del facts[name]
     return facts | {"again": again(facts)}
 
 
 def again(facts: dict[str, Any]) -> list[str]:
     """Shell lines that run the command again, into another directory than before."""
     try:
-        words = shlex.split(facts["command"])
-        if not words:
-            return []
-    except (AttributeError, KeyError, TypeError, ValueError):
+        words = shlex.split(value_at(facts, "command", kind=str) or "")
+    except ValueError:
+        return []
+    if not words:
         return []
     kept = [word for word in words[1:] if not word.startswith("run_dir=")]
     lines = [f"cd {shlex.quote(str(facts['directory']))}"] if facts.get("directory") else []
@@ -113,20 +126,18 @@ def _evaluations(path: Path) -> list[dict[str, Any]]:
     tables = []
     for checkpoint, ways in read_json_inside(path, "eval.json").items():
         for acting, found in ways.items() if isinstance(ways, dict) else ():
-            try:
-                rows = [_evaluation_row(str(session["session"]), session) for session in found["sessions"]]
-                rows.append(_evaluation_row("all", found["over_sessions"]))
-                tables.append(
-                    {"title": f"{checkpoint} checkpoint, {acting}", "rows": rows, "episodes": found.get("num_episodes")}
-                )
-            except (KeyError, TypeError, AttributeError):
-                continue
+            sessions = value_at(found, "sessions", kind=list) or []
+            rows = [_evaluation_row(str(value_at(session, "session")), session) for session in sessions]
+            rows.append(_evaluation_row("all", value_at(found, "over_sessions")))
+            if any(row["mean"]["value"] is not None for row in rows):
+                title = f"{checkpoint} checkpoint, {acting}"
+                tables.append({"title": title, "rows": rows, "episodes": value_at(found, "num_episodes", kind=int)})
     return tables
 
 
-def _evaluation_row(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    statistics = {statistic: found[statistic] for statistic in ("mean", "median", "iqm")}
-    return {"name": name, "min": found.get("min"), "max": found.get("max"), **statistics}
+def _evaluation_row(name: str, found: Any) -> dict[str, Any]:
+    extremes = {extreme: value_at(found, extreme, kind=float) for extreme in ("min", "max")}
+    return {"name": name, **extremes, **_estimates(found)}
 
 
 def _videos(path: Path, folder: Path) -> list[dict[str, str]]:

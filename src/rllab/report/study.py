@@ -74,6 +74,8 @@ def _scores(rows: list[TrialRow], state: State) -> list[tuple[int, float]]:
 def _best_command(text: str) -> str | None:
     """The command that trains the best trial, which the comment of `best.yaml` ends with, and no other one."""
     comment = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
+    if "$'" in comment:  # of a directory whose name holds no printable text
+        return None
     try:
         words = shlex.split(comment.partition(". ")[2])
     except ValueError:

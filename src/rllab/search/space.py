@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origi
 
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep, Transformer
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -19,12 +19,15 @@ from rllab.config.schema import fields_counting_frames
 from rllab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hydra.core.config_loader import ConfigLoader
 
 _MAX_CHECKED = 16
 """Jobs of a grid that are checked one by one before the first starts; each takes about 0.1 s."""
+_MAX_POINTS = 100_000
+"""Of a grid."""
+_FEWER = f"write at most {_MAX_POINTS:,}, or a number of trials that are to sample them, e.g. meta.max_trial=16"
 _OF_THE_SEARCH = ("meta.max_trial", "meta.keep_trials", "meta.search_", "search", "run_dir")
 """Beginnings of the fields that must have one value for all trials."""
 _FRAMES = fields_counting_frames()
@@ -50,11 +53,19 @@ class Space:
 
     def points(self) -> list[dict[str, Any]]:
         """The points of the grid in Hydra's order: the field that was typed last changes fastest."""
-        choices = []
+        return [dict(zip(self.distributions, values, strict=True)) for values in itertools.product(*self._choices())]
+
+    def check_grid(self) -> None:
+        """Raise a one-line `ConfigError` if the grid has more points than anybody can wait for."""
+        if (size := math.prod(map(len, self._choices()))) > _MAX_POINTS:
+            raise ConfigError(f"{', '.join(self.distributions)}: got {size:,} combinations; {_FEWER}")
+
+    def _choices(self) -> list[Sequence[Any]]:
+        choices: list[Sequence[Any]] = []
         for distribution in self.distributions.values():
             assert isinstance(distribution, CategoricalDistribution)
             choices.append(distribution.choices)
-        return [dict(zip(self.distributions, values, strict=True)) for values in itertools.product(*choices)]
+        return choices
 
     def probes(self, *, jointly: bool = False) -> Iterator[list[str]]:
         """Overrides of the jobs to check before any starts: a small grid whole, otherwise the ends of each field.
@@ -148,6 +159,11 @@ def _choices(override: Override, text: str) -> CategoricalDistribution:
     """The values of choices, or of a range: numbers and truth values as such, the rest as the text of an override."""
     if isinstance(value := override.value(), RangeSweep):
         _check_range(override.key_or_group, text, value)
+        _check_size(override.key_or_group, text, value)
+    if isinstance(override.value(), Glob) and "." in override.key_or_group:
+        raise ConfigError(
+            f"{override.key_or_group}: got {text}, which chooses presets, as env=glob(*) does; write values, e.g. 1,2"
+        )
     choices = override.sweep_iterator(lambda x: x if isinstance(x, (int, float)) else Transformer.str(x))
     if not (listed := list(choices)):
         raise ConfigError(f"{override.key_or_group}: got {text}, which matches nothing; write glob(*)")
@@ -209,6 +225,13 @@ def _check_range(name: str, text: str, values: RangeSweep) -> None:
         raise ConfigError(
             f"{name}: got {text}, which is empty; write range(low,high,step), e.g. range(1,4,1) for 1,2,3"
         )
+
+
+def _check_size(name: str, text: str, values: RangeSweep) -> None:
+    """Refuse a range of so many numbers that they would never be tried one by one."""
+    size = abs((float(values.stop or 0) - float(values.start or 0)) / float(values.step))
+    if size > _MAX_POINTS:
+        raise ConfigError(f"{name}: got {text}, which has {size:,.0f} values; {_FEWER}")
 
 
 def _typed(number: float) -> str:

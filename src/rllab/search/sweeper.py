@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row
+from rllab.text import shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -134,7 +134,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             console.message(f"{title}: {self._plan()} -> {self.directory}")
-            console.message(f"watch it with: optuna-dashboard {shlex.quote(self._shown_storage())}")
+            console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
             rows = self._run(console)
             self._write_results(rows)
             self._refuse_failures(rows)
@@ -260,7 +260,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def _best_command(self) -> str:
         """Trains the best configuration on seeds that the search has not seen."""
-        directory = shlex.quote(str(self.directory))
+        directory = shell_path(self.directory)
         return f"{program(sys.argv)} -cd {directory} -cn best meta=standard meta.seed={self.meta.seed + 1}"
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:

@@ -34,6 +34,8 @@ FORMAT = 2
 """Of what `last` holds: a run of another format cannot go on."""
 _OF_MACHINE = ("meta.device", "meta.num_workers", "env.backend", "env.reward_threshold")
 """Fields that, as long as nobody sets them, say what is installed or fits on the machine where a run began."""
+_LOOK = 0.3
+"""Seconds in which somebody who only looks whether a run is held lets go of it."""
 _END_OF_ATTEMPT = 300.0
 """Seconds in which an earlier attempt at a trial, which the search no longer waits for, is to end."""
 
@@ -142,7 +144,7 @@ def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple
     if not directory.is_dir() and cfg.meta.resume is None:
         return cfg, Opened()
     with ExitStack() as undo:
-        hold = _hold(directory, cfg, patience=_END_OF_ATTEMPT if in_search else 1) if directory.is_dir() else None
+        hold = _hold(directory, cfg, patience=_END_OF_ATTEMPT if in_search else _LOOK) if directory.is_dir() else None
         undo.callback(Opened(hold).close)
         state = note = None
         if cfg.meta.resume is not None or (in_search and any((directory / name).exists() for name in (LAST, BEFORE))):
@@ -193,7 +195,7 @@ def _fields(cfg: RunConfig) -> dict[str, Any]:
     return dict(flat(dataclasses.asdict(cfg)))
 
 
-def _hold(directory: Path, cfg: RunConfig, *, patience: float = 1) -> Hold:
+def _hold(directory: Path, cfg: RunConfig, *, patience: float = _LOOK) -> Hold:
     try:
         return Hold(directory, patience=patience)
     except HeldError:

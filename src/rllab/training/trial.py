@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 import sys
 import time
 from contextlib import closing, suppress
@@ -20,7 +19,7 @@ from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
 from rllab.host.process import interruptible, num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
-from rllab.text import one_line
+from rllab.text import one_line, shell, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
@@ -116,7 +115,7 @@ def _check_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=name)
+        torch.ones(1, device=name).item()  # meta tensors have no numbers
     except (RuntimeError, AssertionError):
         raise ConfigError(
             f"meta.device: got {name!r}, which this machine or torch does not have; write meta.device=cpu"
@@ -199,7 +198,7 @@ class Trial:
         best, problem = self.directory.read_best()
         try:
             notes = self.crew.begin(self.state, best)
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ConfigError(
                 f"meta.resume: got {str(self.directory.path)!r}, whose checkpoints do not fit its {CONFIG} or this "
                 f"version of rllab ({type(error).__name__}: {one_line(error)[:200]})"
@@ -217,7 +216,7 @@ class Trial:
         closing = {
             "results": str(path),
             "learning curve": str(path / "learning_curve.png"),
-            "look closer": f"tensorboard --logdir {path}",
+            "look closer": f"tensorboard --logdir {shell_path(path)}",
         }
         if not cfg.meta.distributed and (command := validation_command(sys.argv)):
             closing["eight seeds"] = command
@@ -226,7 +225,7 @@ class Trial:
         if evaluation.failure:
             raise ConfigError(
                 f"env.id: {cfg.env.id} failed in the final evaluation, {evaluation.failure}; the run itself is "
-                f"complete. Once the env is mended, score it with: rllab eval {shlex.quote(str(path))}"
+                f"complete. Once the env is mended, score it with: rllab eval {shell_path(path)}"
             )
 
     def fail(self, error: Exception) -> str:
@@ -294,4 +293,4 @@ def validation_command(argv: list[str]) -> str | None:
     if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
         return None
     kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra."))]
-    return f"{program(argv)} {shlex.join([*kept, 'meta=validate'])}"
+    return " ".join([program(argv), *map(shell, kept), "meta=validate"])

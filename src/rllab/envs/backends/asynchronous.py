@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,11 @@ from rllab.envs.backends.contract import Backend
 from rllab.envs.backends.sync import row_makers
 from rllab.envs.gymnasium_internals import KillableAsyncEnvs
 from rllab.envs.sub_env import SubEnvError, reason_of
+from rllab.host import memory
+
+_OF_A_PROCESS = 16 * 2**20
+"""Bytes that are a process's own, and not shared with its parent: the least."""
+_OTHER_FILES = 64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +35,29 @@ class Async(Backend):
     name = "async"
     takes_wrappers = True
 
+    def check(self, spec: EnvSpec, config: EnvConfig, num_sessions: int) -> None:  # noqa: ARG002
+        most = _most_processes()
+        if most is not None and config.num_envs * num_sessions > most:
+            sessions = f", and meta.max_session={num_sessions} as many times" if num_sessions > 1 else ""
+            raise ValueError(
+                f"env.num_envs: got {config.num_envs}{sessions}, each of which env.backend=async gives a process, and "
+                f"this machine has memory and files for {most:,}; write at most {max(most // num_sessions, 1)}"
+            )
+
     def make(self, spec: EnvSpec, config: EnvConfig, num_rows: int) -> VectorEnv[Any, Any, Any]:
         return AsyncEnvs(row_makers(spec, config, num_rows), timeout=config.timeout)
+
+
+def _most_processes() -> int | None:
+    """How many this machine can run; None where that is not known."""
+    available = memory.available_memory()
+    known = [] if available is None else [available // _OF_A_PROCESS]
+    with suppress(ImportError):  # Windows
+        import resource  # noqa: PLC0415
+
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        known += [] if files == resource.RLIM_INFINITY else [(files - _OTHER_FILES) // 2]  # both ends of a pipe
+    return min(known, default=None)
 
 
 class AsyncEnvs(KillableAsyncEnvs):
