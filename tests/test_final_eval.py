@@ -224,6 +224,9 @@ class Pruning:
 
     pruned = True
 
+    def begin(self):
+        pass
+
     def report(self, frame, score, *, last):
         return True
 

@@ -8,6 +8,10 @@ class ConfigError(Exception):
     """Bad input. Its text is one line: the field, what it got, and what to write instead."""
 
 
+class TakenError(ConfigError):
+    """A trial of a search was to go on where a run of another config lies."""
+
+
 class UnfitError(ValueError):
     """An agent cannot act in such a space, or see in it. Its text is a clause that is read after the agent's name."""
 

@@ -174,6 +174,9 @@ def test_a_search_stops_all_workers_at_once(load_config, tmp_path):
         pruned = False
         reports, finished = [], []
 
+        def begin(self):
+            assert self.reports == []
+
         def report(self, frame, value, *, last):
             self.reports.append((frame, value, last))
             self.pruned = frame >= 400

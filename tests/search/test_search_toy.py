@@ -279,6 +279,7 @@ def test_trials_of_a_vanished_machine_run_again_up_to_a_number_of_times(make_toy
     for number, trial_id in enumerate(trials):
         study._storage.set_trial_user_attr(trial_id, "owner", "elsewhere")
         study._storage.set_trial_user_attr(trial_id, "attempt", 0)
+        study._storage.set_trial_user_attr(trial_id, "begun", 0)
         study._storage.set_trial_user_attr(trial_id, "lost", (0, 2, 3)[number])
     result = toy.run("hydra.sweeper.max_retries=3", seconds=0)
     assert result.code == 0, result.err

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from rllab.search.handle import TrialHandle
 
 TRIAL = "RLLAB_TRIAL"
-"""Environment variable that tells a job which trial it is: number and attempt, ``12/0``."""
+"""Environment variable that tells a job which trial it is: number, attempt, and the sweeper that started it,
+``12/0/host-3fa9c1d2``."""
 STUDY = "RLLAB_STUDY"
 """Environment variable: the study's name."""
 STORAGE = "RLLAB_STORAGE"
 """Environment variable: the URL of the study's storage."""
+PATIENCE = "RLLAB_PATIENCE"
+"""Environment variable: seconds for which a storage that does not answer is asked again."""
 
 
 def attach() -> TrialHandle | None:
@@ -26,5 +29,12 @@ def attach() -> TrialHandle | None:
         return None
     from rllab.search.handle import TrialHandle  # noqa: PLC0415 - a run by itself does not need Optuna
 
-    number, _, attempt = os.environ[TRIAL].partition("/")
-    return TrialHandle(os.environ[STORAGE], os.environ[STUDY], number=int(number), attempt=int(attempt))
+    number, attempt, owner = os.environ[TRIAL].split("/", 2)
+    return TrialHandle(
+        os.environ[STORAGE],
+        os.environ[STUDY],
+        number=int(number),
+        attempt=int(attempt),
+        owner=owner,
+        patience=float(os.environ[PATIENCE]),
+    )

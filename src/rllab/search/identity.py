@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from rllab.config.schema import Changes, fields_unchanging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omegaconf import DictConfig
+
     from rllab.search.space import Space
 
 _FREE = fields_unchanging(Changes.SEARCH)
@@ -21,7 +26,7 @@ _SHOWN = 4
 
 def describe(config: DictConfig, space: Space) -> dict[str, Any]:
     """All that makes this search: every field of the jobs, with what is sampled as it was typed, and the sampler."""
-    described = dict(_flat(config)) | space.texts
+    described = dict(flat(config)) | space.texts
     sampler = OmegaConf.to_container(config.hydra.sweeper.sampler, resolve=True)
     assert isinstance(sampler, dict)
     return described | {f"hydra.sweeper.sampler.{key!s}": value for key, value in sampler.items()}
@@ -46,15 +51,14 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _flat(node: DictConfig, prefix: str = "") -> list[tuple[str, Any]]:
-    fields: list[tuple[str, Any]] = []
+def flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Full names and values of the fields of a config that may not change from one start to the next."""
     for key in map(str, node):
         name = prefix + key
         if name == "hydra" or name in _FREE:  # it must not even be resolved: a directory's name may hold the time
             continue
         value = node[key]
-        if isinstance(value, DictConfig) and value:
-            fields += _flat(value, f"{name}.")
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{name}.")
         else:
-            fields.append((name, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value))
-    return fields
+            yield name, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,9 +34,16 @@ ConfigStore.instance().store(name="schema_tpe", node=TPESamplerConfig, provider=
 
 
 def check_options(
-    *, n_trials: int, n_jobs: int | None, max_failure_rate: float, max_retries: int, patience: float, **others: object
+    *,
+    study_name: str | None,
+    n_trials: int,
+    n_jobs: int | None,
+    max_failure_rate: float,
+    max_retries: int,
+    patience: float,
+    **others: object,
 ) -> None:
-    """Refuse numbers out of range, and fields that do not exist, which `+hydra.sweeper.x=1` can add.
+    """Refuse a name that is a path, numbers out of range, and fields that do not exist: `+hydra.sweeper.x=1` adds them.
 
     Raises:
         ConfigError: the first of them, one line.
@@ -43,6 +51,11 @@ def check_options(
     known = sorted(field.name for field in fields(SweeperConfig) if field.name != "_target_")
     if unknown := set(others) - set(known):
         raise ConfigError(f"hydra.sweeper.{min(unknown)}: no such field; write one of {', '.join(known)}")
+    if study_name is not None and not (re.fullmatch(r"[^./\\][^/\\]*", study_name) and study_name.isprintable()):
+        raise ConfigError(
+            f"hydra.sweeper.study_name: got {study_name!r}; write a name, without slashes and not beginning with a "
+            "dot, or a path as hydra.sweep.dir"
+        )
     for name, low, value in (
         ("n_trials", 1, n_trials),
         ("n_jobs", 1, n_jobs),

@@ -87,11 +87,14 @@ class ProcessLauncher(Launcher):
         end_group(process.pid)
         if returned is None:
             assert process.exitcode is not None
-            returned = job_return(JobStatus.FAILED, RuntimeError(_how_it_ended(process.exitcode)))
+            returned = job_return(JobStatus.FAILED, _how_it_ended(process.exitcode))
         return returned
 
 
-def _how_it_ended(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return "killed (SIGKILL: by hand, or for want of memory)"
-    return f"killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+def _how_it_ended(code: int) -> Exception:
+    if code >= 0:
+        return RuntimeError(f"ended with exit code {code}")
+    why = ": by hand, or for want of memory" if code == -signal.SIGKILL else ""
+    from rllab.search.jobs import KilledError  # noqa: PLC0415 - as above
+
+    return KilledError(f"killed ({signal.Signals(-code).name}{why})")

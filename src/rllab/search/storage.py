@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import warnings
@@ -15,11 +16,12 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from rllab.errors import ConfigError
+from rllab.search.patience import Patience, patient
 
-_PATIENCE = 60
+_LOCKED = 60
 """Seconds that a process waits for others to let go of an SQLite file."""
-_CONNECT = 5
-"""Seconds after which a database server counts as unreachable."""
+_SERVER = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+"""Seconds after which a database server counts as unreachable, also where it vanishes amid a query."""
 _ATTEMPTS, _PAUSE = 10, 0.2
 """Attempts to make tables that other processes may make at the same time, and seconds between two."""
 _FIELD = "hydra.sweeper.storage"
@@ -30,6 +32,7 @@ _NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of SQLite that names another file: "Rollback Journal Format" in its documentation."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # of each statement that is not answered
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
@@ -52,35 +55,48 @@ def resolve_url(url: str | None, directory: Path) -> str:
     return url
 
 
-def open_storage(url: str, *, create: bool = False) -> BaseStorage:
+def open_storage(url: str, *, create: bool = False, patience: Patience | None = None) -> BaseStorage:
     """Connect to a storage whose URL `resolve_url` gave.
 
     Args:
         url: ``sqlite:////path``, ``journal:////path``, ``postgresql+psycopg://...`` or another one of SQLAlchemy's.
-        create: make what is not there yet.
+        create: make what is not there yet; whoever does so may have misspelt it, and is told at once.
+        patience: with which it is asked; without, the first call that is not answered is an error.
 
     Raises:
         ConfigError: it cannot be used.
     """
+    try:
+        if patience is None:
+            return _connect(url, create=create)
+        storage = _connect(url, create=True) if create else patience.ask(lambda: _connect(url, create=False))
+        return patient(storage, patience)
+    except (SQLAlchemyError, StorageInternalError, ImportError, OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"{_FIELD}: got {public(url)!r}, {_why(error, is_file=url.startswith(_FILES))}") from None
+
+
+def has_storage(url: str) -> bool:
+    """Whether there is something to open: looking into an SQLite file or a journal would make it."""
+    return not url.startswith(_FILES) or Path(url.partition(":///")[2]).exists()
+
+
+def _connect(url: str, *, create: bool) -> BaseStorage:
     scheme, _, rest = url.partition("://")
     path = Path(rest.removeprefix("/"))
-    try:
-        if create and scheme in _FILES:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if scheme == "sqlite":
-            _check_journal(path)
-        if scheme == "journal":
-            return JournalStorage(JournalFileBackend(str(path)))
-        arguments: dict[str, Any] = {}
-        if scheme == "sqlite":
-            arguments = {"connect_args": {"timeout": _PATIENCE}}
-        elif scheme.startswith("postgresql"):
-            arguments = {"connect_args": {"connect_timeout": _CONNECT}, "pool_pre_ping": True}
-        if create:
-            return _with_tables(url, arguments)
-        return RDBStorage(url, arguments, skip_compatibility_check=True, skip_table_creation=True)
-    except (SQLAlchemyError, StorageInternalError, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"{_FIELD}: got {public(url)!r}, {_why(error, is_file=scheme in _FILES)}") from None
+    if create and scheme in _FILES:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if scheme == "sqlite":
+        _check_journal(path)
+    if scheme == "journal":
+        return JournalStorage(JournalFileBackend(str(path)))
+    arguments: dict[str, Any] = {}
+    if scheme == "sqlite":
+        arguments = {"connect_args": {"timeout": _LOCKED}}
+    elif scheme.startswith("postgresql"):
+        arguments = {"connect_args": _SERVER, "pool_pre_ping": True}
+    if create:
+        return _with_tables(url, arguments)
+    return RDBStorage(url, arguments, skip_compatibility_check=True, skip_table_creation=True)
 
 
 def _check_journal(database: Path) -> None:
@@ -110,7 +126,7 @@ def _with_tables(url: str, arguments: dict[str, Any]) -> RDBStorage:
 
 
 def note(storage: BaseStorage, trial_id: int, **attributes: object) -> None:
-    """Write attributes of a trial: `owner`, `attempt`, `seconds`, `lost`, `frame`, `reason`."""
+    """Write attributes of a trial: `owner`, `attempt`, `begun`, `seconds`, `lost`, `unbegun`, `frame`, `reason`."""
     for name, value in attributes.items():
         storage.set_trial_user_attr(trial_id, name, value)
 

@@ -2,7 +2,7 @@
 
 A trial is WAITING, RUNNING in the hands of one sweeper, or finished; Optuna's storages let only one process take it
 from WAITING, and only one finish it. A trial that is put back keeps its number, and so its directory, its parameters
-and its reports.
+and its reports, but has no owner: until whoever takes it has written its name, it is in nobody's hands.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from rllab.errors import ConfigError
 from rllab.host.process import is_held
+from rllab.search import place
 from rllab.search.identity import differences
 from rllab.search.storage import note
 from rllab.search.trials import State, TrialRow
@@ -37,8 +38,14 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
+    from rllab.search.patience import Patience
+
 BEAT = 5.0
 """Seconds between two signs of life of a sweeper, and between two looks for others that have vanished."""
+_LEAST = 2 * BEAT
+"""Seconds that a sweeper has for a sign of life at least, and to write its name on a trial that it has taken."""
+MAX_STARTS = 5
+"""How often in a row a trial may be killed before its training begins."""
 _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
@@ -54,46 +61,46 @@ class SharedStudy:
     Args:
         name: of the study.
         storage: where it is kept.
+        patience: with which that is asked; also the seconds without a sign of life after which another sweeper counts
+            as vanished, so that one which the storage did not answer in between still has its trials.
         directory: of this machine's results.
         sampler: proposes what nobody has asked for yet.
         total: trials of the search.
-        patience: seconds without a sign of life after which another sweeper counts as vanished.
-        max_retries: how often the trial of a vanished sweeper is run again.
+        max_retries: how often the trial of a vanished sweeper is run again, if its training had begun.
     """
 
     def __init__(
         self,
         name: str,
         storage: BaseStorage,
+        patience: Patience,
         directory: Path,
         sampler: BaseSampler,
         *,
         total: int,
-        patience: float,
         max_retries: int,
     ) -> None:
         self.storage = storage
-        self.total = total
         self.patience = patience
+        self.total = total
         self.max_retries = max_retries
+        self.held: set[tuple[int, int]] = set()  # number and attempt of each trial that this sweeper runs
         self.study: Study = optuna.create_study(
             study_name=name, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
         )
         self.study_id = storage.get_study_id_from_name(name)
         self.id = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
-        self.locks = directory / ".sweepers"
-        try:
-            self.locks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"hydra.sweep.dir: got {str(directory)!r}, which cannot be used ({error.strerror}); write another one"
-            ) from None
+        self.directory = directory
+        self.locks = directory / place.SWEEPERS
         self.lock = FileLock(self.locks / f"{self.id}.lock")
-        self.lock.acquire()  # the system lets go of it when this process dies, however it dies
+        with self._writing():
+            self.locks.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()  # the system lets go of it when this process dies, however it dies
         self.beat = 0
         self.study.set_user_attr(f"sweeper:{self.id}", self.beat)
         self.next_beat = 0.0
         self.seen: dict[str, tuple[object, float]] = {}
+        self.silences = patience.silences
 
     def claim(self, facts: dict[str, Any]) -> None:
         """Write into the study what this search is, unless that is there already.
@@ -115,6 +122,8 @@ class SharedStudy:
         for key, value in facts.items():
             if key not in known:
                 self.study.set_user_attr(key, value)
+        with self._writing():
+            place.mark(self.directory, study=self.study.study_name, sweeper=self.id, search=facts["search"])
 
     def alone(self) -> bool:
         """Whether no other sweeper has ever worked on the study; of two that start at once, at most one is told so."""
@@ -159,30 +168,60 @@ class SharedStudy:
         if asked.number >= self.total:  # another sweeper took the last one in between
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        note(self.storage, trial_id, owner=self.id, attempt=attempt)
+        with suppress(UpdateFinishedTrialError):  # as below, and it has ended there
+            note(self.storage, trial_id, attempt=attempt, owner=self.id)
         trial = self.storage.get_trial(trial_id)
+        if trial.state != TrialState.RUNNING or _attempt(trial)[1] != self.id:
+            return None  # the storage was silent for so long that another sweeper has put it back
         for name, value in trial.params.items():  # it becomes a word of a job's command line
             is_choice = isinstance(distributions.get(name), CategoricalDistribution)
             if name not in distributions or not (is_choice or isinstance(value, int | float)):
                 raise self._no_study(f"trial {trial.number} has {name}={value}")
+        self.held.add((trial.number, attempt))
         return trial
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Mark a trial as failed, unless it has a result after all, or another sweeper runs it now."""
         self._leave(trial, TrialState.FAIL, reason=reason)
 
+    def fail_if_begun(self, trial: FrozenTrial, reason: str) -> None:
+        """Mark a trial whose job was killed as failed; before it had begun to train, `lose` it."""
+        if _has_begun(self.storage.get_trial(self._id_of(trial))):
+            self.fail(trial, reason)
+        else:
+            self.lose(trial, reason)
+
     def put_back(self, trial: FrozenTrial, **notes: object) -> None:
         """Let a trial that was interrupted be taken again, by this sweeper or another."""
-        self._leave(trial, TrialState.WAITING, seconds=_seconds(trial), **notes)
+        self._leave(trial, TrialState.WAITING, seconds=_seconds(trial), owner=None, **notes)
+
+    def lose(self, trial: FrozenTrial, what: str) -> None:
+        """Put back a trial whose job or sweeper was killed, unless that has happened too often.
+
+        Attempts that had begun to train count against `max_retries`. Of the others nothing is known but that they were
+        killed, as by whoever starts and stops a search; only those in a row count, against `MAX_STARTS`.
+        """
+        now = self.storage.get_trial(self._id_of(trial))
+        if _has_begun(now):
+            lost = now.user_attrs.get("lost", 0) + 1
+            if lost > self.max_retries:
+                self.fail(trial, f"{what} {lost} times")
+            else:
+                self.put_back(trial, lost=lost, unbegun=0)
+        elif (unbegun := now.user_attrs.get("unbegun", 0) + 1) >= MAX_STARTS:
+            self.fail(trial, f"{what} {unbegun} times in a row before training began")
+        else:
+            self.put_back(trial, unbegun=unbegun)
 
     def _leave(self, trial: FrozenTrial, state: TrialState, **notes: object) -> None:
         """End this attempt at a trial, if it is the latest, and runs: others may have taken it while this one slept."""
         trial_id = self._id_of(trial)
         now = self.storage.get_trial(trial_id)
-        if now.state == TrialState.RUNNING and now.user_attrs.get("attempt") == trial.user_attrs.get("attempt"):
+        if now.state == TrialState.RUNNING and _attempt(now) == _attempt(trial):
             with suppress(UpdateFinishedTrialError):  # at this moment the job has ended it
                 note(self.storage, trial_id, **notes)
                 self.storage.set_trial_state_values(trial_id, state)
+        self.held.discard((trial.number, _attempt(trial)[0]))
 
     def look_after(self) -> None:
         """Every few seconds: give a sign of life, and put back the trials of sweepers that have vanished."""
@@ -192,30 +231,38 @@ class SharedStudy:
         self.beat += 1
         self.study.set_user_attr(f"sweeper:{self.id}", self.beat)
         beats = self.study.user_attrs
-        with FileLock(self.locks / "recovery.lock"):  # two sweepers of one machine must not put back the same trial
+        if self.silences != self.patience.silences:  # nobody could give a sign of life
+            self.silences = self.patience.silences
+            self.seen.clear()
+        # two sweepers of one machine must not put back the same trial
+        with suppress(Timeout), FileLock(self.locks / "recovery.lock", blocking=False):
             for trial in self.trials():
-                if trial.state == TrialState.RUNNING and not self._lives(trial.user_attrs.get("owner"), trial, beats):
-                    lost = trial.user_attrs.get("lost", 0) + 1
-                    if lost > self.max_retries:
-                        self.fail(trial, f"its sweeper vanished {lost} times")
-                    else:
-                        self.put_back(trial, lost=lost)
+                if trial.state != TrialState.RUNNING or self._lives(trial, beats):
+                    continue
+                if _attempt(trial)[1] is None:  # nobody has begun anything
+                    self.put_back(trial)
+                else:
+                    self.lose(trial, "its sweeper vanished")
 
-    def _lives(self, owner: str | None, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
+    def _lives(self, trial: FrozenTrial, beats: dict[str, Any]) -> bool:
         """Whether the sweeper that runs a trial is still there.
 
         On this machine its file lock tells at once; of one on another machine a counter in the study must grow. A trial
-        without an owner belongs to a sweeper that died between taking it and writing its name.
+        without an owner belongs to a sweeper that died between taking it and writing its name, or was not told that it
+        has taken it.
         """
+        owner = _attempt(trial)[1]
         if owner == self.id:
-            return True
+            return (trial.number, _attempt(trial)[0]) in self.held
         lock = self.locks / f"{owner}.lock"
         if owner is not None and lock.parent == self.locks and lock.exists() and (held := is_held(lock)) is not None:
             return held
-        key, sign = owner or f"trial {trial.number}", beats.get(f"sweeper:{owner}")
+        key = owner or f"trial {trial.number}"
+        sign = trial.datetime_start if owner is None else beats.get(f"sweeper:{owner}")
         if key not in self.seen or self.seen[key][0] != sign:
             self.seen[key] = sign, time.monotonic()
-        return time.monotonic() - self.seen[key][1] < (BEAT if owner is None else self.patience)
+        allowed = _LEAST if owner is None else max(self.patience.seconds, _LEAST)
+        return time.monotonic() - self.seen[key][1] < allowed
 
     def rows(self) -> list[TrialRow]:
         """The trials as a person sees them."""
@@ -228,11 +275,30 @@ class SharedStudy:
 
     def close(self) -> None:
         self.lock.release()
-        (self.locks / f"{self.id}.lock").unlink(missing_ok=True)  # nothing that it ran is left running
+        if not self.held:  # otherwise others of this machine are to see at once that nobody runs these
+            (self.locks / f"{self.id}.lock").unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            got = f"hydra.sweep.dir: got {str(self.directory)!r}, which cannot be used ({error.strerror})"
+            raise ConfigError(f"{got}; write another one") from None
 
     def _id_of(self, trial: FrozenTrial | Trial) -> int:
         """The storage's name of a trial, which is unique among all studies that it holds."""
         return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+
+
+def _attempt(trial: FrozenTrial) -> tuple[int, str | None]:
+    """Which attempt at its trial this is, and whose. Two sweepers that take it at once may count the same number."""
+    return trial.user_attrs.get("attempt", -1), trial.user_attrs.get("owner")
+
+
+def _has_begun(trial: FrozenTrial) -> bool:
+    """Whether the latest attempt at a trial had begun to train."""
+    return trial.user_attrs.get("begun") == _attempt(trial)[0]
 
 
 def to_row(trial: FrozenTrial) -> TrialRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,21 +14,22 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from rllab import search
 from rllab.config import MetaConfig
 from rllab.config.hydra_internals import OptunaSweeperImpl, returned_value, start_ray
-from rllab.errors import ConfigError
+from rllab.errors import ConfigError, TakenError
 from rllab.host.process import program, stopping_on_signals
 from rllab.links import refuse_links
-from rllab.search import report
+from rllab.search import place, report
 from rllab.search.cmaes import without_pickles
 from rllab.search.console import SearchConsole
 from rllab.search.grid import GridPoints
 from rllab.search.identity import describe, study_name
-from rllab.search.jobs import Jobs, end_joblib
+from rllab.search.jobs import Jobs, end_processes, reason, was_killed
+from rllab.search.patience import NoAnswerError, Patience
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
-from rllab.search.trials import best_row
+from rllab.search.trials import ENDED, best_row
 from rllab.text import shell, shell_path
 
 if TYPE_CHECKING:
@@ -86,7 +88,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         if self.study_name is None:
             chosen = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
             self.study_name = (
-                Path(config.hydra.sweep.dir).name if chosen else study_name(config, self.space, self.described)
+                os.path.basename(os.path.abspath(config.hydra.sweep.dir))  # noqa: PTH100, PTH119 - "." and ".." too
+                if chosen
+                else study_name(config, self.space, self.described)
             )
             with read_write(config.hydra):
                 config.hydra.sweeper.study_name = self.study_name
@@ -100,74 +104,113 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
         Raises:
             SystemExit: Ctrl-C or SIGTERM; what was running waits to be taken again.
-            ConfigError: the storage cannot be reached or holds another search, or too many trials failed.
+            ConfigError: the storage cannot be reached, does not answer any more or holds another search; the directory
+                is that of another; or too many trials failed.
         """
         refuse_links(self.directory)
-        storage = open_storage(self.url, create=True)
-        if self.ray is not None:  # it can be started in the main thread only, and launchers run in others
-            start_ray(self.ray)
+        place.check(self.directory, self.url, self.study_name or "", self.described)
         sampler: BaseSampler = self.sampler
         total = self.n_trials
         if self.grid:
             points = self.space.points()
             total = min(total, len(points)) if total > 1 else len(points)
             sampler = GridPoints(points)
+        title = f"search {self.study_name}"
+        console = SearchConsole(title, total=total, slots=len(self.slots), max_frame=self.max_frame, live=self.live)
+        patience = Patience(self.patience, public(self.url), console.message)
+        storage = open_storage(self.url, create=True, patience=patience)
+        if self.ray is not None:  # it can be started in the main thread only, and launchers run in others
+            start_ray(self.ray)
         self.study = SharedStudy(
             self.study_name or "",
             storage,
+            patience,
             self.directory,
             without_pickles(sampler),
             total=total,
-            patience=self.patience,
             max_retries=self.max_retries,
         )
         try:
             self.study.claim({"search": self.described, "scheduler": self.scheduler})
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
-            self._run()
+            console.message(f"{title}: {self._plan()} -> {self.directory}")
+            console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
+            rows = self._run(console)
+            self._write_results(rows)
+            self._refuse_failures(rows)
+            console.summary(rows, self._closing(rows))
         finally:
+            console.close()
+            end_processes()
             self.study.close()
 
-    def _run(self) -> None:
-        title = f"search {self.study_name}"
-        console = SearchConsole(
-            title, total=self.study.total, slots=len(self.slots), max_frame=self.max_frame, live=self.live
-        )
-        console.message(f"{title}: {self._plan()} -> {self.directory}")
-        console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
-        jobs = Jobs(self.slots, self._launch)
-        allowed = self.max_failure_rate * self.study.total
-        with stopping_on_signals(jobs.wake) as received:
-            while not received:
-                self.study.look_after()
+    def _run(self, console: SearchConsole) -> list[TrialRow]:
+        """Run trials until all have ended, or too many have failed."""
+        jobs, patience = Jobs(self.slots, self._launch), self.study.patience
+
+        def stop() -> None:
+            jobs.wake()
+            patience.give_up()
+
+        with stopping_on_signals(stop) as received:
+            try:
+                taken = self._fill(jobs, console, received)
+                for trial in jobs.running:
+                    self.study.put_back(trial)
                 rows = self.study.rows()
-                console.update(rows)
-                failed = sum(row.state == "failed" for row in rows)
-                if failed > allowed or (not jobs.running and self.study.finished()):
-                    break
-                while jobs.free and (trial := self.study.ask(self.space.distributions)):
-                    jobs.start(trial)
-                if end := jobs.wait(_LOOK):
-                    self.study.fail(*end)
-            for trial in jobs.running:
-                self.study.put_back(trial)
+                left = f"with {sum(row.state in ENDED for row in rows)} of {self.study.total} trials done"
+            except NoAnswerError:
+                if not received:
+                    raise
+                left = f"while {patience.shown} does not answer"
         console.close()
-        rows = self.study.rows()
-        done = sum(row.state in ("complete", "pruned", "failed") for row in rows)
         if received:
-            end_joblib()
-            console.message(f"stopped with {done} of {self.study.total} trials done; the same command goes on")
+            console.message(f"stopped {left}; the same command goes on")
             raise SystemExit(128 + received[0])
-        self._write_results(rows)
-        if failed > allowed:
-            last = [row for row in rows if row.state == "failed"][-1]
+        if taken:
+            raise taken
+        return rows
+
+    def _fill(self, jobs: Jobs, console: SearchConsole, received: list[int]) -> TakenError | None:
+        """Keep the slots filled; returns early if no trial should be begun, with the reason."""
+        while not received:
+            self.study.look_after()
+            rows = self.study.rows()
+            console.update(rows)
+            if self._too_many(rows) or (not jobs.running and self.study.finished()):
+                break
+            while jobs.free and (trial := self.study.ask(self.space.distributions)):
+                jobs.start(trial)
+            if (end := jobs.wait(_LOOK)) and (taken := self._settle(*end)):
+                return taken
+        return None
+
+    def _settle(self, trial: FrozenTrial, error: BaseException | None) -> TakenError | None:
+        """A job has ended, and may have told the study why, or not; returns why no other should begin."""
+        if isinstance(error, TakenError):
+            self.study.put_back(trial)
+            return error
+        if isinstance(error, NoAnswerError):
+            self.study.lose(trial, "the storage did not answer it")
+        elif was_killed(error):
+            self.study.fail_if_begun(trial, reason(error))
+        else:
+            self.study.fail(trial, reason(error))
+        return None
+
+    def _too_many(self, rows: list[TrialRow]) -> bool:
+        """Whether more trials have failed than may."""
+        return sum(row.state == "failed" for row in rows) > self.max_failure_rate * self.study.total
+
+    def _refuse_failures(self, rows: list[TrialRow]) -> None:
+        if self._too_many(rows):
+            failed = [row for row in rows if row.state == "failed"]
             raise ConfigError(
-                f"{failed} of {self.study.total} trials failed, more than hydra.sweeper.max_failure_rate="
-                f"{self.max_failure_rate:g} allows; the last one: {last.reason} "
-                f"({self.directory / str(last.index) / 'output.log'})"
+                f"{len(failed)} of {self.study.total} trials failed, more than hydra.sweeper.max_failure_rate="
+                f"{self.max_failure_rate:g} allows; the last one: {failed[-1].reason} "
+                f"({self.directory / str(failed[-1].index) / 'output.log'})"
             )
-        console.summary(rows, self._closing(rows))
 
     def _launch(self, trial: FrozenTrial, slot: Slot) -> BaseException | None:
         """Run one job to its end, in the thread of its slot; what went wrong, if anything did."""
@@ -180,7 +223,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         environment = {
             search.STORAGE: self.url,
             search.STUDY: self.study_name or "",
-            search.TRIAL: f"{trial.number}/{trial.user_attrs['attempt']}",
+            search.TRIAL: f"{trial.number}/{trial.user_attrs['attempt']}/{trial.user_attrs['owner']}",
+            search.PATIENCE: str(self.patience),
         }
         if slot.gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = slot.gpus

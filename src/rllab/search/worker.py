@@ -31,7 +31,7 @@ def main(answer: Connection, pickled: bytes) -> None:
     Finalize(None, end_group, args=(0,), exitpriority=-1)
     try:
         returned = _run(*pickle.loads(pickled))  # noqa: S301 - from our own parent
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - run_job hands on SystemExit; Hydra refuses bad configs
+    except BaseException as error:  # noqa: BLE001 - run_job hands on SystemExit and Ctrl-C; Hydra refuses bad configs
         returned = job_return(JobStatus.FAILED, error)
     value = returned_value(returned)
     if returned.status == JobStatus.FAILED:

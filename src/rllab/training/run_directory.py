@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllab import checkpoint, config
-from rllab.errors import ConfigError
+from rllab.errors import ConfigError, TakenError
 from rllab.files import read_json, remove_temporaries, write_json, write_text
 from rllab.host import provenance
 from rllab.host.process import HeldError, Hold, program
 from rllab.links import refuse_links
+from rllab.search.identity import differences, flat
 from rllab.text import word
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ ERROR = "error.txt"
 PROVENANCE = "provenance.json"
 FORMAT = 2
 """Of what `last` holds: a run of another format cannot go on."""
+_OF_MACHINE = ("meta.device", "meta.num_workers", "env.backend", "env.reward_threshold")
+"""Fields that, as long as nobody sets them, say what is installed or fits on the machine where a run began."""
 _LOOK = 0.3
 """Seconds in which somebody who only looks whether a run is held lets go of it."""
 _END_OF_ATTEMPT = 300.0
@@ -151,6 +154,46 @@ def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple
             raise _holds_a_run(cfg)
         undo.pop_all()
     return cfg, Opened(hold, state, note)
+
+
+def has_trained(directory: Path) -> bool:
+    """Whether a run of this directory has got as far as its training, whatever is left of it."""
+    left = [LAST, BEFORE, BEST, Path("trial.json")]
+    return any((directory / name).exists() for name in left) or any(
+        table.stat().st_size for table in directory.glob("session_*/train.csv")
+    )
+
+
+def refuse_another(asked: RunConfig, filled: RunConfig, *, trusted: bool = False) -> None:
+    """Refuse to run a trial of a search where a run of another config lies.
+
+    Whatever may differ between two starts of a search may differ here; and what only the machine knows, where it was
+    left to that.
+
+    Args:
+        asked: the config of the trial.
+        filled: the same with what the env and this machine fill in.
+        trusted: that of `config.load_file`.
+
+    Raises:
+        TakenError: they differ; the message names the fields.
+        ConfigError: the config that lies there cannot be read.
+    """
+    path = Path(asked.run_dir) / CONFIG
+    there, now, here = (_fields(cfg) for cfg in (config.load_file(path, trusted=trusted), asked, filled))
+    for name in now:
+        left_open = name in _OF_MACHINE and now[name] != here[name]
+        if left_open or there.get(name) == here[name]:
+            now[name] = there.get(name)
+    if differing := differences(there, now):
+        raise TakenError(
+            f"run_dir: got {asked.run_dir!r}, where a run of another config lies: {differing}; write another "
+            "hydra.sweep.dir"
+        )
+
+
+def _fields(cfg: RunConfig) -> dict[str, Any]:
+    return dict(flat(dataclasses.asdict(cfg)))
 
 
 def _hold(directory: Path, cfg: RunConfig, *, patience: float = _LOOK) -> Hold:

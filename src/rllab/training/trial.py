@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
-from rllab.training.run_directory import CONFIG, Opened, RunDirectory, open_run
+from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_trained, open_run, refuse_another
 from rllab.training.sessions import COMPILE, KERNELS
 
 if TYPE_CHECKING:
@@ -45,14 +46,17 @@ def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = Fa
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
+        TakenError: where this trial of a search was to go on, a run of another config lies.
         SystemExit: Ctrl-C or SIGTERM, after `last` has been written.
     """
+    cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
     try:
+        if search is not None and has_trained(Path(cfg.run_dir)):
+            refuse_another(cfg, check(cfg, cores=cores)[0], trusted=trusted)
         cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted)
     except OSError as error:
         raise _cannot_be_written(cfg, error) from error
     with closing(opened):
-        cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
         cfg, info = check(cfg, cores=cores)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
@@ -177,6 +181,8 @@ class Trial:
             if self.state is None:
                 self._save()  # whatever happens, there is something to go on from
                 self.saved_at = -math.inf
+            if self.search:
+                self.search.begin()
             self.crew.train(self._take_in)
         self.console.close()
         if received and not self.crew.finished:

@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -130,30 +131,64 @@ def end_all(toy):
             os.kill(pid, signal.SIGKILL)
 
 
-def kill_at_random(toy, kills, rng):
-    """Run a search to its end through random SIGKILLs, of the sweeper or of a trial; returns how many of each.
+def kill_at_random(toy, kills, rng, *, seconds=1, trials=0.5, numbers=(signal.SIGKILL,)):
+    """Run a search to its end through random signals, to the sweeper or to a trial; returns how many of each.
+
+    Args:
+        toy: it.
+        kills: signals.
+        rng: chooses them and their moments.
+        seconds: of a trial.
+        trials: share of the signals that go to trials; one that has begun to train fails.
+        numbers: the signals to choose from.
 
     Raises:
         TimeoutError: a process of a killed sweeper lived on.
     """
     killed = {"sweeper": 0, "trial": 0}
     while True:
-        process = toy.start(seconds=1)
+        written = (toy.directory / "err").stat().st_size if (toy.directory / "err").exists() else 0
+        process = toy.start(seconds=seconds)
         while process.poll() is None and sum(killed.values()) < kills:
             _wait_for_a_moment(toy, process, rng)
-            jobs = _jobs(toy, process)
-            if rng.random() < 0.5 and jobs:
+            jobs, number = _jobs(toy, process), rng.choice(numbers)
+            if rng.random() < trials and jobs:
                 with suppress(ProcessLookupError):
-                    os.kill(rng.choice(jobs), signal.SIGKILL)
+                    os.kill(rng.choice(jobs), number)
                     killed["trial"] += 1
             elif process.poll() is None:
-                process.kill()
-                process.wait()
+                process.send_signal(number)
+                process.wait(60)
                 killed["sweeper"] += 1
                 wait_until(lambda: not toy.processes(), 3, "processes gone")
-        if process.wait(300) != -signal.SIGKILL:
-            assert process.returncode == 0, (toy.directory / "err").read_text()
+        code = process.wait(300)
+        refused = (toy.directory / "err").read_text()[written:]
+        if code == 0:
             return killed
+        stopped = code in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+        assert stopped or "cannot be reached" in refused, (code, refused)
+
+
+@contextmanager
+def outages(server, number, rng):
+    """Stop a server so many times at random moments, for up to three seconds each; yields the list of their lengths."""
+    lengths, over = [], threading.Event()
+
+    def stop_and_start():
+        while len(lengths) < number and not over.wait(rng.uniform(1, 25)):
+            began = time.monotonic()
+            server.stop(rng.choice(["fast", "immediate"]))
+            time.sleep(rng.uniform(0, 3))
+            server.start()
+            lengths.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=stop_and_start)
+    thread.start()
+    try:
+        yield lengths
+    finally:
+        over.set()
+        thread.join()
 
 
 def _wait_for_a_moment(toy, sweeper, rng):
