@@ -54,13 +54,18 @@ def printable(text: object) -> str:
 
 def word(field: str, value: str) -> str:
     """``field=value`` as a person types it, quoted for Hydra and for the shell where these would read it otherwise."""
+    return shell(hydra_word(field, value))
+
+
+def hydra_word(field: str, value: str) -> str:
+    """``field=value`` as Hydra reads it, whatever text the value is."""
     if not re.fullmatch(r"[\w./-]+", value, re.ASCII) or value.lower() in _NOT_TEXT or _is_number(value):
         quote = '"' if "'" in value else "'"
         value = escape_interpolations(value)
         # of the backslashes, Hydra takes those before a quote, and at the end, for its own
         value = re.sub(rf"(\\*)({quote}|\Z)", lambda m: m[1] * 2 + m[2].replace(quote, f"\\{quote}"), value)
         value = f"{quote}{value}{quote}"
-    return shell(f"{field}={value}")
+    return f"{field}={value}"
 
 
 def shell(text: object) -> str:

@@ -6,7 +6,7 @@ import gymnasium
 import gymnasium.spaces as gs
 import gymnasium.wrappers
 from gymnasium.vector import AsyncVectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
+from gymnasium.vector.async_vector_env import AsyncState, _async_worker
 
 from rllab.envs.gymnasium_internals import CONSTANT_ATTRIBUTES, has_generator
 
@@ -25,6 +25,11 @@ def test_what_an_async_vector_env_keeps_to_itself():
         assert made.error_queue.empty(), MOVED % "AsyncVectorEnv.error_queue"
     finally:
         made.close()
+
+
+def test_the_worker_of_an_async_vector_env():
+    parameters = list(inspect.signature(_async_worker).parameters)
+    assert parameters[:3] == ["index", "env_fn", "pipe"], MOVED % "_async_worker"
 
 
 def test_the_generator_of_a_space():

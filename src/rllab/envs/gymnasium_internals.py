@@ -5,9 +5,10 @@ Tried with Gymnasium 1.4.0. `tests/envs/test_gymnasium_internals.py` says which 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv
+from gymnasium.vector.async_vector_env import AsyncState, AsyncVectorEnv, _async_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,14 @@ class KillableAsyncEnvs(AsyncVectorEnv):
         if not all(successes):
             row, _, error, trace = self.error_queue.get()
             self.raise_error(row, error, trace)
+
+
+def orphan_safe_worker(*arguments: Any) -> None:
+    """What Gymnasium runs in the process of a sub-env; it ends without a word when the trainer has been killed."""
+    try:
+        _async_worker(*arguments)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(1)
 
 
 def has_generator(space: gs.Space[Any]) -> bool:

@@ -8,6 +8,7 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -27,6 +28,8 @@ _ATTEMPTS, _PAUSE = 10, 0.2
 _FIELD = "hydra.sweeper.storage"
 _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
+QUOTED, _OPTIONS = "sqlite:///file:", "?uri=true"
+"""Around a path in which there may be anything, as it is written in a URL."""
 
 _NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of SQLite that names another file: "Rollback Journal Format" in its documentation."""
@@ -43,7 +46,9 @@ def resolve_url(url: str | None, directory: Path) -> str:
         ConfigError: it names nothing that several processes can use.
     """
     if url is None:
-        return f"sqlite:///{(directory / 'study.db').resolve()}"
+        path = str((directory / "study.db").resolve())
+        is_plain = not re.search(r"[?#%{}]", path)  # SQLAlchemy reads some of them, and Optuna fills in the others
+        return f"sqlite:///{path}" if is_plain else f"{QUOTED}{quote(path)}{_OPTIONS}"
     scheme, _, rest = url.partition("://")
     if scheme in _FILES and not rest.startswith("//"):
         name = rest.removeprefix("/")
@@ -53,6 +58,13 @@ def resolve_url(url: str | None, directory: Path) -> str:
     if scheme in ("postgresql", "postgres"):
         return f"postgresql+psycopg://{rest}"
     return url
+
+
+def _file_of(url: str) -> Path:
+    """The file that a URL of `_FILES` names."""
+    if url.startswith(QUOTED):
+        return Path(unquote(url.removeprefix(QUOTED).removesuffix(_OPTIONS)))
+    return Path(url.partition(":///")[2])
 
 
 def open_storage(url: str, *, create: bool = False, patience: Patience | None = None) -> BaseStorage:
@@ -77,12 +89,11 @@ def open_storage(url: str, *, create: bool = False, patience: Patience | None = 
 
 def has_storage(url: str) -> bool:
     """Whether there is something to open: looking into an SQLite file or a journal would make it."""
-    return not url.startswith(_FILES) or Path(url.partition(":///")[2]).exists()
+    return not url.startswith(_FILES) or _file_of(url).exists()
 
 
 def _connect(url: str, *, create: bool) -> BaseStorage:
-    scheme, _, rest = url.partition("://")
-    path = Path(rest.removeprefix("/"))
+    scheme, path = url.partition("://")[0], _file_of(url)
     if create and scheme in _FILES:
         path.parent.mkdir(parents=True, exist_ok=True)
     if scheme == "sqlite":

@@ -27,10 +27,10 @@ from rllab.search.patience import NoAnswerError, Patience
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
-from rllab.search.storage import open_storage, public, resolve_url
+from rllab.search.storage import QUOTED, open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row
-from rllab.text import shell, shell_path
+from rllab.text import hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -94,7 +94,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             )
             with read_write(config.hydra):
                 config.hydra.sweeper.study_name = self.study_name
-                config.hydra.overrides.hydra.append(f"hydra.sweeper.study_name={self.study_name}")  # for the jobs
+                config.hydra.overrides.hydra.append(  # for the jobs
+                    hydra_word("hydra.sweeper.study_name", self.study_name)
+                )
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.directory = Path(self.sweep_dir)
         self.url = resolve_url(self.storage, self.directory)
@@ -231,7 +233,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         words = self.space.words(trial.params)
         if not any(word.startswith("meta.num_threads=") for word in words):
             words.append(f"meta.num_threads={slot.threads}")
-        return words + [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in environment.items()]
+        return words + [hydra_word(f"++hydra.job.env_set.{name}", value) for name, value in environment.items()]
 
     def _plan(self) -> str:
         slots = f"{len(self.slots)} slot{'s' * (len(self.slots) > 1)}"
@@ -244,7 +246,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
     def _shown_storage(self) -> str:
         """The study's storage as optuna-dashboard wants it: a journal by its path."""
         if self.storage is None:
-            return f"sqlite:///{self.directory / 'study.db'}"
+            return self.url if self.url.startswith(QUOTED) else f"sqlite:///{self.directory / 'study.db'}"
         return self.url.removeprefix("journal:///") if self.url.startswith("journal:") else public(self.url)
 
     def _write_results(self, rows: list[TrialRow]) -> None:
@@ -292,8 +294,3 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         if added := [f"file://{source.path}" for source in sources if source.provider == "command-line"]:
             values["hydra.searchpath"] = added  # --config-dir can name one directory only
         return groups, values
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

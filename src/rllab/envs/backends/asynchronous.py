@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rllab.envs.backends.contract import Backend
 from rllab.envs.backends.sync import row_makers
-from rllab.envs.gymnasium_internals import KillableAsyncEnvs
+from rllab.envs.gymnasium_internals import KillableAsyncEnvs, orphan_safe_worker
 from rllab.envs.sub_env import SubEnvError, reason_of
 from rllab.host import memory
 
@@ -68,7 +69,7 @@ class AsyncEnvs(KillableAsyncEnvs):
     """
 
     def __init__(self, makers: Sequence[Callable[[], SubEnv]], *, timeout: float) -> None:
-        super().__init__([partial(_make, maker, os.getpid()) for maker in makers])
+        super().__init__([partial(_make, maker, os.getpid()) for maker in makers], worker=orphan_safe_worker)
         self.timeout = timeout
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -110,4 +111,13 @@ def _make(maker: Callable[[], SubEnv], parent: int) -> SubEnv:
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     return maker()
+
+
+def _end_with_parent() -> None:
+    """End at once when the trainer has been killed, and not after a step that takes long."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
