@@ -28,8 +28,6 @@ _ATTEMPTS, _PAUSE = 10, 0.2
 _FIELD = "hydra.sweeper.storage"
 _FILES = ("sqlite", "journal")
 """Schemes of URLs that name a file."""
-QUOTED, _OPTIONS = "sqlite:///file:", "?uri=true"
-"""Around a path in which there may be anything, as it is written in a URL."""
 
 _NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of SQLite that names another file: "Rollback Journal Format" in its documentation."""
@@ -46,25 +44,25 @@ def resolve_url(url: str | None, directory: Path) -> str:
         ConfigError: it names nothing that several processes can use.
     """
     if url is None:
-        path = str((directory / "study.db").resolve())
-        is_plain = not re.search(r"[?#%{}]", path)  # SQLAlchemy reads some of them, and Optuna fills in the others
-        return f"sqlite:///{path}" if is_plain else f"{QUOTED}{quote(path)}{_OPTIONS}"
+        return f"sqlite:///{quote(str((directory / 'study.db').resolve()))}"
     scheme, _, rest = url.partition("://")
     if scheme in _FILES and not rest.startswith("//"):
         name = rest.removeprefix("/")
         if name in ("", ":memory:"):
             raise ConfigError(f"{_FIELD}: got {url!r}, which no other process can see; write {scheme}:///study.db")
-        return f"{scheme}:///{Path(name).resolve()}"
+        if scheme == "journal":
+            return f"journal:///{Path(name).resolve()}"
+        path, mark, options = name.partition("?")
+        return f"sqlite:///{quote(str(Path(unquote(path)).resolve()))}{mark}{options}"
     if scheme in ("postgresql", "postgres"):
         return f"postgresql+psycopg://{rest}"
     return url
 
 
 def _file_of(url: str) -> Path:
-    """The file that a URL of `_FILES` names."""
-    if url.startswith(QUOTED):
-        return Path(unquote(url.removeprefix(QUOTED).removesuffix(_OPTIONS)))
-    return Path(url.partition(":///")[2])
+    """The file that a URL of `_FILES` names; SQLAlchemy reads %20 as a space."""
+    scheme, _, path = url.partition(":///")
+    return Path(unquote(path.partition("?")[0]) if scheme == "sqlite" else path)
 
 
 def open_storage(url: str, *, create: bool = False, patience: Patience | None = None) -> BaseStorage:

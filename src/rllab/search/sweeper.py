@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
@@ -27,10 +28,10 @@ from rllab.search.patience import NoAnswerError, Patience
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
-from rllab.search.storage import QUOTED, open_storage, public, resolve_url
+from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row
-from rllab.text import hydra_word, shell, shell_path
+from rllab.text import escape_interpolations, hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -93,7 +94,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
                 else study_name(config, self.space, self.described)
             )
             with read_write(config.hydra):
-                config.hydra.sweeper.study_name = self.study_name
+                config.hydra.sweeper.study_name = escape_interpolations(self.study_name)
                 config.hydra.overrides.hydra.append(  # for the jobs
                     hydra_word("hydra.sweeper.study_name", self.study_name)
                 )
@@ -246,7 +247,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
     def _shown_storage(self) -> str:
         """The study's storage as optuna-dashboard wants it: a journal by its path."""
         if self.storage is None:
-            return self.url if self.url.startswith(QUOTED) else f"sqlite:///{self.directory / 'study.db'}"
+            return f"sqlite:///{quote(str(self.directory / 'study.db'))}"
         return self.url.removeprefix("journal:///") if self.url.startswith("journal:") else public(self.url)
 
     def _write_results(self, rows: list[TrialRow]) -> None:
