@@ -78,7 +78,7 @@ def test_of_a_run_that_was_stopped(typing, stop_at, tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if "${" not in name])  # that is refused
 def test_of_a_study(process, tmp_path, name):
     words = [typed(word("hydra.sweep.dir", name))[0], *QUICK, "agent.lr=1e-3,3e-4"]
     done = process(ROOT / "train.py", "-m", *words, cwd=tmp_path)

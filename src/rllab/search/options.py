@@ -51,10 +51,10 @@ def check_options(
     known = sorted(field.name for field in fields(SweeperConfig) if field.name != "_target_")
     if unknown := set(others) - set(known):
         raise ConfigError(f"hydra.sweeper.{min(unknown)}: no such field; write one of {', '.join(known)}")
-    if study_name is not None and not (re.fullmatch(r"[^./\\][^/\\]*", study_name) and study_name.isprintable()):
+    if study_name is not None and not (re.fullmatch(r"[^./\\$][^/\\$]*", study_name) and study_name.isprintable()):
         raise ConfigError(
-            f"hydra.sweeper.study_name: got {study_name!r}; write a name, without slashes and not beginning with a "
-            "dot, or a path as hydra.sweep.dir"
+            f"hydra.sweeper.study_name: got {study_name!r}; write a name, without slashes or $, and not beginning "
+            "with a dot, or a path as hydra.sweep.dir"
         )
     for name, low, value in (
         ("n_trials", 1, n_trials),

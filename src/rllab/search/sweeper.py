@@ -31,7 +31,7 @@ from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row
-from rllab.text import escape_interpolations, hydra_word, shell, shell_path
+from rllab.text import hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -86,15 +86,18 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         self.live = launcher.startswith("rllab.")  # jobs of other launchers would print into the table
         self.ray = config.hydra.launcher.ray.init if launcher.endswith(".RayLauncher") else None
         self.described = describe(config, self.space) | ({"grid": True} if self.grid else {})
+        if "${" in config.hydra.sweep.dir:  # Hydra would resolve it once more, and write there
+            raise ConfigError(f"hydra.sweep.dir: got {config.hydra.sweep.dir!r}; write a path without ${{")
         if self.study_name is None:
             chosen = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
             self.study_name = (
-                os.path.basename(os.path.abspath(config.hydra.sweep.dir))  # noqa: PTH100, PTH119 - "." and ".." too
+                # "." and ".." too; what follows a $ would be resolved
+                os.path.basename(os.path.abspath(config.hydra.sweep.dir)).replace("$", "_")  # noqa: PTH100, PTH119
                 if chosen
                 else study_name(config, self.space, self.described)
             )
             with read_write(config.hydra):
-                config.hydra.sweeper.study_name = escape_interpolations(self.study_name)
+                config.hydra.sweeper.study_name = self.study_name
                 config.hydra.overrides.hydra.append(  # for the jobs
                     hydra_word("hydra.sweeper.study_name", self.study_name)
                 )
