@@ -164,7 +164,7 @@ def after(verb, command, capsys):
     return f"said {unknown}" if unknown else None
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(2400, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("count", [24, pytest.param(2400, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_every_verb_ends_well_or_with_one_line(run, command, capsys, count):
     files = [*TABLES, *TREES, *CHECKPOINTS, CHECKPOINTS[0]]
     problems = []

@@ -10,7 +10,6 @@ import shutil
 
 import pytest
 
-from conftest import composed
 from rllab.analysis.evaluation import record
 from rllab.errors import ConfigError
 from rllab.training import trial
@@ -21,9 +20,7 @@ RUN = ["agent=random", "env=cartpole", "env.max_frame=120000", "meta.max_session
 REFUSED = ("which another process is still writing", "which holds a run already")
 
 
-def train(words, directory, barrier, results):
-    os.chdir(directory)
-    cfg = composed(*words, run_dir=directory / "run")
+def train(cfg, barrier, results):
     barrier.wait()
     try:
         trial.run(cfg)
@@ -56,17 +53,17 @@ def at_once(target, *arguments):
 
 
 @pytest.fixture
-def stopped(tmp_path, stop_at):
+def stopped(tmp_path, load_config, stop_at):
     """A run that was stopped at half of its frames."""
     stop_at(60000)
     with pytest.raises(SystemExit):
-        trial.run(composed(*RUN, run_dir=tmp_path / "stopped"))
+        trial.run(load_config(*RUN, run_dir="stopped"))
     return tmp_path / "stopped"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_of_eight_exactly_one_writes(tmp_path, stopped):
+def test_of_eight_exactly_one_writes(load_config, tmp_path, stopped):
     for index in range(ROUNDS):
         run = tmp_path / "run"
         shutil.rmtree(run, ignore_errors=True)
@@ -74,7 +71,7 @@ def test_of_eight_exactly_one_writes(tmp_path, stopped):
         if index % 2:
             shutil.copytree(stopped, run)
             words = [f"meta.resume={run}"]
-        found = at_once(train, words, tmp_path)
+        found = at_once(train, load_config(*words))
         assert found.count(None) == 1, found
         assert all(any(said in line for said in REFUSED) for line in found if line is not None), found
         frames = [line.split(",")[0] for line in (run / "session_0/train.csv").read_text().splitlines()[1:]]

@@ -42,7 +42,7 @@ def test_the_page_says_what_is_refused(spaces):
     assert spaces.text({cell: spaces.check(cell) for cell in cells}) in shown()
 
 
-@pytest.mark.parametrize("backend", ["sync", "async"])
+@pytest.mark.parametrize("backend", ["sync", pytest.param("async", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cell", CELLS, ids=", ".join)
 def test_a_cell(spaces, cell, backend):
     assert spaces.attempt(spaces.Cell(*cell), backend) == ("yes", "")

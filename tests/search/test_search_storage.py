@@ -190,6 +190,7 @@ def test_a_driver_that_is_missing(monkeypatch):
     )
 
 
+@pytest.mark.slow
 class TestServer:
     @pytest.fixture(autouse=True)
     def _driver(self):
