@@ -1,5 +1,5 @@
 """`python -m rllab.command` is `rllab`."""
 
-from rllab.command.entry import rllab
+from rllab.entry import rllab
 
 rllab()

@@ -95,9 +95,17 @@ def _lead_group(environment: dict[str, str], target: Callable[..., None], *argum
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that is waiting is forgotten with it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    target(*arguments)
+    try:
+        target(*arguments)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(1)  # the parent no longer listens: it has ended, or is about to
+
+
+def _leave(number: int, _: object) -> None:
+    """End without a traceback, while there is nothing yet that wants to be closed (see `interruptible`)."""
+    sys.exit(128 + number)
 
 
 def _end_with_parent() -> None:

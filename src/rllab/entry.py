@@ -1,14 +1,16 @@
 """Where both programs begin: nothing heavy is imported before Ctrl-C ends them without a word."""
 
+# ruff: noqa: E402 - Ctrl-C may come while all the rest is imported
 from __future__ import annotations
 
 import os
 import signal
+
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until there is something that wants to be ended in order
+
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from rllab.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 def train() -> None:
     """The `rllab-train` command; `python train.py` in a checkout is the same."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until there is something that wants to be ended in order
     with prepared():
         from rllab.command.train import main  # noqa: PLC0415 - see above
 
@@ -26,6 +27,7 @@ def train() -> None:
 def rllab() -> None:
     """The `rllab` command."""
     with prepared():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a verb has files and processes to tidy up
         from rllab.command import main  # noqa: PLC0415 - see above
 
         main()
@@ -52,6 +54,8 @@ def prepared() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it
         if isinstance(error, BrokenPipeError):  # the reader has gone, as in `rllab ls | head`
             sys.exit(0)
+        from rllab.text import printable  # noqa: PLC0415
+
         where = f"{error.filename}: " if error.filename else "standard output: "
         sys.exit(f"error: {printable(f'{where}{error.strerror or error}')}")
     finally:
