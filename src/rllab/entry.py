@@ -6,7 +6,15 @@ from __future__ import annotations
 import os
 import signal
 
-signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until there is something that wants to be ended in order
+
+def _leave(number: int, _: object) -> None:
+    """End at once: there is nothing that wants to be saved, and an exception might be raised where it is ignored."""
+    if os.isatty(1):
+        os.write(1, b"\x1b[?25h")  # a table that changes hides the cursor
+    os._exit(128 + number)
+
+
+signal.signal(signal.SIGINT, _leave)
 
 import sys
 from contextlib import contextmanager

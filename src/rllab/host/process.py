@@ -41,12 +41,6 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def interruptible() -> None:
-    """From here on Ctrl-C raises `KeyboardInterrupt`: there are processes and files that want to be closed."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     """Let Ctrl-C and SIGTERM call `stop`, so that the state is whole when it is saved; a second one ends at once.
@@ -104,7 +98,7 @@ def _lead_group(environment: dict[str, str], target: Callable[..., None], *argum
 
 
 def _leave(number: int, _: object) -> None:
-    """End without a traceback, while there is nothing yet that wants to be closed (see `interruptible`)."""
+    """End without a traceback, while there is nothing yet that wants to be saved; see `stopping_on_signals`."""
     sys.exit(128 + number)
 
 

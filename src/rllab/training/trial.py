@@ -17,7 +17,7 @@ from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
-from rllab.host.process import interruptible, num_cpus, program, stopping_on_signals
+from rllab.host.process import num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
 from rllab.text import one_line, shell, shell_path
 from rllab.tracking.console import Console
@@ -60,7 +60,6 @@ def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = Fa
         cfg, info = check(cfg, cores=cores)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
-        interruptible()
         try:
             trial = Trial(cfg, info, opened, search)
         except OSError as error:
