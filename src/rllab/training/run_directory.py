@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 import sys
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,11 +98,11 @@ class RunDirectory:
             return None, f"{error}; the best policies are those from here on"
 
     def saved_frame(self) -> int | None:
-        """The frame of the checkpoint `last`; None if nothing was saved, or cannot be read."""
-        try:
-            return int(checkpoint.read(self.path / LAST, "frame"))
-        except checkpoint.CheckpointError:
-            return None
+        """The frame that a resume would go on from; None if nothing was saved, or cannot be read."""
+        for name in (LAST, BEFORE):
+            with suppress(checkpoint.CheckpointError):
+                return int(checkpoint.read(self.path / name, "frame"))
+        return None
 
     def note_error(self, error: Exception) -> Path:
         """Leave the traceback in a file, which tells a run that failed from one that was stopped; returns its path."""
