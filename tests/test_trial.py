@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from rllab import checkpoint, config
 from rllab.errors import ConfigError
@@ -194,6 +195,21 @@ def test_a_session_that_stops_on_kl_stands_still(load_config, tmp_path):
     updates = [r["train/num_updates"] for r in rows(tmp_path / "run") if r["train/num_updates"]]
     # 2000 frames are 7 whole rollouts of 256; the first minibatch sees a KL of 0 and moves, the second sees it moved
     assert float(updates[-1]) == 7
+
+
+@pytest.mark.parametrize("words", [[], ["meta.num_workers=2"]], ids=["one process", "workers"])
+def test_a_run_with_a_longer_budget_is_one_that_had_it_from_the_start(load_config, tmp_path, words):
+    words = [*SMALL[:-1], "meta.max_session=2", "agent.lr=1e-3", "tuned=none", "meta.log_frequency=500", *words]
+    trial.run(load_config(*words, "env.max_frame=1000"))
+    with pytest.raises(ConfigError, match=r"env.max_frame: got 500, less than the budget of the run; write more than"):
+        trial.run(load_config(f"meta.resume={tmp_path / 'run'}"), max_frame=500)
+    trial.run(load_config(f"meta.resume={tmp_path / 'run'}"), max_frame=2000)
+    trial.run(load_config(*words, "env.max_frame=2000", run_dir="whole"))
+    assert_same_policy(tmp_path / "run", tmp_path / "whole")
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert saved["env"]["max_frame"] == 2000
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["resumed"][-1]["max_frame"] == 2000
 
 
 def test_killed_at_any_moment_the_run_goes_on_from_last(load_config, tmp_path):

@@ -33,6 +33,7 @@ from rllab.text import printable
 
 _trusted = ContextVar("_trusted", default=False)
 """Whether --trust was given."""
+_BUDGET = "env.max_frame="
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -76,7 +77,7 @@ def _train(cfg: DictConfig) -> float:
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, trusted=_trusted.get())
+        return trial.run(run, trusted=_trusted.get(), max_frame=_longer(run, hydra_config))
 
 
 class CheckJobs(Callback):
@@ -119,11 +120,13 @@ def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
 def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
     """The config of one job. What only Hydra knows of the command line is checked here too."""
     words = hydra_config.overrides.task
-    resume = [word for word in words if word.lstrip("+").startswith("meta.resume=")]
     run = config.load(cfg)
-    if run.meta.resume is not None and len(words) > len(resume):
-        others = " ".join(word for word in words if word not in resume)
-        raise ConfigError(f"meta.resume: got it together with {others}; write meta.resume=... alone")
+    others = [word for word in words if not word.lstrip("+").startswith(("meta.resume=", _BUDGET))]
+    if run.meta.resume is not None and others:
+        raise ConfigError(
+            f"meta.resume: got it together with {' '.join(others)}; write meta.resume=... alone, or with a longer "
+            f"{_BUDGET}..."
+        )
     for word in words:  # `optional tuned` forgives a name that does not exist
         if word.startswith("tuned="):
             group, _, option = word.replace("=", "/", 1).rpartition("/")
@@ -131,6 +134,12 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
             if option not in options:
                 raise MissingConfigException("", f"{group}/{option}", options)
     return run
+
+
+def _longer(run: RunConfig, hydra_config: HydraConf) -> int | None:
+    """The budget that is typed beside `meta.resume`, if one is."""
+    typed = any(word.startswith(_BUDGET) for word in hydra_config.overrides.task)
+    return run.env.max_frame if typed and run.meta.resume is not None else None
 
 
 def _check_best(path: Path, *, added: bool) -> None:

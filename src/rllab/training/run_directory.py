@@ -60,6 +60,9 @@ class RunDirectory:
         if opened.state is not None:
             (self.path / ERROR).unlink(missing_ok=True)
             first = read_json(self.path / PROVENANCE)
+            if opened.longer:
+                config.save(cfg, self.path / CONFIG)
+                self._provenance_now["max_frame"] = cfg.env.max_frame
             before = first.get("resumed", [])
             self._provenance = first | {"resumed": [*(before if isinstance(before, list) else []), now]}
         else:
@@ -125,17 +128,22 @@ class Opened:
     """The checkpoint from which it goes on."""
     note: str | None = None
     """What a person should know of that."""
+    longer: bool = False
+    """Whether its budget is another one than that of the config in the directory."""
 
     def close(self) -> None:
         if self.hold is not None:
             self.hold.release()
 
 
-def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple[RunConfig, Opened]:
+def open_run(
+    cfg: RunConfig, *, in_search: bool, trusted: bool = False, max_frame: int | None = None
+) -> tuple[RunConfig, Opened]:
     """What to train: this config, or that of the run which `meta.resume` names, with its checkpoint `last`.
 
     A trial of a search that was interrupted goes on where it was saved last, or begins anew if it never was. From here
-    on nobody else may write the directory, if there is one. `trusted` is that of `config.load_file`.
+    on nobody else may write the directory, if there is one. `trusted` is that of `config.load_file`. With `max_frame` a
+    run goes on to that budget.
 
     Raises:
         ConfigError: the directory is in use, or nothing can go on from there.
@@ -146,14 +154,25 @@ def open_run(cfg: RunConfig, *, in_search: bool, trusted: bool = False) -> tuple
     with ExitStack() as undo:
         hold = _hold(directory, cfg, patience=_END_OF_ATTEMPT if in_search else _LOOK) if directory.is_dir() else None
         undo.callback(Opened(hold).close)
-        state = note = None
+        state = note = longer = None
         if cfg.meta.resume is not None or (in_search and any((directory / name).exists() for name in (LAST, BEFORE))):
             own = cfg if in_search else None  # another machine may have begun the trial, with the same packages
             cfg, state, note = load_run(directory, trusted=trusted, own=own)
+            if max_frame is not None:
+                longer = _with_budget(cfg, max_frame)
         elif (directory / CONFIG).exists() and not in_search:
             raise _holds_a_run(cfg)
         undo.pop_all()
-    return cfg, Opened(hold, state, note)
+    return longer or cfg, Opened(hold, state, note, longer=longer is not None)
+
+
+def _with_budget(cfg: RunConfig, max_frame: int) -> RunConfig:
+    """The config of a run with a longer budget, which takes the place of its own."""
+    if max_frame < cfg.env.max_frame:
+        raise ConfigError(
+            f"env.max_frame: got {max_frame}, less than the budget of the run; write more than {cfg.env.max_frame}"
+        )
+    return dataclasses.replace(cfg, env=dataclasses.replace(cfg.env, max_frame=max_frame))
 
 
 def has_trained(directory: Path) -> bool:

@@ -38,11 +38,13 @@ SAVE_SHARE = 0.02
 """... unless writing them would take more than this part of the run, as it would with a large replay buffer."""
 
 
-def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False) -> float:
+def run(
+    cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False, max_frame: int | None = None
+) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
-    somebody else wrote is `trusted` with the packages that its config names.
+    somebody else wrote is `trusted` with the packages that its config names; with `max_frame` it gets that budget.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -53,7 +55,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = Fa
     try:
         if search is not None and has_trained(Path(cfg.run_dir)):
             refuse_another(cfg, check(cfg, cores=cores)[0], trusted=trusted)
-        cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted)
+        cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted, max_frame=max_frame)
     except OSError as error:
         raise _cannot_be_written(cfg, error) from error
     with closing(opened):
