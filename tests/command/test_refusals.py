@@ -175,7 +175,7 @@ REFUSED = {
     "meta.device=cuda:9": f"meta.device: got 'cuda:9', {NOWHERE}",
     "meta.device=tpu": f"meta.device: got 'tpu', {NOWHERE}",
     "meta.resume=my_conf": ("meta.resume: got 'my_conf', which is no run directory; write one that holds config.yaml"),
-    "meta.resume=outputs/x agent.lr=1": "meta.resume: got it together with agent.lr=1; write meta.resume=... alone, or *",
+    "meta.resume=outputs/x agent.lr=1": "meta.resume: got it together with agent.lr=1; write meta.resume=... alone, *",
     # several jobs: all are checked before the first
     "-m meta.max_sesion=1,2": "meta.max_sesion: no such field; did you mean meta.max_session?",
     "-m env=cartpole,acrobt": "env=acrobt: no such option; did you mean env=acrobot?",
