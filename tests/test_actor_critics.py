@@ -254,7 +254,12 @@ REFUSED = [
     ("batch_size", 0, "an integer of at least 1"),
     ("gradient_steps", 0, "an integer of at least 1, or -1 for one for each frame"),
     ("gamma", 1.5, "a number from 0 to 1, e.g. 0.95"),
-    ("lr", "linear:1", "a number or linear:START:END, e.g. linear:1e-3:0"),
+    (
+        "lr",
+        "linear:1",
+        "a number or a schedule, e.g. linear:1e-3:0, cosine:1e-3:0, piecewise:1e-3:5e4:1e-4 or "
+        "warmup:1e4:linear:1e-3:0",
+    ),
     ("hidden", [0], "a list of widths of at least 1, e.g. [64,64]"),
 ]
 

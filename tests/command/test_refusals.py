@@ -13,7 +13,7 @@ from rllab.errors import ConfigError
 
 META = ", ".join(sorted(field.name for field in fields(MetaConfig)))
 FRAMES = "write a whole number of frames of at least 1, e.g."
-SCHEDULE = "write a number or linear:START:END, e.g. linear:1e-3:0"
+SCHEDULE = "write a number or a schedule, e.g. linear:1e-3:0, *"
 PRESET = "each group wants the name of one preset; write e.g. env=cartpole"
 NOWHERE = "which this machine or torch does not have; write meta.device=cpu"
 
@@ -128,10 +128,10 @@ REFUSED = {
         "and branches on data"
     ),
     "agent.network=my_pkg.nets:Nobody": "agent.network: got 'my_pkg.nets:Nobody' (*); write auto, mlp, *",
-    "agent.lr=cosine:1:0": f"agent.lr: got 'cosine:1:0'; {SCHEDULE}",
+    "agent.lr=sine:1:0": f"agent.lr: got 'sine:1:0'; {SCHEDULE}",
     "agent.lr=linear:1e-3": f"agent.lr: got 'linear:1e-3'; {SCHEDULE}",
     "agent.lr=linear:1e-3:-1": (
-        "agent.lr: got 'linear:1e-3:-1'; write a number of at least 0, or linear:START:END within that"
+        "agent.lr: got 'linear:1e-3:-1'; write a number of at least 0, or a schedule within that"
     ),
     # syntax
     "agent.lr=linear(1e-3,0)": "agent.lr: got 'linear(1e-3,0)'; write agent.lr=linear:1e-3:0",

@@ -16,6 +16,7 @@ from omegaconf import MISSING
 from rllab import algorithms
 from rllab.algorithms import Task
 from rllab.errors import require
+from rllab.functional.schedules import by_fractions
 
 Backend = Literal["auto", "gymnasium", "ale", "envpool", "native", "vector_entry_point", "sync", "async"]
 """Two groups, and the backends with the fastest first: `auto` takes the first that suits."""
@@ -279,7 +280,8 @@ class RunConfig:
     ) -> Algorithm:
         """The agent for some sessions, as it is before training; the spaces are those of `envs.inspect`."""
         task = self.task(obs_space, action_space, num_sessions)
-        return self.algorithm()(self.agent, task, seed=seed, device=self.meta.device)
+        agent = by_fractions(self.agent, self.env.max_frame)
+        return self.algorithm()(agent, task, seed=seed, device=self.meta.device)
 
 
 def fields_unchanging(what: Changes) -> frozenset[str]:

@@ -17,6 +17,7 @@ from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
+from rllab.functional.schedules import by_fractions
 from rllab.host.process import num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
 from rllab.text import one_line, shell, shell_path
@@ -102,6 +103,7 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         task = cfg.task(info.obs_space, info.action_space, meta.max_session)
         task = dataclasses.replace(task, max_frame=task.max_frame // num_sharing)
+        by_fractions(cfg.agent, cfg.env.max_frame)
         algorithms.check(distributed.share(cfg), task, shown=str(info.actions.env_space))
     except BudgetError as error:  # told in frames of the trial, of which each worker has a part
         what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
