@@ -257,8 +257,10 @@ REFUSED = [
     (
         "lr",
         "linear:1",
-        "a number or a schedule, e.g. linear:1e-3:0, cosine:1e-3:0, piecewise:1e-3:5e4:1e-4 or "
-        "warmup:1e4:linear:1e-3:0",
+        (
+            "a number or a schedule, e.g. linear:1e-3:0, cosine:1e-3:0, piecewise:1e-3:5e4:1e-4 or "
+            "warmup:1e4:linear:1e-3:0"
+        ),
     ),
     ("hidden", [0], "a list of widths of at least 1, e.g. [64,64]"),
 ]
