@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TABLE_PERIOD = 0.25
 _LINE_PERIOD = 2.0
+_MEMORY = 20.0
+"""Seconds of training after which a log checkpoint counts a third as much for the time that is left."""
 
 
 class _Console(RichConsole):
@@ -74,13 +76,45 @@ class LiveConsole:
                 sys.stderr.write(f"standard output cannot be written ({error.strerror}): this goes on without it\n")
 
 
+class Pace:
+    """How fast a run goes: frames and seconds since this process began, and the same with the latest counting most.
+
+    The rate of one log checkpoint is that of a moment: the last interval may be a few frames long.
+    """
+
+    def __init__(self, frame: int) -> None:
+        self.frame = frame
+        self.frames = self.seconds = 0.0
+        self.recent_frames = self.recent_seconds = 0.0
+
+    def add(self, frame: float, num_sessions: int, rate: float) -> None:
+        """A log checkpoint at `frame` of each session, reached at `rate` frames per second of all together."""
+        frames = (frame - self.frame) * num_sessions
+        seconds = frames / max(rate, 1e-9)
+        self.frame = int(frame)
+        self.frames, self.seconds = self.frames + frames, self.seconds + seconds
+        faded = math.exp(-seconds / _MEMORY)
+        self.recent_frames = self.recent_frames * faded + frames
+        self.recent_seconds = self.recent_seconds * faded + seconds
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the whole run, as far as this process has trained it."""
+        return self.frames / max(self.seconds, 1e-9)
+
+    def left(self, frames: float) -> float:
+        """Seconds that so many frames will take, as fast as it goes of late."""
+        return frames * self.recent_seconds / max(self.recent_frames, 1e-9)
+
+
 class Console(LiveConsole):
     """Progress of a run. Shows the first and the last checkpoint, and those between at a pace that can be read."""
 
-    def __init__(self, title: str, max_frame: int) -> None:
+    def __init__(self, title: str, max_frame: int, *, resumed_at: int | None = None) -> None:
         super().__init__()
         self.title = title
         self.max_frame = max_frame
+        self.pace = Pace(resumed_at or 0)
         self.shown = -math.inf
         self.is_terminal = self.rich.is_terminal  # which is found out anew each time it is asked for
 
@@ -93,6 +127,7 @@ class Console(LiveConsole):
             workers: tags and values of each of Hogwild's workers.
         """
         final = rows[0]["frame"] >= self.max_frame
+        self.pace.add(rows[0]["frame"], len(rows), rows[0]["time/fps"])
         period = _TABLE_PERIOD if self.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
             return
@@ -102,24 +137,23 @@ class Console(LiveConsole):
         else:
             self.message(self._line(rows))
 
-    def _eta(self, row: Row, num_sessions: int) -> float:
-        return (self.max_frame - row["frame"]) * num_sessions / max(row["time/fps"], 1e-9)
+    def _eta(self, rows: Sequence[Row]) -> str:
+        return duration_text(self.pace.left((self.max_frame - rows[0]["frame"]) * len(rows)))
 
     def _line(self, rows: Sequence[Row]) -> str:
         row = rows[0]
         returns = " ".join(score_text(r["rollout/ep_rew_mean"]) for r in rows)
         return (
             f"frame {row['frame']:,}/{self.max_frame:,}  return {returns}  "
-            f"{row['time/fps']:,.0f} fps  eta {duration_text(self._eta(row, len(rows)))}  {_shares(row)}"
+            f"{self.pace.fps:,.0f} fps  eta {self._eta(rows)}  {_shares(row)}"
         )
 
     def _table(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row]) -> Table:
         row = rows[0]
-        elapsed, eta = duration_text(row["elapsed_s"]), duration_text(self._eta(row, len(rows)))
         table = Table(
             title=Text(printable(self.title)),
-            caption=f"frame {row['frame']:,} of {self.max_frame:,}   {row['time/fps']:,.0f} fps   "
-            f"elapsed {elapsed}   eta {eta}\n{_shares(row)}",
+            caption=f"frame {row['frame']:,} of {self.max_frame:,}   {self.pace.fps:,.0f} fps   "
+            f"elapsed {duration_text(row['elapsed_s'])}   eta {self._eta(rows)}\n{_shares(row)}",
         )
         for column in ("session", "frame", "return", "length", "episodes", "best score"):
             table.add_column(column, justify="right")
