@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rllab.search.trials import ENDED, best_row, short_name
-from rllab.text import duration_text, number_text, one_line, printable, setting_text
+from rllab.text import duration_text, one_line, printable, score_text, setting_text
 from rllab.tracking.console import LiveConsole
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SearchConsole(LiveConsole):
                 self.message(self._progress_line())
                 self.shown = time.monotonic()
         elif since >= _TABLE_PERIOD:
-            looks: list[Any] = [(row.index, row.state, row.frame, number_text(row.value), row.reason) for row in rows]
+            looks: list[Any] = [(row.index, row.state, row.frame, score_text(row.value), row.reason) for row in rows]
             if looks != self.looks or since >= _CLOCK_PERIOD:
                 self.looks = looks
                 self._show_table()
@@ -76,7 +76,7 @@ class SearchConsole(LiveConsole):
         """The end of a search: its best trial, what all of them cost, why some failed, and what to do next."""
         best = best_row(rows)
         lines = [
-            ("best trial", f"{best.index}   value {number_text(best.value)}" if best else "none: no trial is complete")
+            ("best trial", f"{best.index}   value {score_text(best.value)}" if best else "none: no trial is complete")
         ]
         lines += [(short_name(field), setting_text(value)) for field, value in (best.params if best else {}).items()]
         lines += self._costs(rows)
@@ -129,7 +129,7 @@ class SearchConsole(LiveConsole):
                 f"* {row.index}" if row is best else str(row.index),
                 Text(row.state, style=_COLOURS[row.state]),
                 f"{row.frame:,}",
-                number_text(row.value),
+                score_text(row.value),
                 *(_cell(cells.get(name, "")) for name in visible),
                 style="bold green" if row is best else "",
             )
@@ -150,15 +150,15 @@ class SearchConsole(LiveConsole):
         return "\n".join(lines)
 
     def _progress_line(self) -> str:
-        running = [f"{r.index}: {r.frame:,} ({number_text(r.value)})" for r in self.rows if r.state == "running"]
+        running = [f"{r.index}: {r.frame:,} ({score_text(r.value)})" for r in self.rows if r.state == "running"]
         return f"{self._left()}   best so far {self._best()}   eta {self._eta()}   running {', '.join(running) or '-'}"
 
     def _best(self) -> str:
         if best := best_row(self.rows):
-            return f"{number_text(best.value)} (trial {best.index})"
+            return f"{score_text(best.value)} (trial {best.index})"
         known = [row for row in self.rows if row.state in ("running", "pruned") and math.isfinite(row.value)]
         best = max(known, key=lambda row: row.value, default=None)
-        return f"{number_text(best.value)} (trial {best.index}, {best.state})" if best else "-"
+        return f"{score_text(best.value)} (trial {best.index}, {best.state})" if best else "-"
 
     def _left(self) -> str:
         return f"{max(self.total - len(self.ended), 0)} of {self.total} trials left"
@@ -176,7 +176,7 @@ class SearchConsole(LiveConsole):
 def _ended_line(row: TrialRow) -> str:
     params = " ".join(f"{short_name(field)}={setting_text(value)}" for field, value in row.params.items())
     text = (
-        f"trial {row.index:<4} {row.state:<9} value {number_text(row.value):>9}  frame {row.frame:>11,}  "
+        f"trial {row.index:<4} {row.state:<9} value {score_text(row.value):>9}  frame {row.frame:>11,}  "
         f"{duration_text(row.seconds):>7}  {params}  {one_line(row.reason)}"
     )
     return text.rstrip()
