@@ -30,7 +30,7 @@ from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
-from rllab.search.trials import ENDED, best_row
+from rllab.search.trials import ENDED, best_row, too_few
 from rllab.text import hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
@@ -272,6 +272,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
         closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}
+        if missing := too_few(sum(row.state == "complete" for row in rows)):
+            closing |= {"pictures": f"none of fields by themselves: {missing}"}
         if best_row(rows):
             closing |= {"train the best": self._best_command()}
         if self.meta.max_trial > 1 and not self.grid:
