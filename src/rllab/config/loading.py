@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import re
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,8 @@ from rllab.errors import ConfigError
 from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
 
+_ANY_ENV = ("gymnasium", "atari")
+"""Presets that leave open which env it is."""
 _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 """What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
 
@@ -39,6 +42,18 @@ def complete(words: list[str]) -> list[str]:
     """
     names = {word.partition("=")[0] for word in words}
     return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
+
+
+def env_name(preset: str, env_id: str) -> str:
+    """What directories and studies call an env: its preset, or its id where the preset is for any env.
+
+    >>> env_name("gymnasium", "ALE/Pong-v5")
+    'ALE-Pong-v5'
+    """
+    return (preset in _ANY_ENV and re.sub(r"[^A-Za-z0-9]+", "-", str(env_id)).strip("-")) or preset
+
+
+OmegaConf.register_resolver("env_name", env_name, replace=True)  # for run_dir in conf/config.yaml
 
 
 @functools.cache  # Hydra keeps it for as long as this process lives
