@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -141,7 +142,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             console.message(f"{title}: {self._plan()} -> {self.directory}")
-            console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
+            if which("optuna-dashboard"):
+                console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
             rows = self._run(console)
             self._write_results(rows)
             self._refuse_failures(rows)
