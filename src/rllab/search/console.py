@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +24,8 @@ _TABLE_PERIOD = 0.25
 _CLOCK_PERIOD = 1.0
 _LINE_PERIOD = 10.0
 _COLOURS = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
-_AROUND = 9
-"""Lines of the table that are not rows (title, header, borders, caption), and one to spare."""
+_AROUND, _BORDERS = 6, 3
+"""Lines of the table that are not rows (title, header, caption, one to spare), and its borders."""
 _FIXED, _COLUMN = 46, 11
 """Width of the first four columns together, and the least width of each further one."""
 
@@ -109,13 +110,14 @@ class SearchConsole(LiveConsole):
         by_index = {row.index: row for row in self.rows}
         running = [row.index for row in self.rows if row.state == "running"]
         order = dict.fromkeys([*([best.index] if best else []), *running, *reversed(self.ended), *by_index])
-        shown = [by_index[index] for index in order][: max(self.rich.height - _AROUND, 1)]
+        around = _AROUND + (0 if self.is_low else _BORDERS) + self.is_narrow  # the caption has one more line there
+        shown = [by_index[index] for index in order][: max(self.rich.height - around, 1)]
         fields = list(dict.fromkeys(field for row in self.rows for field in row.params))
         columns = [*fields, *(["reason"] if any(row.reason for row in self.rows) else [])]
-        visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 1)]
+        visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 0)]
 
         caption = self._caption(len(order) - len(shown), len(columns) - len(visible))
-        table = Table(title=_cell(self.title), caption=Text(caption))
+        table = Table(title=_cell(self.title), caption=Text(caption), box=None if self.is_low else HEAVY_HEAD)
         table.min_width = min(self.rich.width, max(map(len, [self.title, *caption.splitlines()])) + 2)
         for name in ("trial", "state", "frame", "value"):
             table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
@@ -142,9 +144,10 @@ class SearchConsole(LiveConsole):
             if number
         ]
         busy = sum(row.state == "running" for row in self.rows)
+        between = "\n" if self.is_narrow else "   "
         lines = [
             *([f"... and {' and '.join(hidden)}"] if hidden else []),
-            f"best so far {self._best()}   {self._left()}   {busy} of {self.slots} slots busy",
+            f"best so far {self._best()}{between}{self._left()}   {busy} of {self.slots} slots busy",
             f"elapsed {duration_text(time.monotonic() - self.started)}   eta {self._eta()}",
         ]
         return "\n".join(lines)

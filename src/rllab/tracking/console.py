@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _TABLE_PERIOD = 0.25
 _LINE_PERIOD = 2.0
+_LOW, _NARROW = 16, 72
+"""Lines and columns that a terminal usually has, and more."""
+_AROUND, _BORDERS = 3, 3
+"""Lines of the table that are neither rows nor caption: title, header and one to spare; and its borders."""
 _MEMORY = 20.0
 """Seconds of training after which a log checkpoint counts a third as much for the time that is left."""
 
@@ -44,6 +49,16 @@ class LiveConsole:
     def __init__(self) -> None:
         self.rich = _Console(highlight=False, soft_wrap=True)
         self.live: Live | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the lines around a table are better left to what is in it."""
+        return self.rich.height < _LOW
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether what stands side by side goes on lines of its own."""
+        return self.rich.width < _NARROW
 
     def message(self, text: str) -> None:
         """Print one line, above the table where there is one."""
@@ -149,27 +164,43 @@ class Console(LiveConsole):
         )
 
     def _table(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row]) -> Table:
-        row = rows[0]
-        table = Table(
-            title=Text(printable(self.title)),
-            caption=f"frame {row['frame']:,} of {self.max_frame:,}   {self.pace.fps:,.0f} fps   "
-            f"elapsed {duration_text(row['elapsed_s'])}   eta {self._eta(rows)}\n{_shares(row)}",
-        )
-        for column in ("session", "frame", "return", "length", "episodes", "best score"):
-            table.add_column(column, justify="right")
         names = ["policy" if workers else str(session) for session in range(len(rows))]
         names += [f"worker {number}" for number in range(len(workers))]
         scores = [*best, *[math.nan] * len(workers)]
-        for name, score, r in zip(names, scores, [*rows, *workers], strict=True):
-            table.add_row(
-                name,
-                f"{r['frame']:,}",
-                score_text(r["rollout/ep_rew_mean"]),
-                score_text(r["rollout/ep_len_mean"]),
-                f"{r['rollout/num_episodes']:,}",
-                score_text(score),
-            )
+        caption = self._caption(rows)
+        room = self.rich.height - _AROUND - len(caption) - (0 if self.is_low else _BORDERS)
+        if len(names) > room:
+            caption.append(f"... and {len(names) - (room := max(room - 1, 1))} more")
+        table = Table(
+            title=Text(printable(self.title), no_wrap=True, overflow="ellipsis"),
+            caption="\n".join(caption),
+            box=None if self.is_low else HEAVY_HEAD,
+            min_width=min(self.rich.width, max(map(len, [self.title, *caption])) + 2),
+        )
+        cells = [
+            {
+                "session": name,
+                "frame": f"{r['frame']:,}",
+                "return": score_text(r["rollout/ep_rew_mean"]),
+                "length": score_text(r["rollout/ep_len_mean"]),
+                "episodes": f"{r['rollout/num_episodes']:,}",
+                "best score": score_text(score),
+            }
+            for name, score, r in zip(names, scores, [*rows, *workers], strict=True)
+        ]
+        columns = ("session", "return", "best score") if self.is_narrow else tuple(cells[0])
+        for column in columns:
+            table.add_column(column, justify="right")
+        for each in cells[:room]:
+            table.add_row(*(each[column] for column in columns))
         return table
+
+    def _caption(self, rows: Sequence[Row]) -> list[str]:
+        row = rows[0]
+        where = f"frame {row['frame']:,} of {self.max_frame:,}", f"{self.pace.fps:,.0f} fps"
+        when = f"elapsed {duration_text(row['elapsed_s'])}", f"eta {self._eta(rows)}"
+        lines = [where, when] if self.is_narrow else [(*where, *when)]
+        return [*map("   ".join, lines), _shares(row)]
 
     def summary(
         self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]
