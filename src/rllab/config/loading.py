@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import io
 import re
-from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -22,17 +21,13 @@ from rllab.errors import ConfigError
 from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _ANY_ENV = ("gymnasium", "atari")
 """Presets that leave open which env it is."""
 _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 """What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
-
-
-def conf_dir() -> Path:
-    """The presets: ``conf/`` inside the installed package, otherwise beside ``src/`` in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def complete(words: list[str]) -> list[str]:
