@@ -262,3 +262,11 @@ def test_messages_are_no_markup(make):
     console = make()
     console.message("sampler [tpe] [/b]")
     assert printed(console) == ["sampler [tpe] [/b]"]
+
+
+def test_what_matters_fits_a_small_terminal(make):
+    rows = [row(index, "running", lr=0.1, gamma=0.9) for index in range(12)]
+    lines = table(make(terminal=(50, 10), total=200), rows)
+    assert len(lines) == 9
+    assert "... and 9 more trials and 2 more columns" in lines
+    assert lines[-2:] == ["200 of 200 trials left   12 of 2 slots busy", "elapsed 0:00   eta -"]
