@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 def train() -> None:
     """The `rllab-train` command; `python train.py` in a checkout is the same."""
     with prepared():
+        if "query=bash" in sys.argv and "COMP_LINE" in os.environ:  # the shell wants completions for TAB
+            from rllab.completion import offers  # noqa: PLC0415 - see above
+
+            if (offered := offers(os.environ["COMP_LINE"])) is not None:
+                print(*offered)  # noqa: T201 - bash reads it
+                return
         from rllab.command.train import main  # noqa: PLC0415 - see above
 
         main()

@@ -6,10 +6,8 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -85,3 +83,10 @@ def value_at(tree: Any, *keys: str | int, kind: type[_T] = object) -> _T | None:
         except (LookupError, TypeError):
             return None
     return tree if isinstance(tree, kind) else None
+
+
+def conf_dir() -> Path:
+    """The presets: ``conf/`` inside the installed package, otherwise beside ``src/`` in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"

@@ -10,20 +10,21 @@ from typing import Any
 
 from rllab.files import value_at
 
-_HUGE = 1e12
+_SMALL, _HUGE = 10, 1e12
 _NOT_TEXT = ("null", "true", "false")
 
 
 def score_text(value: float | None) -> str:
-    """A return or a score: `1,234.5`, `1.2e+30`, and a dash for what does not exist."""
+    """A return or a score: `1,234.5`, `1.2e+30`, and a dash for what does not exist.
+
+    Three digits where one decimal would show fewer, `0.0125`: returns may be shares of successes.
+    """
     if not isinstance(value, Real) or not math.isfinite(value):  # a file may hold anything in the place of a number
         return "-"
+    if abs(value) < _SMALL:
+        text = f"{value:.3g}"
+        return text if "." in text or "e" in text else f"{text}.0"
     return f"{value:,.1f}" if abs(value) < _HUGE else f"{value:.4g}"
-
-
-def number_text(value: float | None) -> str:
-    """A number of any kind: as a score, but one below 1 with three digits, `0.00123`."""
-    return f"{value:.3g}" if isinstance(value, Real) and 0 < abs(value) < 1 else score_text(value)
 
 
 def interval_text(estimate: Mapping[str, Any], form: Callable[[float], str] = score_text) -> str:

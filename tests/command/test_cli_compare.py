@@ -20,7 +20,7 @@ def shelf(tmp_path, monkeypatch):
 
 
 def test_a_table_a_probability_and_a_picture(rllab, shelf):
-    code, out, err = rllab("compare", "run_*")
+    code, out, err = rllab("compare", "run_*", "--out", "compare.png")
     assert (code, err) == (0, "")
     header, first, second, _, better, picture = out.splitlines()
     assert header.split()[:4] == ["group", "runs", "sessions", "score"]
@@ -40,6 +40,26 @@ def test_studies_are_their_trials(rllab, shelf):
     ]
 
 
+def test_a_search_is_refused_with_what_to_write_instead(rllab, shelf):
+    for trial in "01":
+        config = write_run(shelf / "study" / trial, num_envs=int(trial)) / "config.yaml"
+        config.write_text(config.read_text().replace("max_session: 2", "max_session: 2\n  max_trial: 16"))
+    code, out, err = rllab("compare", "study/")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: RUN: got 'study', a search, in which each trial has settings of its own; rllab report study shows them "
+        "side by side. To compare some, name them: rllab compare study/0 study/1\n"
+    )
+    assert rllab("compare", "study/0", "study/1")[0] == 0
+
+
+def test_without_out_nothing_is_written(rllab, shelf):
+    before = set(shelf.iterdir())
+    _, out, _ = rllab("compare", "run_a", "run_b")
+    assert "picture: none; --out FILE.png draws one" in out
+    assert set(shelf.iterdir()) == before
+
+
 def test_json_draws_only_what_was_asked_for(rllab, shelf):
     code, out, _ = rllab("compare", "run_a", "run_b", "--json", "--threshold", "36")
     assert code == 0
@@ -57,7 +77,7 @@ def test_the_picture_shows_the_best_groups(rllab, shelf, monkeypatch):
     monkeypatch.setattr(plots, "comparison", lambda groups, *_, **__: drawn.extend(groups))
     write_table(shelf / "run_a" / "session_0" / "eval.csv", EVAL_HEADER, ("400,4.0,-60.0,1",))  # a mean of 0
     write_table(shelf / "run_b" / "session_0" / "eval.csv", EVAL_HEADER, ("400,4.0,-90.0,1",))
-    _, _, err = rllab("compare", "run_a", "run_b", "study")
+    _, _, err = rllab("compare", "run_a", "run_b", "study", "--out", "x.png")
     assert [group.label for group in drawn] == ["env.num_envs=4", "env.num_envs=16"]
     assert "note: the picture shows the best 2 of 3 groups" in err
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import pytest
 from rich.console import Console as RichConsole
@@ -161,7 +162,8 @@ def test_many_trials_fit_a_terminal(make, height):
     rows += [row(index, "running", lr=0.1) for index in (195, 196, 197)]
     lines = table(make(terminal=(80, height), total=200), rows)
     assert len(lines) == height - 1
-    shown = [line.strip("│ ").split("│")[0].strip() for line in lines if line.startswith("│")]
+    shown = [found[0] for line in lines if (found := re.match(r"(\* )?\d+ ", line.strip("│ ")))]
+    shown = [name.strip() for name in shown]
     assert shown[:6] == ["* 77", "195", "196", "197", "194", "193"][: len(shown)]
     assert f"... and {198 - len(shown)} more trials" in lines
 
@@ -260,3 +262,11 @@ def test_messages_are_no_markup(make):
     console = make()
     console.message("sampler [tpe] [/b]")
     assert printed(console) == ["sampler [tpe] [/b]"]
+
+
+def test_what_matters_fits_a_small_terminal(make):
+    rows = [row(index, "running", lr=0.1, gamma=0.9) for index in range(12)]
+    lines = table(make(terminal=(50, 10), total=200), rows)
+    assert len(lines) == 9
+    assert "... and 9 more trials and 2 more columns" in lines
+    assert lines[-2:] == ["200 of 200 trials left   12 of 2 slots busy", "elapsed 0:00   eta -"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 from rllab.search.identity import describe, differences, study_name
 from rllab.search.space import Space, read_space
 
+ROOT = Path(__file__).parents[2]
 WORDS = ("agent.lr=1e-3,3e-4", "meta.max_trial=4")
 
 
@@ -50,6 +52,11 @@ def test_the_name_begins_with_agent_and_env(search):
 def test_what_is_searched_is_not_in_the_name(identify):
     assert re.fullmatch("ppo_[0-9a-f]{6}", identify("env=cartpole,acrobot")[0])
     assert re.fullmatch("random_cartpole_[0-9a-f]{6}", identify("agent=random", "meta.seed=0,1")[0])
+    assert re.fullmatch("ppo_[0-9a-f]{6}", identify("env=atari", "env.game=Pong,Boxing")[0])
+
+
+def test_an_env_without_a_preset_is_named_by_its_id(identify):
+    assert re.fullmatch("ppo_FrozenLake-v1_[0-9a-f]{6}", identify("env=gymnasium", "env.id=FrozenLake-v1", *WORDS)[0])
 
 
 def test_the_same_words_are_the_same_search(identify, search):
@@ -120,3 +127,10 @@ class TestDifferences:
 
     def test_of_the_same_are_none(self):
         assert differences({"a": [1, 2], "b": None}, {"a": [1, 2]}) == ""
+
+
+def test_the_docs_name_the_study_that_their_command_gives(identify):
+    readme, *others = [(ROOT / name).read_text() for name in ("README.md", "docs/search.md", "docs/run_directory.md")]
+    command = re.search(r"^python train.py -m (meta=asha env=cartpole search=ppo .*)$", readme, re.MULTILINE)[1]
+    named = {name for text in (readme, *others) for name in re.findall("ppo_cartpole_[0-9a-f]{6}", text)}
+    assert named == {identify(*command.split())[0]}

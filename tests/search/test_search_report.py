@@ -167,7 +167,7 @@ def test_the_best_config_composes(tmp_path):
 def test_pictures_of_a_search(tmp_path):
     plt.close("all")
     before = dict(mpl.rcParams)
-    study = make_study("CCCPCFCPCRW")
+    study = make_study("CCCPCFCPCRWCCCCC")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         written = plots.write_plots(study, tmp_path)
@@ -186,8 +186,10 @@ def test_pictures_of_a_search(tmp_path):
         ("FW", 4, []),
         ("CPR", 4, ["intermediate_values"]),
         ("CC", 0, ["intermediate_values", "optimization_history"]),
-        ("CCP", 1, ["intermediate_values", "optimization_history", "slice"]),
-        ("CC", 2, ALL),
+        ("CCP", 1, ["intermediate_values", "optimization_history"]),
+        ("CCCCCCCCCCP", 1, ["intermediate_values", "optimization_history", "slice"]),
+        ("CC", 2, ["intermediate_values", "optimization_history", "parallel_coordinate"]),
+        ("CCCCCCCCCCP", 2, ALL),
     ],
 )
 def test_what_a_study_is_too_small_for_is_left_out(tmp_path, states, fields, expected):
@@ -202,14 +204,14 @@ def test_a_picture_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeyp
     plt.close("all")
     monkeypatch.setattr(optuna_plots, "plot_slice", broken)
     with pytest.warns(UserWarning, match=r"slice.png could not be drawn: KeyError\('mean return'\)"):
-        written = plots.write_plots(make_study("CCC"), tmp_path)
+        written = plots.write_plots(make_study("CCCCCCCCCC"), tmp_path)
     assert names(written) == sorted(set(ALL) - {"slice"})
     assert plt.get_fignums() == []
 
 
 def test_pictures_are_drawn_in_any_thread(tmp_path):
     written = []
-    study = make_study("CC", fields=["agent.lr"])
+    study = make_study("CCCCCCCCCC", fields=["agent.lr"])
     thread = threading.Thread(target=lambda: written.extend(plots.write_plots(study, tmp_path)))
     thread.start()
     thread.join()

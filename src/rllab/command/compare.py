@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rllab.command.arguments import add_json, add_run
 from rllab.command.output import complain, fail, print_json, print_table, say
-from rllab.text import interval_text, score_text
+from rllab.files import value_at
+from rllab.text import interval_text, score_text, shell_path
 
 if TYPE_CHECKING:
     import argparse
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 NAME = "compare"
 SUMMARY = "compare runs, grouped by what differs in their configs"
 EXAMPLE = "rllab compare outputs/*/*cartpole* --threshold 400"
-PLOT = "compare.png"
 _FEW = 3
 """The most groups that a note names one by one; of more it gives their number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser, "run directories, studies, or patterns in quotes", nargs="+")
+    add_run(parser, "run directories, grids, or patterns in quotes", nargs="+")
     parser.add_argument("--threshold", type=float, metavar="RETURN", help="the env's reward_threshold by default")
-    parser.add_argument("--out", metavar="FILE.png", help=f"the picture; {PLOT} by default, none with --json")
+    parser.add_argument("--out", metavar="FILE.png", help="draw learning curves into this file")
     add_json(parser)
 
 
@@ -38,9 +38,8 @@ def run(chosen: argparse.Namespace) -> None:
     groups = group_runs(_read(chosen.run))
     rows = [describe(group, chosen.threshold) for group in groups]
     better = improve(*groups[:2]) if len(groups) > 1 else None
-    path = chosen.out or (None if chosen.json else PLOT)
-    if path:
-        _draw(groups, rows, path)
+    if chosen.out:
+        _draw(groups, rows, chosen.out)
     if chosen.json:
         reason = better.reason if isinstance(better, Undefined) else None
         print_json({"groups": rows, "improvement": better if reason is None else {"reason": reason}})
@@ -53,7 +52,7 @@ def run(chosen: argparse.Namespace) -> None:
         interval = f" ({text})" if (text := interval_text(better, "{:.2f}".format)) else ""
         say("")
         say(f"{beats}{interval}")
-    say(f"picture: {path}")
+    say(f"picture: {chosen.out or 'none; --out FILE.png draws one'}")
     _explain(groups, rows)
 
 
@@ -77,15 +76,28 @@ def _explain(groups: list[Group], rows: list[dict[str, Any]]) -> None:
 
 def _read(words: list[str]) -> list[Run]:
     from rllab.analysis.runs import read_run  # noqa: PLC0415 - as above
-    from rllab.command.runs import expand  # noqa: PLC0415
+    from rllab.command.runs import expand, named  # noqa: PLC0415
 
-    runs = []
+    runs, by_name = [], {path for word in words for path in named(word)}
     for path in expand(words):
         try:
-            runs.append(read_run(path))
+            run = read_run(path)
         except ValueError as error:
             _note(f"left out: {error}")
+            continue
+        if path not in by_name and (value_at(run.config, "meta", "max_trial", kind=int) or 1) > 1:
+            _refuse_search(path.parent)
+        runs.append(run)
     return runs or fail("no run to compare")
+
+
+def _refuse_search(study: Path) -> NoReturn:
+    """No two trials of a search have the same settings, so there are no groups; and pruned ones have seen less."""
+    where = shell_path(study)
+    fail(
+        f"RUN: got {str(study)!r}, a search, in which each trial has settings of its own; rllab report {where} shows "
+        f"them side by side. To compare some, name them: rllab compare {where}/0 {where}/1"
+    )
 
 
 def _draw(groups: list[Group], rows: list[dict[str, Any]], path: str) -> None:

@@ -52,11 +52,14 @@ _SAYINGS = (
 """Texts of errors that carry nothing else `explain` could read, and what it says in their place."""
 
 
+_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
+"""Launchers that are not there unless an extra of rllab is installed."""
+
+
 def explain(error: BaseException) -> str:
     """The line that a person sees for an error of Hydra, OmegaConf or YAML."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        return f"{group}={option}: no such option; {_near(option, list(error.options), prefix=f'{group}=')}"
+        return _explain_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, ConfigError):
         return str(error)
     if isinstance(error, OverrideParseException):
@@ -72,6 +75,14 @@ def explain(error: BaseException) -> str:
         if match := re.search(pattern, text):
             return saying.format(*match.groups())
     return " ".join(text.partition("\nConfig search path")[0].split()) or type(error).__name__
+
+
+def _explain_choice(path: str, options: list[str]) -> str:
+    """One line for ``group/option`` that is not there."""
+    group, _, option = path.rpartition("/")
+    if group == "hydra/launcher" and (extra := _EXTRAS.get(option)):
+        return f"{group}={option}: not installed; pip install 'rllab[{extra}]'"
+    return f"{group}={option}: no such option; {_near(option, options, prefix=f'{group}=')}"
 
 
 def _explain_syntax(override: str) -> str:

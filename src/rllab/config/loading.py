@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
-from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+import re
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -21,15 +21,13 @@ from rllab.errors import ConfigError
 from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ANY_ENV = ("gymnasium", "atari")
+"""Presets that leave open which env it is."""
 _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 """What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
-
-
-def conf_dir() -> Path:
-    """The presets: ``conf/`` inside the installed package, otherwise beside ``src/`` in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def complete(words: list[str]) -> list[str]:
@@ -39,6 +37,18 @@ def complete(words: list[str]) -> list[str]:
     """
     names = {word.partition("=")[0] for word in words}
     return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
+
+
+def env_name(preset: str, env_id: str) -> str:
+    """What directories and studies call an env: its preset, or its id where the preset is for any env.
+
+    >>> env_name("gymnasium", "ALE/Pong-v5")
+    'ALE-Pong-v5'
+    """
+    return (preset in _ANY_ENV and re.sub(r"[^A-Za-z0-9]+", "-", str(env_id)).strip("-")) or preset
+
+
+OmegaConf.register_resolver("env_name", env_name, replace=True)  # for run_dir in conf/config.yaml
 
 
 @functools.cache  # Hydra keeps it for as long as this process lives

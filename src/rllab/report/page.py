@@ -11,7 +11,7 @@ from rllab.analysis import shelf
 from rllab.files import write_text
 from rllab.report.run import run_facts
 from rllab.report.study import study_facts
-from rllab.text import interval_text, number_text, setting_text
+from rllab.text import interval_text, score_text, setting_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def _environment() -> Environment:
 
 def number(x: float | None) -> str:
     """`1,234.5`; small ones with three digits, and a dash for what does not exist."""
-    text = number_text(x)
+    text = score_text(x)
     if text == "-":
         return "\N{EN DASH}"
     return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text

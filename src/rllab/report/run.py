@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
 import shlex
@@ -88,15 +89,15 @@ def _estimates(found: Any) -> dict[str, dict[str, float | None]]:
 
 
 def _times(run: Run) -> dict[str, Any]:
-    """Shares of the time and frames per second, from the last row of the first session."""
+    """Shares of the time, and frames per second of the whole run, summed over sessions."""
     table = run.sessions[0].train
+    frames, seconds = (float(table[name][-1]) if table[name].size else math.nan for name in ("frame", "elapsed_s"))
     shares = {
         text: float(column[-1])
         for name, text in SHARES.items()
         if (column := table.get(f"time/{name}_share")) is not None and column.size
     }
-    fps = table.get("time/fps")
-    return {"shares": shares, "fps": float(fps[-1]) if fps is not None and fps.size else None}
+    return {"shares": shares, "fps": frames * len(run.sessions) / seconds if seconds > 0 else None}
 
 
 def provenance(path: Path) -> dict[str, Any]:

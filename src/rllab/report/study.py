@@ -29,7 +29,7 @@ STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting
 def study_facts(path: Path, folder: Path) -> dict[str, Any]:
     """Everything that `study.html` shows; `folder` is where the page will lie."""
     from rllab.search.reading import read_study  # noqa: PLC0415 - Optuna takes a second
-    from rllab.search.trials import best_row, short_name  # noqa: PLC0415
+    from rllab.search.trials import best_row, short_name, too_few  # noqa: PLC0415
 
     entry = shelf.look(path)
     problem: str | None = None
@@ -58,6 +58,7 @@ def study_facts(path: Path, folder: Path) -> dict[str, Any]:
         "curves": plots.trial_curves(
             {int(trial.name): curve for trial in trials if (curve := _mean_curve(trial))}, best.index if best else None
         ),
+        "importances_missing": too_few(counts["complete"]) or "that needs two fields, and study.db in this directory",
         "importances": plots.importances({short_name(field): share for field, share in importances.items()}),
     }
 

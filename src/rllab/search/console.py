@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from rllab.search.trials import ENDED, best_row, short_name
-from rllab.text import duration_text, number_text, one_line, printable, setting_text
+from rllab.text import duration_text, one_line, printable, score_text, setting_text
 from rllab.tracking.console import LiveConsole
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _TABLE_PERIOD = 0.25
 _CLOCK_PERIOD = 1.0
 _LINE_PERIOD = 10.0
 _COLOURS = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
-_AROUND = 9
-"""Lines of the table that are not rows (title, header, borders, caption), and one to spare."""
+_AROUND, _BORDERS = 6, 3
+"""Lines of the table that are not rows (title, header, caption, one to spare), and its borders."""
 _FIXED, _COLUMN = 46, 11
 """Width of the first four columns together, and the least width of each further one."""
 
@@ -61,7 +62,7 @@ class SearchConsole(LiveConsole):
                 self.message(self._progress_line())
                 self.shown = time.monotonic()
         elif since >= _TABLE_PERIOD:
-            looks: list[Any] = [(row.index, row.state, row.frame, number_text(row.value), row.reason) for row in rows]
+            looks: list[Any] = [(row.index, row.state, row.frame, score_text(row.value), row.reason) for row in rows]
             if looks != self.looks or since >= _CLOCK_PERIOD:
                 self.looks = looks
                 self._show_table()
@@ -76,7 +77,7 @@ class SearchConsole(LiveConsole):
         """The end of a search: its best trial, what all of them cost, why some failed, and what to do next."""
         best = best_row(rows)
         lines = [
-            ("best trial", f"{best.index}   value {number_text(best.value)}" if best else "none: no trial is complete")
+            ("best trial", f"{best.index}   value {score_text(best.value)}" if best else "none: no trial is complete")
         ]
         lines += [(short_name(field), setting_text(value)) for field, value in (best.params if best else {}).items()]
         lines += self._costs(rows)
@@ -109,13 +110,14 @@ class SearchConsole(LiveConsole):
         by_index = {row.index: row for row in self.rows}
         running = [row.index for row in self.rows if row.state == "running"]
         order = dict.fromkeys([*([best.index] if best else []), *running, *reversed(self.ended), *by_index])
-        shown = [by_index[index] for index in order][: max(self.rich.height - _AROUND, 1)]
+        around = _AROUND + (0 if self.is_low else _BORDERS) + self.is_narrow  # the caption has one more line there
+        shown = [by_index[index] for index in order][: max(self.rich.height - around, 1)]
         fields = list(dict.fromkeys(field for row in self.rows for field in row.params))
         columns = [*fields, *(["reason"] if any(row.reason for row in self.rows) else [])]
-        visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 1)]
+        visible = columns[: max((self.rich.width - _FIXED) // _COLUMN, 0)]
 
         caption = self._caption(len(order) - len(shown), len(columns) - len(visible))
-        table = Table(title=_cell(self.title), caption=Text(caption))
+        table = Table(title=_cell(self.title), caption=Text(caption), box=None if self.is_low else HEAVY_HEAD)
         table.min_width = min(self.rich.width, max(map(len, [self.title, *caption.splitlines()])) + 2)
         for name in ("trial", "state", "frame", "value"):
             table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
@@ -129,7 +131,7 @@ class SearchConsole(LiveConsole):
                 f"* {row.index}" if row is best else str(row.index),
                 Text(row.state, style=_COLOURS[row.state]),
                 f"{row.frame:,}",
-                number_text(row.value),
+                score_text(row.value),
                 *(_cell(cells.get(name, "")) for name in visible),
                 style="bold green" if row is best else "",
             )
@@ -142,23 +144,24 @@ class SearchConsole(LiveConsole):
             if number
         ]
         busy = sum(row.state == "running" for row in self.rows)
+        between = "\n" if self.is_narrow else "   "
         lines = [
             *([f"... and {' and '.join(hidden)}"] if hidden else []),
-            f"best so far {self._best()}   {self._left()}   {busy} of {self.slots} slots busy",
+            f"best so far {self._best()}{between}{self._left()}   {busy} of {self.slots} slots busy",
             f"elapsed {duration_text(time.monotonic() - self.started)}   eta {self._eta()}",
         ]
         return "\n".join(lines)
 
     def _progress_line(self) -> str:
-        running = [f"{r.index}: {r.frame:,} ({number_text(r.value)})" for r in self.rows if r.state == "running"]
+        running = [f"{r.index}: {r.frame:,} ({score_text(r.value)})" for r in self.rows if r.state == "running"]
         return f"{self._left()}   best so far {self._best()}   eta {self._eta()}   running {', '.join(running) or '-'}"
 
     def _best(self) -> str:
         if best := best_row(self.rows):
-            return f"{number_text(best.value)} (trial {best.index})"
+            return f"{score_text(best.value)} (trial {best.index})"
         known = [row for row in self.rows if row.state in ("running", "pruned") and math.isfinite(row.value)]
         best = max(known, key=lambda row: row.value, default=None)
-        return f"{number_text(best.value)} (trial {best.index}, {best.state})" if best else "-"
+        return f"{score_text(best.value)} (trial {best.index}, {best.state})" if best else "-"
 
     def _left(self) -> str:
         return f"{max(self.total - len(self.ended), 0)} of {self.total} trials left"
@@ -176,7 +179,7 @@ class SearchConsole(LiveConsole):
 def _ended_line(row: TrialRow) -> str:
     params = " ".join(f"{short_name(field)}={setting_text(value)}" for field, value in row.params.items())
     text = (
-        f"trial {row.index:<4} {row.state:<9} value {number_text(row.value):>9}  frame {row.frame:>11,}  "
+        f"trial {row.index:<4} {row.state:<9} value {score_text(row.value):>9}  frame {row.frame:>11,}  "
         f"{duration_text(row.seconds):>7}  {params}  {one_line(row.reason)}"
     )
     return text.rstrip()

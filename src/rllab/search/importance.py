@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 
+from rllab.search.trials import too_few
+
 if TYPE_CHECKING:
     from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
@@ -32,8 +34,8 @@ def importance_evaluator(study: optuna.Study) -> tuple[BaseImportanceEvaluator, 
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each field matters, shares that sum to 1; empty with fewer than two complete trials or fields."""
-    if len(complete_trials(study)) < 2 or len(searched_fields(study)) < 2:
+    """How much each field matters, shares that sum to 1; empty with too few complete trials or fields."""
+    if too_few(len(complete_trials(study))) or len(searched_fields(study)) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the evaluator counts as experimental

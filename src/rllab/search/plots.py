@@ -17,7 +17,7 @@ from optuna.visualization import matplotlib as optuna_plots
 from rllab.analysis.plots import EVALUATION, FRAME, GRID, INK, TRAIN, readable
 from rllab.files import write_bytes
 from rllab.search.importance import complete_trials, importance_evaluator, searched_fields
-from rllab.search.trials import short_name
+from rllab.search.trials import short_name, too_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,12 +64,13 @@ def write_plots(study: optuna.Study, directory: Path) -> list[Path]:
 def _wanted(study: optuna.Study) -> list[str]:
     """The plots that a study has enough trials and fields for."""
     trials, num_fields = study.get_trials(deepcopy=False), len(searched_fields(study))
-    several = len(complete_trials(study)) >= 2
+    num_complete = len(complete_trials(study))
+    several, many = num_complete >= 2, not too_few(num_complete)
     enough = {
         "intermediate_values": any(t.intermediate_values and t.state.name.lower() in _LINES for t in trials),
         "optimization_history": several,
-        "slice": several and num_fields >= 1,
-        "param_importances": several and num_fields >= 2,
+        "slice": many and num_fields >= 1,
+        "param_importances": many and num_fields >= 2,
         "parallel_coordinate": several and num_fields >= 2,
     }
     return [name for name, is_enough in enough.items() if is_enough]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ from rllab.search.slots import make_slots
 from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
-from rllab.search.trials import ENDED, best_row
+from rllab.search.trials import ENDED, best_row, too_few
 from rllab.text import hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             console.message(f"{title}: {self._plan()} -> {self.directory}")
-            console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
+            if which("optuna-dashboard"):
+                console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
             rows = self._run(console)
             self._write_results(rows)
             self._refuse_failures(rows)
@@ -272,6 +274,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
         closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}
+        if missing := too_few(sum(row.state == "complete" for row in rows)):
+            closing |= {"pictures": f"none of fields by themselves: {missing}"}
         if best_row(rows):
             closing |= {"train the best": self._best_command()}
         if self.meta.max_trial > 1 and not self.grid:

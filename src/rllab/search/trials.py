@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED = ("complete", "pruned", "failed")
+ENOUGH = 10
+"""Complete trials that say something about a field by itself; of fewer, chance says more."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ def best_row(rows: list[TrialRow]) -> TrialRow | None:
 def ranked(rows: list[TrialRow]) -> list[TrialRow]:
     """The highest value first; nan ranks last."""
     return sorted(rows, key=lambda row: -math.inf if math.isnan(row.value) else row.value, reverse=True)
+
+
+def too_few(num_complete: int) -> str:
+    """Why nothing is said about single fields; empty where enough trials are complete."""
+    return f"that needs {ENOUGH} complete trials, and there are {num_complete}" if num_complete < ENOUGH else ""
 
 
 def short_name(field: str) -> str:

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _TABLE_PERIOD = 0.25
 _LINE_PERIOD = 2.0
+_LOW, _NARROW = 16, 72
+"""Lines and columns that a terminal usually has, and more."""
+_AROUND, _BORDERS = 3, 3
+"""Lines of the table that are neither rows nor caption: title, header and one to spare; and its borders."""
+_MEMORY = 20.0
+"""Seconds of training after which a log checkpoint counts a third as much for the time that is left."""
 
 
 class _Console(RichConsole):
@@ -42,6 +49,16 @@ class LiveConsole:
     def __init__(self) -> None:
         self.rich = _Console(highlight=False, soft_wrap=True)
         self.live: Live | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the lines around a table are better left to what is in it."""
+        return self.rich.height < _LOW
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether what stands side by side goes on lines of its own."""
+        return self.rich.width < _NARROW
 
     def message(self, text: str) -> None:
         """Print one line, above the table where there is one."""
@@ -74,13 +91,45 @@ class LiveConsole:
                 sys.stderr.write(f"standard output cannot be written ({error.strerror}): this goes on without it\n")
 
 
+class Pace:
+    """How fast a run goes: frames and seconds since this process began, and the same with the latest counting most.
+
+    The rate of one log checkpoint is that of a moment: the last interval may be a few frames long.
+    """
+
+    def __init__(self, frame: int) -> None:
+        self.frame = frame
+        self.frames = self.seconds = 0.0
+        self.recent_frames = self.recent_seconds = 0.0
+
+    def add(self, frame: float, num_sessions: int, rate: float) -> None:
+        """A log checkpoint at `frame` of each session, reached at `rate` frames per second of all together."""
+        frames = (frame - self.frame) * num_sessions
+        seconds = frames / max(rate, 1e-9)
+        self.frame = int(frame)
+        self.frames, self.seconds = self.frames + frames, self.seconds + seconds
+        faded = math.exp(-seconds / _MEMORY)
+        self.recent_frames = self.recent_frames * faded + frames
+        self.recent_seconds = self.recent_seconds * faded + seconds
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the whole run, as far as this process has trained it."""
+        return self.frames / max(self.seconds, 1e-9)
+
+    def left(self, frames: float) -> float:
+        """Seconds that so many frames will take, as fast as it goes of late."""
+        return frames * self.recent_seconds / max(self.recent_frames, 1e-9)
+
+
 class Console(LiveConsole):
     """Progress of a run. Shows the first and the last checkpoint, and those between at a pace that can be read."""
 
-    def __init__(self, title: str, max_frame: int) -> None:
+    def __init__(self, title: str, max_frame: int, *, resumed_at: int | None = None) -> None:
         super().__init__()
         self.title = title
         self.max_frame = max_frame
+        self.pace = Pace(resumed_at or 0)
         self.shown = -math.inf
         self.is_terminal = self.rich.is_terminal  # which is found out anew each time it is asked for
 
@@ -93,6 +142,7 @@ class Console(LiveConsole):
             workers: tags and values of each of Hogwild's workers.
         """
         final = rows[0]["frame"] >= self.max_frame
+        self.pace.add(rows[0]["frame"], len(rows), rows[0]["time/fps"])
         period = _TABLE_PERIOD if self.is_terminal else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
             return
@@ -102,40 +152,55 @@ class Console(LiveConsole):
         else:
             self.message(self._line(rows))
 
-    def _eta(self, row: Row, num_sessions: int) -> float:
-        return (self.max_frame - row["frame"]) * num_sessions / max(row["time/fps"], 1e-9)
+    def _eta(self, rows: Sequence[Row]) -> str:
+        return duration_text(self.pace.left((self.max_frame - rows[0]["frame"]) * len(rows)))
 
     def _line(self, rows: Sequence[Row]) -> str:
         row = rows[0]
         returns = " ".join(score_text(r["rollout/ep_rew_mean"]) for r in rows)
         return (
             f"frame {row['frame']:,}/{self.max_frame:,}  return {returns}  "
-            f"{row['time/fps']:,.0f} fps  eta {duration_text(self._eta(row, len(rows)))}  {_shares(row)}"
+            f"{self.pace.fps:,.0f} fps  eta {self._eta(rows)}  {_shares(row)}"
         )
 
     def _table(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row]) -> Table:
-        row = rows[0]
-        elapsed, eta = duration_text(row["elapsed_s"]), duration_text(self._eta(row, len(rows)))
-        table = Table(
-            title=Text(printable(self.title)),
-            caption=f"frame {row['frame']:,} of {self.max_frame:,}   {row['time/fps']:,.0f} fps   "
-            f"elapsed {elapsed}   eta {eta}\n{_shares(row)}",
-        )
-        for column in ("session", "frame", "return", "length", "episodes", "best score"):
-            table.add_column(column, justify="right")
         names = ["policy" if workers else str(session) for session in range(len(rows))]
         names += [f"worker {number}" for number in range(len(workers))]
         scores = [*best, *[math.nan] * len(workers)]
-        for name, score, r in zip(names, scores, [*rows, *workers], strict=True):
-            table.add_row(
-                name,
-                f"{r['frame']:,}",
-                score_text(r["rollout/ep_rew_mean"]),
-                score_text(r["rollout/ep_len_mean"]),
-                f"{r['rollout/num_episodes']:,}",
-                score_text(score),
-            )
+        caption = self._caption(rows)
+        room = self.rich.height - _AROUND - len(caption) - (0 if self.is_low else _BORDERS)
+        if len(names) > room:
+            caption.append(f"... and {len(names) - (room := max(room - 1, 1))} more")
+        table = Table(
+            title=Text(printable(self.title), no_wrap=True, overflow="ellipsis"),
+            caption="\n".join(caption),
+            box=None if self.is_low else HEAVY_HEAD,
+            min_width=min(self.rich.width, max(map(len, [self.title, *caption])) + 2),
+        )
+        cells = [
+            {
+                "session": name,
+                "frame": f"{r['frame']:,}",
+                "return": score_text(r["rollout/ep_rew_mean"]),
+                "length": score_text(r["rollout/ep_len_mean"]),
+                "episodes": f"{r['rollout/num_episodes']:,}",
+                "best score": score_text(score),
+            }
+            for name, score, r in zip(names, scores, [*rows, *workers], strict=True)
+        ]
+        columns = ("session", "return", "best score") if self.is_narrow else tuple(cells[0])
+        for column in columns:
+            table.add_column(column, justify="right")
+        for each in cells[:room]:
+            table.add_row(*(each[column] for column in columns))
         return table
+
+    def _caption(self, rows: Sequence[Row]) -> list[str]:
+        row = rows[0]
+        where = f"frame {row['frame']:,} of {self.max_frame:,}", f"{self.pace.fps:,.0f} fps"
+        when = f"elapsed {duration_text(row['elapsed_s'])}", f"eta {self._eta(rows)}"
+        lines = [where, when] if self.is_narrow else [(*where, *when)]
+        return [*map("   ".join, lines), _shares(row)]
 
     def summary(
         self, trial: dict[str, Any], *, threshold: float | None, evaluated: bool, closing: dict[str, str]

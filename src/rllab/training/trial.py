@@ -140,7 +140,8 @@ class Trial:
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
         self.save_seconds = 0.0  # what the latest save took
-        self.console = Console(_title(cfg), cfg.env.max_frame)
+        resumed_at = None if state is None else state["frame"]
+        self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, opened)
         if opened.note:
@@ -150,7 +151,6 @@ class Trial:
         folders = [f"session_{number}" for number in range(cfg.meta.num_policies)]
         if cfg.meta.distributed:
             folders += [f"worker_{number}" for number in range(cfg.meta.max_session)]
-        resumed_at = None if state is None else state["frame"]
         self.writers = [SessionWriter(self.directory.path / folder, resumed_at=resumed_at) for folder in folders]
 
     def run(self) -> float:
