@@ -58,6 +58,7 @@ def main() -> None:
         for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
             if folder:
                 _check_best(Path(folder) / name, added=folder == args.config_dir)
+                _check_beside(Path(folder) / name)
         where = {"config_path": str(config.conf_dir()), "config_name": "config"}
         hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
@@ -67,16 +68,17 @@ def _train(cfg: DictConfig) -> float:
     from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
+    presets = config.own_presets(hydra_config, GlobalHydra.instance().config_loader())
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, held, trusted=_trusted.get())
+        return trial.run(run, held, trusted=_trusted.get(), presets=presets)
     with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, trusted=_trusted.get())
+        return trial.run(run, trusted=_trusted.get(), presets=[] if run.meta.resume else presets)
 
 
 class CheckJobs(Callback):
@@ -137,7 +139,7 @@ def _check_best(path: Path, *, added: bool) -> None:
     """Refuse `best.yaml` of a study that somebody else made, unless it says only what `write_best` writes.
 
     Hydra imports the packages of its searchpath, and the classes that handle its logs. Any other config that -cn names
-    is this user's own program. `added` is whether the directory comes after that of the presets, or in its place.
+    is this user's own program. `added` is whether the directory comes beside that of the presets, or in its place.
     """
     content = path.read_bytes() if path.is_file() else b""
     if not content or _trusted.get() or trust.is_own(path, content):
@@ -152,6 +154,22 @@ def _check_best(path: Path, *, added: bool) -> None:
     named += trust.executed(fields) if added else [f"-cp {path.parent}"]
     if named:
         raise ConfigError(f"{path}: {trust.refusal(named)}")
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse presets beside a `best.yaml`, which would come before rllab's; its signature says nothing of them.
+
+    Only directories of trials, whose names are numbers, hold YAML files as well: no preset has such a name.
+    """
+    if _trusted.get() or not path.is_file():
+        return
+    others = [other for other in path.parent.iterdir() if other.name != path.name and not other.name.isdecimal()]
+    inside = [file for other in others for file in [other, *other.rglob("*")]]
+    if found := [file for file in inside if file.suffix == ".yaml" or (file.is_symlink() and file.is_dir())]:
+        raise ConfigError(
+            f"{path}: beside it lies {found[0].relative_to(path.parent)}, which could take the place of a preset; move "
+            "best.yaml into a directory of its own, or add --trust if you trust whoever wrote both"
+        )
 
 
 def _is_ours(choice: Any) -> bool:

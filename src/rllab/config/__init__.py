@@ -1,8 +1,8 @@
 """The config of a run: its schema, how it is loaded and saved, and one line for what is wrong with it."""
 
 from rllab.config.explain import explain
-from rllab.config.loading import complete, conf_dir, load, load_file, register, save
+from rllab.config.loading import complete, conf_dir, load, load_file, own_presets, register, save
 from rllab.config.schema import Backend, EnvConfig, MetaConfig, RunConfig, SearchResources, SearchScheduler
 
 __all__ = ["Backend", "EnvConfig", "MetaConfig", "RunConfig", "SearchResources", "SearchScheduler"]
-__all__ += ["complete", "conf_dir", "explain", "load", "load_file", "register", "save"]
+__all__ += ["complete", "conf_dir", "explain", "load", "load_file", "own_presets", "register", "save"]

@@ -6,20 +6,30 @@ import dataclasses
 import functools
 import io
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import algorithms
-from rllab.config import trust
+from rllab.config import hydra_internals, trust
 from rllab.config.explain import expected, explain
 from rllab.config.schema import EnvConfig, RunConfig
 from rllab.errors import ConfigError
 from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hydra.conf import HydraConf
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.config_search_path import ConfigSearchPath
 
 _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 """What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
@@ -44,10 +54,38 @@ def complete(words: list[str]) -> list[str]:
 @functools.cache  # Hydra keeps it for as long as this process lives
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
+    Plugins.instance().register(OwnPresetsFirst)
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
         store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+
+
+class OwnPresetsFirst(SearchPathPlugin):
+    """A preset in a directory of the user's own takes the place of rllab's of the same name."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        main = [place.path for place in search_path.get_path() if place.provider == "main"]
+        if main and str(main[0]).removeprefix("file://") == str(conf_dir()):  # not where that is the user's own already
+            hydra_internals.put_own_first(search_path)
+
+
+def own_presets(hydra: HydraConf, loader: ConfigLoader, words: Iterable[str] | None = None) -> list[str]:
+    """The files of the user's own directories (--config-dir, hydra.searchpath) that a config was made of.
+
+    Args:
+        hydra: of the config.
+        loader: has composed it.
+        words: of its command line, Hydra's own aside; by default those that `hydra` knows.
+    """
+    sources = hydra.runtime.config_sources
+    own = [Path(s.path) for s in sources if s.provider.startswith(("command-line", "hydra.searchpath"))]
+    if not own:
+        return []
+    words = [*hydra.overrides.hydra, *(hydra.overrides.task if words is None else words)]
+    parts = loader.compute_defaults_list(hydra.job.config_name, words, hydra.mode or RunMode.RUN).defaults
+    files = [[folder / f"{part.config_path}.yaml" for folder in own] for part in parts]
+    return [str(path) for each in files for path in [path for path in each if path.is_file()][:1]]
 
 
 def structured(cls: type) -> DictConfig:

@@ -13,7 +13,7 @@ from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from rllab import search
-from rllab.config import MetaConfig
+from rllab.config import MetaConfig, own_presets
 from rllab.config.hydra_internals import OptunaSweeperImpl, returned_value, start_ray
 from rllab.errors import ConfigError, TakenError
 from rllab.host.process import program, stopping_on_signals
@@ -31,7 +31,7 @@ from rllab.search.space import is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row
-from rllab.text import hydra_word, shell, shell_path
+from rllab.text import from_here, hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -66,6 +66,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         self.meta = meta
         self.max_frame = int(config.env.max_frame)
         self.space = read_space(config, hydra_context.config_loader)
+        self.presets = own_presets(config.hydra, hydra_context.config_loader, self.space.fixed)
         self.grid = is_grid(config)
         if meta.max_trial > 1 and not self.space.distributions:
             raise ConfigError(
@@ -141,6 +142,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             console.message(f"{title}: {self._plan()} -> {self.directory}")
+            if self.presets:
+                console.message(f"from directories of your own: {', '.join(map(from_here, self.presets))}")
             console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
             rows = self._run(console)
             self._write_results(rows)

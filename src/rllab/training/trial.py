@@ -19,7 +19,7 @@ from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
 from rllab.host.process import num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
-from rllab.text import one_line, shell, shell_path
+from rllab.text import from_here, one_line, shell, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
@@ -28,6 +28,8 @@ from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_train
 from rllab.training.sessions import COMPILE, KERNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rllab.config import RunConfig
     from rllab.search.handle import TrialHandle
     from rllab.training.sessions import CheckpointReport
@@ -38,11 +40,14 @@ SAVE_SHARE = 0.02
 """... unless writing them would take more than this part of the run, as it would with a large replay buffer."""
 
 
-def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False) -> float:
+def run(
+    cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False, presets: Sequence[str] = ()
+) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
-    somebody else wrote is `trusted` with the packages that its config names.
+    somebody else wrote is `trusted` with the packages that its config names. `presets` are files of the user's own that
+    the config was made of.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -61,7 +66,7 @@ def run(cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = Fa
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
-            trial = Trial(cfg, info, opened, search)
+            trial = Trial(cfg, info, opened, search, presets=presets)
         except OSError as error:
             raise _cannot_be_written(cfg, error) from error
         try:
@@ -126,7 +131,13 @@ class Trial:
     """What a run leaves behind, and what happens at its checkpoints. The sessions themselves are the `crew`."""
 
     def __init__(
-        self, cfg: RunConfig, info: envs.EnvInfo, opened: Opened | None = None, search: TrialHandle | None = None
+        self,
+        cfg: RunConfig,
+        info: envs.EnvInfo,
+        opened: Opened | None = None,
+        search: TrialHandle | None = None,
+        *,
+        presets: Sequence[str] = (),
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
@@ -139,6 +150,9 @@ class Trial:
         self.console = Console(_title(cfg), cfg.env.max_frame)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, opened)
+        if presets:
+            self.directory.add_provenance(presets=[*presets])
+            self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")
         if opened.note:
             self.console.message(opened.note)
         for note in info.notes:
