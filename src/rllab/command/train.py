@@ -46,7 +46,9 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     if args.cfg is not None:
         args.resolve = args.cfg != "hydra"  # what Hydra has for itself cannot be resolved without the rest
-    args.overrides = config.complete(args.overrides)
+    name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
+    if name.name != BEST:
+        args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     _trusted.set(args.trust)
     config.register()
@@ -54,11 +56,12 @@ def main() -> None:
         _check_choices(args.overrides)
         if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
             trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
-        name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
+        if name.name == BEST:
+            _check_whole(args.overrides)
         for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
             if folder:
                 _check_best(Path(folder) / name, added=folder == args.config_dir)
-                _check_beside(Path(folder) / name)
+                _check_beside(Path(folder), Path(folder) / name)
         where = {"config_path": str(config.conf_dir()), "config_name": "config"}
         hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
@@ -156,18 +159,29 @@ def _check_best(path: Path, *, added: bool) -> None:
         raise ConfigError(f"{path}: {trust.refusal(named)}")
 
 
-def _check_beside(path: Path) -> None:
+def _check_whole(words: list[str]) -> None:
+    """Refuse words that choose what `best.yaml` holds whole: its own fields would win over those of a preset."""
+    for word in words:
+        field = word.lstrip("+").partition("=")[0]
+        if field in ("env", "agent", "tuned", "env.id", "agent.name"):
+            raise ConfigError(
+                f"{word}: best.yaml holds env and agent whole; leave it out, change single fields such as "
+                "env.max_frame=1e6, or keep its agent part as tuned/<agent>/<env>.yaml and train without -cn best"
+            )
+
+
+def _check_beside(folder: Path, best: Path) -> None:
     """Refuse presets beside a `best.yaml`, which would come before rllab's; its signature says nothing of them.
 
     Only directories of trials, whose names are numbers, hold YAML files as well: no preset has such a name.
     """
-    if _trusted.get() or not path.is_file():
+    if _trusted.get() or not best.is_file():
         return
-    others = [other for other in path.parent.iterdir() if other.name != path.name and not other.name.isdecimal()]
+    others = [other for other in folder.iterdir() if other != best and not other.name.isdecimal()]
     inside = [file for other in others for file in [other, *other.rglob("*")]]
     if found := [file for file in inside if file.suffix == ".yaml" or (file.is_symlink() and file.is_dir())]:
         raise ConfigError(
-            f"{path}: beside it lies {found[0].relative_to(path.parent)}, which could take the place of a preset; move "
+            f"{best}: beside it lies {found[0].relative_to(folder)}, which could take the place of a preset; move "
             "best.yaml into a directory of its own, or add --trust if you trust whoever wrote both"
         )
 
@@ -176,7 +190,7 @@ def _is_ours(choice: Any) -> bool:
     """Whether an entry of a defaults list chooses a preset that lies beside the others."""
     if not isinstance(choice, dict):
         return choice in ("config", "_self_")
-    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items()]
+    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items() if name is not None]
     return all(
         re.fullmatch(r"\w+", group) and ".." not in name and (config.conf_dir() / group / f"{name}.yaml").is_file()
         for group, name in chosen

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
@@ -25,7 +27,7 @@ from rllab.files import value_at, write_text
 from rllab.text import escape_interpolations, setting_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hydra.conf import HydraConf
     from hydra.core.config_loader import ConfigLoader
@@ -55,10 +57,20 @@ def complete(words: list[str]) -> list[str]:
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
     Plugins.instance().register(OwnPresetsFirst)
+    OmegaConf.register_resolver(
+        "chosen", lambda group, *, _root_: chosen(group, _root_, HydraConfig.get().runtime.choices), replace=True
+    )
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
         store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+
+
+def chosen(group: str, config: DictConfig, choices: Mapping[str, Any]) -> str:
+    """What a directory calls the agent or the env: its preset; where there is none, as in `best.yaml`, what it is."""
+    if name := choices.get(group):
+        return str(name)
+    return re.sub(r"\W+", "_", str(OmegaConf.select(config, "agent.name" if group == "agent" else "env.id")))
 
 
 class OwnPresetsFirst(SearchPathPlugin):
@@ -70,17 +82,21 @@ class OwnPresetsFirst(SearchPathPlugin):
             hydra_internals.put_own_first(search_path)
 
 
+def own_directories(hydra: HydraConf) -> list[Path]:
+    """Those of --config-dir and of hydra.searchpath."""
+    sources = hydra.runtime.config_sources
+    return [Path(s.path) for s in sources if s.provider.startswith(("command-line", "hydra.searchpath"))]
+
+
 def own_presets(hydra: HydraConf, loader: ConfigLoader, words: Iterable[str] | None = None) -> list[str]:
-    """The files of the user's own directories (--config-dir, hydra.searchpath) that a config was made of.
+    """The files of `own_directories` that a config was made of.
 
     Args:
         hydra: of the config.
         loader: has composed it.
         words: of its command line, Hydra's own aside; by default those that `hydra` knows.
     """
-    sources = hydra.runtime.config_sources
-    own = [Path(s.path) for s in sources if s.provider.startswith(("command-line", "hydra.searchpath"))]
-    if not own:
+    if not (own := own_directories(hydra)):
         return []
     words = [*hydra.overrides.hydra, *(hydra.overrides.task if words is None else words)]
     parts = loader.compute_defaults_list(hydra.job.config_name, words, hydra.mode or RunMode.RUN).defaults
@@ -135,7 +151,7 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
-    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), _escaped(plain)))
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
 
@@ -149,12 +165,12 @@ def _check_items(section: str, schema: type, fields: Any) -> None:
             raise ConfigError(f"{section}.{name}: got {setting_text(items)}; write {expected(hint)}")
 
 
-def _escaped(node: Any) -> Any:
+def escaped(node: Any) -> Any:
     """The same content, in which OmegaConf resolves nothing."""
     if isinstance(node, dict):
-        return {key: _escaped(value) for key, value in node.items()}
+        return {key: escaped(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_escaped(value) for value in node]
+        return [escaped(value) for value in node]
     return escape_interpolations(node) if isinstance(node, str) else node
 
 

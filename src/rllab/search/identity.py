@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from rllab.config.loading import chosen
 from rllab.config.schema import Changes, fields_unchanging
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def describe(config: DictConfig, space: Space) -> dict[str, Any]:
 def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> str:
     """``ppo_cartpole_3fa9c1``: agent and env where they are not searched, and a digest of everything."""
     choices = config.hydra.runtime.choices
-    parts = [str(choices[group]) for group in ("agent", "env") if group in choices and group not in space.texts]
+    parts = [
+        chosen(group, config, choices) for group in ("agent", "env") if group in choices and group not in space.texts
+    ]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
     return "_".join([*parts, digest[:6]])
 
