@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import yaml
 
-from rllab import algorithms, distributed, envs
+from rllab import algorithms, config, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
+from rllab.files import value_at
 from rllab.host.process import num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
+from rllab.search.report import BEST
 from rllab.text import from_here, one_line, shell, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
@@ -142,6 +145,7 @@ class Trial:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
         self.search = search
+        self.unseen_seed = unseen_seed(cfg.meta.seed, presets)
         opened = opened or Opened()
         self.state = state = opened.state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
@@ -231,7 +235,7 @@ class Trial:
             "learning curve": str(path / "learning_curve.png"),
             "look closer": f"tensorboard --logdir {shell_path(path)}",
         }
-        if not cfg.meta.distributed and (command := validation_command(sys.argv)):
+        if not cfg.meta.distributed and (command := validation_command(sys.argv, seed=self.unseen_seed)):
             closing["eight seeds"] = command
         threshold = cfg.env.reward_threshold
         self.console.summary(summary, threshold=threshold, evaluated=cfg.meta.evaluates, closing=closing)
@@ -301,9 +305,26 @@ def _title(cfg: RunConfig) -> str:
     return f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}"
 
 
-def validation_command(argv: list[str]) -> str | None:
-    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run."""
+def validation_command(argv: list[str], *, seed: int) -> str | None:
+    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run.
+
+    What that preset sets is left to it, and everything else stays. `seed` is one of which nobody has seen a stream: a
+    result is validated on fresh ones.
+    """
     if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
         return None
-    kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra."))]
-    return " ".join([program(argv), *map(shell, kept), "meta=validate"])
+    preset = yaml.safe_load((config.conf_dir() / "meta" / "validate.yaml").read_text("utf-8"))
+    left_out = {"meta", "meta.seed", "run_dir", *(f"meta.{field}" for field in preset)}
+
+    def stays(word: str) -> bool:
+        field, equals, _ = word.lstrip("+").partition("=")
+        return not equals or not (field in left_out or field.startswith("hydra."))
+
+    kept = [word for word in argv[1:] if stays(word)]
+    return " ".join([program(argv), *map(shell, kept), f"meta.seed={seed}", "meta=validate"])
+
+
+def unseen_seed(seed: int, presets: Sequence[str]) -> int:
+    """One after that of this run and, where it trains a search's `best.yaml`, after all that the search has seen."""
+    best = [yaml.safe_load(Path(path).read_text("utf-8")) for path in presets if Path(path).name == BEST]
+    return max([seed + 1, *(value_at(content, "meta", "seed", kind=int) or 0 for content in best)])
