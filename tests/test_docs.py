@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from rllab import algorithms
+from rllab import algorithms, config
 from rllab.algorithms import Algorithm
 from rllab.tracking import writers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
 FILES = re.findall(r"^```(?:python|yaml)\n(# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"^rllab-train (--config-dir my_conf .+)$", PAGE, re.MULTILINE)
-SHORT = "env.max_frame=8000 meta.max_session=2 meta.final_eval=0 meta.num_threads=1"
+SHORT = "env.max_frame=12000 meta.max_session=2 meta.final_eval=0 meta.num_threads=1"
 
 
 @pytest.fixture
@@ -61,7 +61,11 @@ def test_the_example_trains_as_the_page_says(command, tmp_path):
     for number, line in enumerate(COMMANDS):
         result = command(f"{line} {SHORT} run_dir=run{number}")
         assert result.code == 0, result.err
-    assert "agent=a2c" in line
+        taken = json.loads((tmp_path / f"run{number}" / "provenance.json").read_text("utf-8"))["presets"]
+        chosen = re.findall(r"(\w+)=(\w+)(?: |$)", line)  # rllab has an agent of that name too
+        assert set(taken) == {str(tmp_path / "my_conf" / group / f"{name}.yaml") for group, name in chosen}
+    assert ("agent", "a2c") in chosen
+    assert config.load_file(tmp_path / f"run{number}" / "config.yaml").agent.name == "my_pkg.a2c:A2C"
     found = json.loads((tmp_path / f"run{number}" / "trial.json").read_text("utf-8"))
     assert found["final_return"]["mean"]["value"] == pytest.approx(-8, abs=1)  # straight to the end
 

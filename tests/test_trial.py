@@ -258,6 +258,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     while not (tmp_path / "run" / "checkpoints" / "last.safetensors").exists():
         assert process.poll() is None
         time.sleep(0.05)
+    time.sleep(0.2)  # it is there before the first step
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -303,3 +304,31 @@ def test_a_run_of_an_older_version_cannot_go_on(load_config, tmp_path, stop_at):
     checkpoint.write(tmp_path / "run" / "checkpoints" / "last.safetensors", state)
     with pytest.raises(ConfigError, match=r"^meta.resume: got .*, which an older version of rllab wrote"):
         trial.run(load_config(f"meta.resume={tmp_path / 'run'}"))
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("env=acrobot meta=quick_dev", "env=acrobot meta.seed=7 meta=validate"),
+        (
+            "meta.device=cpu meta.num_threads=2 meta.kernels=off meta.final_eval=5",
+            "meta.device=cpu meta.num_threads=2 meta.kernels=off meta.final_eval=5 meta.seed=7 meta=validate",
+        ),
+        ("meta.max_session=2 meta.rigorous_eval=3 ++meta.log_frequency=1e3 meta.seed=6", "meta.seed=7 meta=validate"),
+        ("run_dir=a hydra.run.dir=b", "meta.seed=7 meta=validate"),
+        ("-cd meta_conf -cn best meta=standard", "-cd meta_conf -cn best meta.seed=7 meta=validate"),
+        ("-m env=acrobot", None),
+        ("meta.resume=a", None),
+    ],
+)
+def test_the_command_that_validates_keeps_what_is_not_for_its_preset_to_set(line, wanted):
+    command = wanted and f"python train.py {wanted}"
+    assert trial.validation_command(["train.py", *line.split()], seed=7) == command
+
+
+@pytest.mark.parametrize(("seed", "unseen"), [(0, 4), (4, 5)])
+def test_a_result_is_validated_on_seeds_that_neither_it_nor_the_search_has_seen(tmp_path, seed, unseen):
+    best = tmp_path / "best.yaml"
+    best.write_text("meta: {seed: 4}\n")  # one that the search has not seen
+    assert trial.unseen_seed(seed, [str(tmp_path / "agent" / "mine.yaml"), str(best)]) == unseen
+    assert trial.unseen_seed(seed, []) == seed + 1

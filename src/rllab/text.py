@@ -83,6 +83,12 @@ def shell_path(path: Path) -> str:
     return shell(f"./{path}" if str(path).startswith("-") else path)
 
 
+def from_here(path: str) -> str:
+    """A path as seen from the working directory, where it leads into that."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
 def escape_interpolations(text: str) -> str:
     """The text with every ``${`` escaped, so that OmegaConf resolves nothing in it."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)

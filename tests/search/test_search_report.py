@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import warnings
@@ -117,15 +118,15 @@ def test_models_that_are_kept(tmp_path, keep, left):
 
 def test_the_best_config_is_written_as_a_person_would(tmp_path):
     path = tmp_path / "best.yaml"
-    values = {"agent.lr": 1e-05, "agent.net.hidden_sizes": [64, 64], "env.num_envs": 8}
-    report.write_best(path, groups={"env": "acrobot", "agent": "ppo"}, values=values, comment="trial 3\nof 24")
+    whole = {"agent": {"lr": 1e-05, "net": {"hidden_sizes": [64, 64]}}, "env": {"num_envs": 8}}
+    report.write_best(path, config=whole, groups=["env", "agent"], comment="trial 3\nof 24")
     assert path.read_text().splitlines() == [
         "# trial 3",
         "# of 24",
         "defaults:",
         "- config",
-        "- override env: acrobot",
-        "- override agent: ppo",
+        "- override env: null",
+        "- override agent: null",
         "- _self_",
         "agent:",
         "  lr: 1.0e-05",
@@ -143,25 +144,30 @@ def test_the_best_config_is_written_as_a_person_would(tmp_path):
     [
         *(1e-05, 1e-5 / 3, 0.1 + 0.2, 1e22, -5e-324, 1.0, 3, True, None, [1, 2.5], {"a": [1e-5]}),
         *("1e-5", "1e5", "1", "true", "null", "", "12:30:00", "[64,64]", "linear:1e-3:0", "a # b", "off", "1_000", "~"),
+        "${a}",
     ],
 )
 def test_values_read_back_as_they_were(tmp_path, value):
     path = tmp_path / "best.yaml"
-    report.write_best(path, groups={}, values={"env.kwargs.x": value}, comment="")
-    read = OmegaConf.to_container(OmegaConf.load(path))["env"]["kwargs"]["x"]
+    report.write_best(path, config={"env": {"kwargs": {"x": value}}}, groups=[], comment="")
+    read = OmegaConf.to_container(OmegaConf.load(path), resolve=True)["env"]["kwargs"]["x"]
     assert read == value
     assert type(read) is type(value)
 
 
-def test_the_best_config_composes(tmp_path):
-    values = {"agent.lr": 1.5e-05, "env.max_frame": 3000}
-    report.write_best(tmp_path / "best.yaml", groups={"env": "acrobot"}, values=values, comment="trial 3")
+def test_the_best_config_composes(tmp_path, load_config):
+    """To the very env and agent, whatever the presets say today; `meta` is chosen by those who train it."""
+    whole = dataclasses.asdict(load_config("env=acrobot", "agent=a2c", "agent.lr=1.5e-05", "env.max_frame=3000"))
+    sections = {name: whole[name] for name in ("env", "agent")} | {"meta": {"seed": 3}}
+    groups = ["env", "agent", "tuned"]
+    report.write_best(tmp_path / "best.yaml", config=sections, groups=groups, comment="trial 3")
     config.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(tmp_path)):
         overrides = [f"hydra.searchpath=[file://{config.conf_dir()}]", "meta=quick_dev", f"run_dir={tmp_path / 'run'}"]
         run = config.load(compose("best", overrides))
-    assert (run.env.id, run.env.max_frame, run.agent.lr) == ("Acrobot-v1", 3000, 1.5e-05)
+    assert (dataclasses.asdict(run.env), dataclasses.asdict(run.agent)) == (whole["env"], whole["agent"])
+    assert (run.meta.max_session, run.meta.seed) == (1, 3)
 
 
 def test_pictures_of_a_search(tmp_path):

@@ -38,7 +38,7 @@ class Bomb:
 def search(stranger, command, monkeypatch):
     """`search(3)` goes on to three trials, which train nothing. The study is that of a stranger once it is there."""
 
-    def run(cfg, held, *, trusted):
+    def run(cfg, held, *, trusted, presets):
         score = cfg.agent.gamma
         held.finish(score, 512)
         return score

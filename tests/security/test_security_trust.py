@@ -189,5 +189,34 @@ def test_the_best_of_somebodys_study_executes_nothing(text, stranger, command):
     assert not (stranger.home / "new").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "meta/standard.yaml", "hydra/launcher/process.yaml", "schema_ppo.yaml"]
+)
+@pytest.mark.parametrize("whose", ["theirs", "own"])
+def test_no_preset_beside_the_best_takes_the_place_of_ours(name, whose, stranger, command):
+    """Where the best is one's own, too: its signature says nothing of what lies beside it."""
+    study = stranger.home / "study"
+    preset = study / name
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\nenv: {id: 'evil:X-v0'}\n")
+    (study / "best.yaml").write_text("defaults: [config, _self_]\nagent: {lr: 1e-3}\n")
+    if whose == "own":
+        trust.sign(study / "best.yaml")
+    result = command("-cd study -cn best run_dir=new")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"error: study/best.yaml: beside it lies {name}, which could take the place of a")
+    assert not stranger.has_run()
+
+
+def test_a_link_to_presets_beside_the_best_is_refused_and_trials_are_not(stranger, command):
+    study = stranger.home / "study"
+    (study / "0").mkdir(parents=True)
+    (study / "0" / "config.yaml").write_text("env: {}\n")
+    (study / "best.yaml").write_text("defaults: [config, {override tuned: null}, _self_]\nagent: {lr: 1e-3}\n")
+    assert command("-cd study -cn best --cfg job").code == 0
+    (study / "meta").symlink_to(stranger.folder)
+    assert "beside it lies meta, which" in command("-cd study -cn best --cfg job").err
+
+
 def test_the_line_is_one_that_can_be_read():
     assert printable(trust.refusal(["env.id=\x1b[2J\n"])).count("\\") == 2

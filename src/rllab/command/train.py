@@ -47,7 +47,9 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     if args.cfg is not None:
         args.resolve = args.cfg != "hydra"  # what Hydra has for itself cannot be resolved without the rest
-    args.overrides = config.complete(args.overrides)
+    name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
+    if name.name != BEST:
+        args.overrides = config.complete(args.overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     _trusted.set(args.trust)
     config.register()
@@ -55,10 +57,12 @@ def main() -> None:
         _check_choices(args.overrides)
         if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
             trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
-        name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
+        if name.name == BEST:
+            _check_whole(args.overrides)
         for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
             if folder:
                 _check_best(Path(folder) / name, added=folder == args.config_dir)
+                _check_beside(Path(folder), Path(folder) / name)
         where = {"config_path": str(config.conf_dir()), "config_name": "config"}
         hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
@@ -68,16 +72,18 @@ def _train(cfg: DictConfig) -> float:
     from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
+    presets = config.own_presets(hydra_config, GlobalHydra.instance().config_loader())
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
         run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, held, trusted=_trusted.get())
+        return trial.run(run, held, trusted=_trusted.get(), presets=presets)
     with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
         run = _load(cfg, hydra_config)
         _check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
-        return trial.run(run, trusted=_trusted.get(), max_frame=_longer(run, hydra_config))
+        own = [] if run.meta.resume else presets
+        return trial.run(run, trusted=_trusted.get(), presets=own, max_frame=_longer(run, hydra_config))
 
 
 class CheckJobs(Callback):
@@ -146,7 +152,7 @@ def _check_best(path: Path, *, added: bool) -> None:
     """Refuse `best.yaml` of a study that somebody else made, unless it says only what `write_best` writes.
 
     Hydra imports the packages of its searchpath, and the classes that handle its logs. Any other config that -cn names
-    is this user's own program. `added` is whether the directory comes after that of the presets, or in its place.
+    is this user's own program. `added` is whether the directory comes beside that of the presets, or in its place.
     """
     content = path.read_bytes() if path.is_file() else b""
     if not content or _trusted.get() or trust.is_own(path, content):
@@ -163,11 +169,38 @@ def _check_best(path: Path, *, added: bool) -> None:
         raise ConfigError(f"{path}: {trust.refusal(named)}")
 
 
+def _check_whole(words: list[str]) -> None:
+    """Refuse words that choose what `best.yaml` holds whole: its own fields would win over those of a preset."""
+    for word in words:
+        field = word.lstrip("+").partition("=")[0]
+        if field in ("env", "agent", "tuned", "env.id", "agent.name"):
+            raise ConfigError(
+                f"{word}: best.yaml holds env and agent whole; leave it out, change single fields such as "
+                "env.max_frame=1e6, or keep its agent part as tuned/<agent>/<env>.yaml and train without -cn best"
+            )
+
+
+def _check_beside(folder: Path, best: Path) -> None:
+    """Refuse presets beside a `best.yaml`, which would come before rllab's; its signature says nothing of them.
+
+    Only directories of trials, whose names are numbers, hold YAML files as well: no preset has such a name.
+    """
+    if _trusted.get() or not best.is_file():
+        return
+    others = [other for other in folder.iterdir() if other != best and not other.name.isdecimal()]
+    inside = [file for other in others for file in [other, *other.rglob("*")]]
+    if found := [file for file in inside if file.suffix == ".yaml" or (file.is_symlink() and file.is_dir())]:
+        raise ConfigError(
+            f"{best}: beside it lies {found[0].relative_to(folder)}, which could take the place of a preset; move "
+            "best.yaml into a directory of its own, or add --trust if you trust whoever wrote both"
+        )
+
+
 def _is_ours(choice: Any) -> bool:
     """Whether an entry of a defaults list chooses a preset that lies beside the others."""
     if not isinstance(choice, dict):
         return choice in ("config", "_self_")
-    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items()]
+    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items() if name is not None]
     return all(
         re.fullmatch(r"\w+", group) and ".." not in name and (config.conf_dir() / group / f"{name}.yaml").is_file()
         for group, name in chosen

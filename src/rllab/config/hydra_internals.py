@@ -10,21 +10,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.execution_policy import execution_whitelist
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.utils import JobReturn
 from hydra.version import _UNSPECIFIED_, setbase
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.utils import JobStatus
     from hydra.types import TaskFunction
     from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_optuna_distribution_from_override
     from omegaconf import DictConfig
 
 __all__ = ["OptunaSweeperImpl", "create_optuna_distribution_from_override", "get_args_parser", "job_return"]
-__all__ += ["node_type", "returned_value", "run_app", "start_ray"]
+__all__ += ["node_type", "put_own_first", "returned_value", "run_app", "start_ray"]
 
 
 def run_app(
@@ -46,6 +49,27 @@ def run_app(
     setbase(_UNSPECIFIED_)
     with execution_whitelist(trusted):
         _run_hydra(args=args, args_parser=parser, task_function=task, config_path=config_path, config_name=config_name)
+
+
+class _OwnFirst(ConfigSearchPathImpl):
+    """Where presets are looked for: what is added later, by a command line or a config, comes before ``main``."""
+
+    def append(self, provider: str, path: str, anchor: SearchPathQuery | None = None) -> None:
+        if provider.startswith("hydra.searchpath"):
+            self.prepend(provider, path)
+        else:
+            super().append(provider, path, anchor)
+
+    def prepend(self, provider: str, path: str, anchor: SearchPathQuery | str | None = None) -> None:  # noqa: ARG002
+        super().prepend(provider, path, SearchPathQuery("main", None))
+
+
+def put_own_first(search_path: ConfigSearchPath) -> None:
+    """Let the directories of ``--config-dir`` and ``hydra.searchpath`` come before ``main``; Hydra puts them last.
+
+    Hydra adds them when it has made the search path, and copies that, so the object itself has to know.
+    """
+    search_path.__class__ = _OwnFirst
 
 
 def job_return(status: JobStatus, value: Any) -> JobReturn:

@@ -6,23 +6,32 @@ import dataclasses
 import functools
 import io
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import algorithms
-from rllab.config import trust
+from rllab.config import hydra_internals, trust
 from rllab.config.explain import expected, explain
 from rllab.config.schema import EnvConfig, RunConfig
 from rllab.errors import ConfigError
-from rllab.files import value_at, write_text
+from rllab.files import conf_dir, value_at, write_text
 from rllab.text import escape_interpolations, setting_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
+
+    from hydra.conf import HydraConf
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.config_search_path import ConfigSearchPath
 
 _ANY_ENV = ("gymnasium", "atari")
 """Presets that leave open which env it is."""
@@ -39,25 +48,60 @@ def complete(words: list[str]) -> list[str]:
     return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
 
 
-def env_name(preset: str, env_id: str) -> str:
-    """What directories and studies call an env: its preset, or its id where the preset is for any env.
-
-    >>> env_name("gymnasium", "ALE/Pong-v5")
-    'ALE-Pong-v5'
-    """
-    return (preset in _ANY_ENV and re.sub(r"[^A-Za-z0-9]+", "-", str(env_id)).strip("-")) or preset
-
-
-OmegaConf.register_resolver("env_name", env_name, replace=True)  # for run_dir in conf/config.yaml
-
-
 @functools.cache  # Hydra keeps it for as long as this process lives
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
+    Plugins.instance().register(OwnPresetsFirst)
+    OmegaConf.register_resolver(
+        "chosen", lambda group, *, _root_: chosen(group, _root_, HydraConfig.get().runtime.choices), replace=True
+    )
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
         store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+
+
+def chosen(group: str, config: DictConfig, choices: Mapping[str, Any]) -> str:
+    """What directories and studies call the agent or the env: its preset.
+
+    Where there is none, as in `best.yaml`, or one for any env, it is what the config names: ``ALE-Pong-v5``.
+    """
+    name = choices.get(group)
+    if name and name not in _ANY_ENV:
+        return str(name)
+    text = str(OmegaConf.select(config, "agent.name" if group == "agent" else "env.id"))
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or str(name)
+
+
+class OwnPresetsFirst(SearchPathPlugin):
+    """A preset in a directory of the user's own takes the place of rllab's of the same name."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        main = [place.path for place in search_path.get_path() if place.provider == "main"]
+        if main and str(main[0]).removeprefix("file://") == str(conf_dir()):  # not where that is the user's own already
+            hydra_internals.put_own_first(search_path)
+
+
+def own_directories(hydra: HydraConf) -> list[Path]:
+    """Those of --config-dir and of hydra.searchpath."""
+    sources = hydra.runtime.config_sources
+    return [Path(s.path) for s in sources if s.provider.startswith(("command-line", "hydra.searchpath"))]
+
+
+def own_presets(hydra: HydraConf, loader: ConfigLoader, words: Iterable[str] | None = None) -> list[str]:
+    """The files of `own_directories` that a config was made of.
+
+    Args:
+        hydra: of the config.
+        loader: has composed it.
+        words: of its command line, Hydra's own aside; by default those that `hydra` knows.
+    """
+    if not (own := own_directories(hydra)):
+        return []
+    words = [*hydra.overrides.hydra, *(hydra.overrides.task if words is None else words)]
+    parts = loader.compute_defaults_list(hydra.job.config_name, words, hydra.mode or RunMode.RUN).defaults
+    files = [[folder / f"{part.config_path}.yaml" for folder in own] for part in parts]
+    return [str(path) for each in files for path in [path for path in each if path.is_file()][:1]]
 
 
 def structured(cls: type) -> DictConfig:
@@ -107,7 +151,7 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
-    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), _escaped(plain)))
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
 
@@ -121,12 +165,12 @@ def _check_items(section: str, schema: type, fields: Any) -> None:
             raise ConfigError(f"{section}.{name}: got {setting_text(items)}; write {expected(hint)}")
 
 
-def _escaped(node: Any) -> Any:
+def escaped(node: Any) -> Any:
     """The same content, in which OmegaConf resolves nothing."""
     if isinstance(node, dict):
-        return {key: _escaped(value) for key, value in node.items()}
+        return {key: escaped(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_escaped(value) for value in node]
+        return [escaped(value) for value in node]
     return escape_interpolations(node) if isinstance(node, str) else node
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from rllab.config import env_name
+from rllab.config.loading import chosen
 from rllab.config.schema import Changes, fields_unchanging
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def study_name(config: DictConfig, space: Space, described: dict[str, Any]) -> s
     """``ppo_cartpole_3fa9c1``: agent and env where they are not searched, and a digest of everything."""
     choices = config.hydra.runtime.choices
     searched = {field.split(".")[0] for field in space.texts if field in ("agent", "env", "env.id", "env.game")}
-    names = {group: str(choices[group]) for group in ("agent", "env") if group in choices and group not in searched}
-    parts = [env_name(name, config.env.id) if group == "env" else name for group, name in names.items()]
+    groups = [group for group in ("agent", "env") if group in choices and group not in searched]
+    parts = [chosen(group, config, choices) for group in groups]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
     return "_".join([*parts, digest[:6]])
 

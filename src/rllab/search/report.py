@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from rllab.config import trust
+from rllab.config.loading import escaped
 from rllab.files import write_text
 from rllab.search.trials import ENDED, ranked
 
@@ -54,19 +55,17 @@ def remove_models(rows: list[TrialRow], directory: Path, *, keep: int) -> None:
             shutil.rmtree(directory / str(row.index) / "checkpoints", ignore_errors=True)
 
 
-def write_best(path: Path, *, groups: dict[str, str], values: dict[str, Any], comment: str) -> None:
-    """Write the best trial's choices as a config of their own, for ``python train.py -cd DIR -cn NAME``.
+def write_best(path: Path, *, config: dict[str, Any], groups: list[str], comment: str) -> None:
+    """Write the best trial's config, whole but for `meta`, for ``python train.py -cd DIR -cn best``.
 
     Args:
         path: the YAML file.
-        groups: presets that were chosen: ``{"env": "acrobot"}``.
-        values: fields that were chosen: ``{"agent.lr": 0.001}``.
+        config: its sections: ``{"env": {"id": "CartPole-v1", ...}, ...}``. Nothing in it is resolved.
+        groups: those of which no preset is to be chosen, since their sections are here.
         comment: what the file's first lines say.
     """
-    defaults = ["config", *({f"override {group}": preset} for group, preset in groups.items()), "_self_"]
-    config = OmegaConf.create({"defaults": defaults})
-    for field, value in values.items():
-        OmegaConf.update(config, field, value)
+    defaults = ["config", *({f"override {group}": None} for group in groups), "_self_"]
+    content = OmegaConf.create({"defaults": defaults} | escaped(config))
     # OmegaConf quotes what it would read back as a number; PyYAML alone takes 1e-05 for text, and "1e-5" for itself
-    write_text(path, textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(config))
+    write_text(path, textwrap.indent(comment, "# ", lambda _: True) + "\n" + OmegaConf.to_yaml(content))
     trust.sign(path)

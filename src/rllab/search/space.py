@@ -74,18 +74,19 @@ class Space:
             jointly: try the ends of all fields in the same jobs, which are far fewer; otherwise those of one field at
                 a time, while the others keep what the presets say.
         """
-        corners = {name: _corners(distribution) for name, distribution in self.distributions.items()}
+        ends = {name: corners(distribution) for name, distribution in self.distributions.items()}
         whole = all(isinstance(d, CategoricalDistribution) for d in self.distributions.values())
-        if whole and math.prod(map(len, corners.values())) <= _MAX_CHECKED:
+        if whole and math.prod(map(len, ends.values())) <= _MAX_CHECKED:
             yield from (self.words(point) for point in self.points())
         elif jointly:
-            for index in range(max(map(len, corners.values()))):
-                yield self.words({name: values[index % len(values)] for name, values in corners.items()})
+            for index in range(max(map(len, ends.values()))):
+                yield self.words({name: values[index % len(values)] for name, values in ends.items()})
         else:
-            yield from (self.words({name: value}) for name, values in corners.items() for value in values)
+            yield from (self.words({name: value}) for name, values in ends.items() for value in values)
 
 
-def _corners(distribution: BaseDistribution) -> list[Any]:
+def corners(distribution: BaseDistribution) -> list[Any]:
+    """All choices, or both ends."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))

@@ -9,13 +9,13 @@ from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from rllab import search
-from rllab.config import MetaConfig
+from rllab.config import MetaConfig, own_presets
 from rllab.config.hydra_internals import OptunaSweeperImpl, returned_value, start_ray
+from rllab.config.loading import own_directories
 from rllab.errors import ConfigError, TakenError
 from rllab.host.process import program, stopping_on_signals
 from rllab.links import refuse_links
@@ -28,11 +28,11 @@ from rllab.search.jobs import Jobs, end_processes, reason, was_killed
 from rllab.search.patience import NoAnswerError, Patience
 from rllab.search.pruners import check_scheduler
 from rllab.search.slots import make_slots
-from rllab.search.space import is_grid, read_space
+from rllab.search.space import corners, is_grid, read_space
 from rllab.search.storage import open_storage, public, resolve_url
 from rllab.search.study import SharedStudy
 from rllab.search.trials import ENDED, best_row, too_few
-from rllab.text import hydra_word, shell, shell_path
+from rllab.text import from_here, hydra_word, shell, shell_path
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _LOOK = 0.25
 """Seconds between two looks at the study."""
+_NOT_OF_BEST = ("hydra", "meta", "run_dir")
+"""Sections of a trial's config that `best.yaml` leaves to those who train it."""
 _COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id", "env.max_frame")
 """Fields that trials must have in common if one is to be stopped because of the others."""
 
@@ -67,6 +69,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         self.meta = meta
         self.max_frame = int(config.env.max_frame)
         self.space = read_space(config, hydra_context.config_loader)
+        self.presets = own_presets(config.hydra, hydra_context.config_loader, self.space.fixed)
         self.grid = is_grid(config)
         if meta.max_trial > 1 and not self.space.distributions:
             raise ConfigError(
@@ -142,6 +145,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             if not self.study.alone():
                 sampler.reseed_rng()  # with the same seed it would propose what another sweeper has proposed
             console.message(f"{title}: {self._plan()} -> {self.directory}")
+            if self.presets:
+                console.message(f"from directories of your own: {', '.join(map(from_here, self.presets))}")
             if which("optuna-dashboard"):
                 console.message(f"watch it with: optuna-dashboard {shell(self._shown_storage())}")
             rows = self._run(console)
@@ -258,9 +263,9 @@ class SearchSweeperImpl(OptunaSweeperImpl):
     def _write_results(self, rows: list[TrialRow]) -> None:
         report.write_trials(rows, self.directory / "trials.csv")
         if best := best_row(rows):
-            groups, values = self._settings(best.params)
+            config, groups = self._composed(best.params)
             comment = f"Trial {best.index} of {self.study_name}: {best.value:.6g}. {self._best_command()}"
-            report.write_best(self.directory / report.BEST, groups=groups, values=values, comment=comment)
+            report.write_best(self.directory / report.BEST, config=config, groups=groups, comment=comment)
             from rllab.search.plots import write_plots  # noqa: PLC0415 - matplotlib, at the end only
 
             write_plots(self.study.study, self.directory)
@@ -270,7 +275,7 @@ class SearchSweeperImpl(OptunaSweeperImpl):
     def _best_command(self) -> str:
         """Trains the best configuration on seeds that the search has not seen."""
         directory = shell_path(self.directory)
-        return f"{program(sys.argv)} -cd {directory} -cn best meta=standard meta.seed={self.meta.seed + 1}"
+        return f"{program(sys.argv)} -cd {directory} -cn best meta=standard meta.seed={self._unseen_seed()}"
 
     def _closing(self, rows: list[TrialRow]) -> dict[str, str]:
         closing = {"results": str(self.directory), "trials": str(self.directory / "trials.csv")}
@@ -282,23 +287,20 @@ class SearchSweeperImpl(OptunaSweeperImpl):
             closing |= {"more trials": f"the same command with meta.max_trial={2 * self.study.total}"}
         return closing
 
-    def _settings(self, params: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-        """Presets and values of one trial, apart from how it was run (`meta`)."""
+    def _composed(self, params: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The config of one trial, apart from how it was run (`meta`), and the groups that it needs no more."""
         assert self.config is not None
         assert self.hydra_context is not None
-        loader = self.hydra_context.config_loader
-        choices = self.config.hydra.runtime.choices
-        groups = {group: str(choices[group]) for group in ("env", "agent") if group in choices}
-        values: dict[str, Any] = {}
-        for override in OverridesParser.create(loader).parse_overrides(self.space.words(params)):
-            name = override.key_or_group
-            if name.split(".")[0] in ("meta", "search", "run_dir") or override.is_delete():
-                continue
-            if loader.get_group_options(name):
-                groups[name] = str(override.value())
-            else:
-                values[name] = override.value()
-        sources = self.config.hydra.runtime.config_sources
-        if added := [f"file://{source.path}" for source in sources if source.provider == "command-line"]:
-            values["hydra.searchpath"] = added  # --config-dir can name one directory only
-        return groups, values
+        job = self.hydra_context.config_loader.load_sweep_config(self.config, self.space.words(params))
+        names = [str(name) for name in job if name not in _NOT_OF_BEST]
+        whole: Any = OmegaConf.to_container(OmegaConf.masked_copy(job, names), resolve=True)
+        whole["meta"] = {"seed": self._unseen_seed()}
+        if own := own_directories(self.config.hydra):  # for meta=...: --config-dir can name one directory only
+            whole["hydra"] = {"searchpath": [f"file://{folder}" for folder in own]}
+        chosen = {str(group).split("/")[0] for group in job.hydra.runtime.choices}  # also of tuned/ppo: cartpole
+        return whole, [group for group in ("env", "agent", "tuned") if group in chosen]
+
+    def _unseen_seed(self) -> int:
+        """One of which the search has seen no stream: no trial had it."""
+        searched = self.space.distributions.get("meta.seed")
+        return 1 + max([self.meta.seed, *(map(int, corners(searched)) if searched else [])])

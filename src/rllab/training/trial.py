@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import yaml
 
-from rllab import algorithms, distributed, envs
+from rllab import algorithms, config, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
+from rllab.files import value_at
 from rllab.functional.schedules import by_fractions
 from rllab.host.process import num_cpus, program, stopping_on_signals
 from rllab.kernels import threads
-from rllab.text import one_line, shell, shell_path
+from rllab.search.report import BEST
+from rllab.text import from_here, one_line, shell, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
@@ -29,6 +32,8 @@ from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_train
 from rllab.training.sessions import COMPILE, KERNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rllab.config import RunConfig
     from rllab.search.handle import TrialHandle
     from rllab.training.sessions import CheckpointReport
@@ -40,12 +45,18 @@ SAVE_SHARE = 0.02
 
 
 def run(
-    cfg: RunConfig, search: TrialHandle | None = None, *, trusted: bool = False, max_frame: int | None = None
+    cfg: RunConfig,
+    search: TrialHandle | None = None,
+    *,
+    trusted: bool = False,
+    max_frame: int | None = None,
+    presets: Sequence[str] = (),
 ) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
     somebody else wrote is `trusted` with the packages that its config names; with `max_frame` it gets that budget.
+    `presets` are files of the user's own that the config was made of.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -64,7 +75,7 @@ def run(
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
-            trial = Trial(cfg, info, opened, search)
+            trial = Trial(cfg, info, opened, search, presets=presets)
         except OSError as error:
             raise _cannot_be_written(cfg, error) from error
         try:
@@ -130,11 +141,18 @@ class Trial:
     """What a run leaves behind, and what happens at its checkpoints. The sessions themselves are the `crew`."""
 
     def __init__(
-        self, cfg: RunConfig, info: envs.EnvInfo, opened: Opened | None = None, search: TrialHandle | None = None
+        self,
+        cfg: RunConfig,
+        info: envs.EnvInfo,
+        opened: Opened | None = None,
+        search: TrialHandle | None = None,
+        *,
+        presets: Sequence[str] = (),
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
         self.search = search
+        self.unseen_seed = unseen_seed(cfg.meta.seed, presets)
         opened = opened or Opened()
         self.state = state = opened.state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
@@ -144,6 +162,9 @@ class Trial:
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, opened)
+        if presets:
+            self.directory.add_provenance(presets=[*presets])
+            self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")
         if opened.note:
             self.console.message(opened.note)
         for note in info.notes:
@@ -221,7 +242,7 @@ class Trial:
             "learning curve": str(path / "learning_curve.png"),
             "look closer": f"tensorboard --logdir {shell_path(path)}",
         }
-        if not cfg.meta.distributed and (command := validation_command(sys.argv)):
+        if not cfg.meta.distributed and (command := validation_command(sys.argv, seed=self.unseen_seed)):
             closing["eight seeds"] = command
         threshold = cfg.env.reward_threshold
         self.console.summary(summary, threshold=threshold, evaluated=cfg.meta.evaluates, closing=closing)
@@ -291,9 +312,26 @@ def _title(cfg: RunConfig) -> str:
     return f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}"
 
 
-def validation_command(argv: list[str]) -> str | None:
-    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run."""
+def validation_command(argv: list[str], *, seed: int) -> str | None:
+    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run.
+
+    What that preset sets is left to it, and everything else stays. `seed` is one of which nobody has seen a stream: a
+    result is validated on fresh ones.
+    """
     if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
         return None
-    kept = [w for w in argv[1:] if not w.startswith(("meta", "run_dir=", "hydra."))]
-    return " ".join([program(argv), *map(shell, kept), "meta=validate"])
+    preset = yaml.safe_load((config.conf_dir() / "meta" / "validate.yaml").read_text("utf-8"))
+    left_out = {"meta", "meta.seed", "run_dir", *(f"meta.{field}" for field in preset)}
+
+    def stays(word: str) -> bool:
+        field, equals, _ = word.lstrip("+").partition("=")
+        return not equals or not (field in left_out or field.startswith("hydra."))
+
+    kept = [word for word in argv[1:] if stays(word)]
+    return " ".join([program(argv), *map(shell, kept), f"meta.seed={seed}", "meta=validate"])
+
+
+def unseen_seed(seed: int, presets: Sequence[str]) -> int:
+    """One after that of this run and, where it trains a search's `best.yaml`, after all that the search has seen."""
+    best = [yaml.safe_load(Path(path).read_text("utf-8")) for path in presets if Path(path).name == BEST]
+    return max([seed + 1, *(value_at(content, "meta", "seed", kind=int) or 0 for content in best)])
