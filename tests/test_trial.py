@@ -197,7 +197,7 @@ def test_a_session_that_stops_on_kl_stands_still(load_config, tmp_path):
     assert float(updates[-1]) == 7
 
 
-@pytest.mark.parametrize("words", [[], ["meta.num_workers=2"]], ids=["one process", "workers"])
+@pytest.mark.parametrize("words", [[], pytest.param(["meta.num_workers=2"], marks=pytest.mark.slow)])
 def test_a_run_with_a_longer_budget_is_one_that_had_it_from_the_start(load_config, tmp_path, words):
     words = [*SMALL[:-1], "meta.max_session=2", "agent.lr=1e-3", "tuned=none", "meta.log_frequency=500", *words]
     trial.run(load_config(*words, "env.max_frame=1000"))

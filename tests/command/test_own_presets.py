@@ -84,7 +84,7 @@ def test_the_best_of_a_grid_over_a_group_of_ones_own_is_trained_by_its_command(c
     assert (again.meta.max_session, again.meta.seed) == (7, 6)  # their own meta=standard
     assert (changed.env, changed.agent.lr, changed.agent.gamma) == (won.env, 0.125, 0.8)
     assert (changed.meta.max_session, changed.meta.seed) == (1, 6)
-    assert re.search(r"ppo_Pendulum_v1_seed6$", again.run_dir)
+    assert re.search(r"ppo_Pendulum-v1_seed6$", again.run_dir)
 
 
 @pytest.mark.parametrize("word", ["env=acrobot", "agent=a2c", "tuned=none", "env.id=Acrobot-v1"])
