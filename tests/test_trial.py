@@ -16,7 +16,7 @@ import yaml
 
 from rllab import checkpoint, config
 from rllab.errors import ConfigError
-from rllab.training import trial
+from rllab.training import trial, validation
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["agent.num_steps=32", "agent.num_minibatches=2", "agent.num_epochs=2", "meta.log_frequency=200"]
@@ -323,12 +323,12 @@ def test_a_run_of_an_older_version_cannot_go_on(load_config, tmp_path, stop_at):
 )
 def test_the_command_that_validates_keeps_what_is_not_for_its_preset_to_set(line, wanted):
     command = wanted and f"python train.py {wanted}"
-    assert trial.validation_command(["train.py", *line.split()], seed=7) == command
+    assert validation.validation_command(["train.py", *line.split()], seed=7) == command
 
 
 @pytest.mark.parametrize(("seed", "unseen"), [(0, 4), (4, 5)])
 def test_a_result_is_validated_on_seeds_that_neither_it_nor_the_search_has_seen(tmp_path, seed, unseen):
     best = tmp_path / "best.yaml"
     best.write_text("meta: {seed: 4}\n")  # one that the search has not seen
-    assert trial.unseen_seed(seed, [str(tmp_path / "agent" / "mine.yaml"), str(best)]) == unseen
-    assert trial.unseen_seed(seed, []) == seed + 1
+    assert validation.unseen_seed(seed, [str(tmp_path / "agent" / "mine.yaml"), str(best)]) == unseen
+    assert validation.unseen_seed(seed, []) == seed + 1

@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
+from rllab.command import best
 from rllab.config import RunConfig, hydra_internals, trust
 from rllab.errors import ConfigError
 from rllab.search.report import BEST
@@ -33,7 +34,6 @@ from rllab.text import printable
 
 _trusted = ContextVar("_trusted", default=False)
 """Whether --trust was given."""
-_BUDGET = "env.max_frame="
 _BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -58,11 +58,7 @@ def main() -> None:
         if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
             trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
         if name.name == BEST:
-            _check_whole(args.overrides)
-        for folder in (args.config_dir, args.config_path) if name.name == BEST else ():
-            if folder:
-                _check_best(Path(folder) / name, added=folder == args.config_dir)
-                _check_beside(Path(folder), Path(folder) / name)
+            best.check(name, args.config_dir, args.config_path, args.overrides, trusted=args.trust)
         where = {"config_path": str(config.conf_dir()), "config_name": "config"}
         hydra_internals.run_app(_train, args, parser, **where, trusted="rllab.command.train.CheckJobs")
 
@@ -127,11 +123,11 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
     """The config of one job. What only Hydra knows of the command line is checked here too."""
     words = hydra_config.overrides.task
     run = config.load(cfg)
-    others = [word for word in words if not word.lstrip("+").startswith(("meta.resume=", _BUDGET))]
+    others = [word for word in words if not (word.lstrip("+").startswith("meta.resume=") or _is_budget(word))]
     if run.meta.resume is not None and others:
         raise ConfigError(
             f"meta.resume: got it together with {' '.join(others)}; write meta.resume=... alone, or with a longer "
-            f"{_BUDGET}..."
+            "env.max_frame=..."
         )
     for word in words:  # `optional tuned` forgives a name that does not exist
         if word.startswith("tuned="):
@@ -144,67 +140,12 @@ def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
 
 def _longer(run: RunConfig, hydra_config: HydraConf) -> int | None:
     """The budget that is typed beside `meta.resume`, if one is."""
-    typed = any(word.startswith(_BUDGET) for word in hydra_config.overrides.task)
+    typed = any(map(_is_budget, hydra_config.overrides.task))
     return run.env.max_frame if typed and run.meta.resume is not None else None
 
 
-def _check_best(path: Path, *, added: bool) -> None:
-    """Refuse `best.yaml` of a study that somebody else made, unless it says only what `write_best` writes.
-
-    Hydra imports the packages of its searchpath, and the classes that handle its logs. Any other config that -cn names
-    is this user's own program. `added` is whether the directory comes beside that of the presets, or in its place.
-    """
-    content = path.read_bytes() if path.is_file() else b""
-    if not content or _trusted.get() or trust.is_own(path, content):
-        return
-    found = yaml.safe_load(content)
-    fields = found if isinstance(found, dict) else {}
-    named = [f"{name}={fields[name]}" for name in fields if name not in ("defaults", "agent", "env", "meta")]
-    named += [f"defaults={choice}" for choice in fields.get("defaults") or [] if not _is_ours(choice)]
-    named += re.findall(
-        r"@package.*|\$\{.*", content.decode(errors="replace")
-    )  # a resolver reads what it likes, as ${oc.env:SECRET}
-    named += trust.executed(fields) if added else [f"-cp {path.parent}"]
-    if named:
-        raise ConfigError(f"{path}: {trust.refusal(named)}")
-
-
-def _check_whole(words: list[str]) -> None:
-    """Refuse words that choose what `best.yaml` holds whole: its own fields would win over those of a preset."""
-    for word in words:
-        field = word.lstrip("+").partition("=")[0]
-        if field in ("env", "agent", "tuned", "env.id", "agent.name"):
-            raise ConfigError(
-                f"{word}: best.yaml holds env and agent whole; leave it out, change single fields such as "
-                "env.max_frame=1e6, or keep its agent part as tuned/<agent>/<env>.yaml and train without -cn best"
-            )
-
-
-def _check_beside(folder: Path, best: Path) -> None:
-    """Refuse presets beside a `best.yaml`, which would come before rllab's; its signature says nothing of them.
-
-    Only directories of trials, whose names are numbers, hold YAML files as well: no preset has such a name.
-    """
-    if _trusted.get() or not best.is_file():
-        return
-    others = [other for other in folder.iterdir() if other != best and not other.name.isdecimal()]
-    inside = [file for other in others for file in [other, *other.rglob("*")]]
-    if found := [file for file in inside if file.suffix == ".yaml" or (file.is_symlink() and file.is_dir())]:
-        raise ConfigError(
-            f"{best}: beside it lies {found[0].relative_to(folder)}, which could take the place of a preset; move "
-            "best.yaml into a directory of its own, or add --trust if you trust whoever wrote both"
-        )
-
-
-def _is_ours(choice: Any) -> bool:
-    """Whether an entry of a defaults list chooses a preset that lies beside the others."""
-    if not isinstance(choice, dict):
-        return choice in ("config", "_self_")
-    chosen = [(str(group).removeprefix("override "), str(name)) for group, name in choice.items() if name is not None]
-    return all(
-        re.fullmatch(r"\w+", group) and ".." not in name and (config.conf_dir() / group / f"{name}.yaml").is_file()
-        for group, name in chosen
-    )
+def _is_budget(word: str) -> bool:
+    return word.lstrip("+").startswith("env.max_frame=")
 
 
 def _check_choices(words: list[str]) -> None:

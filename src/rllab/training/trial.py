@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import yaml
 
-from rllab import algorithms, config, distributed, envs
+from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
-from rllab.files import value_at
 from rllab.functional.schedules import by_fractions
-from rllab.host.process import num_cpus, program, stopping_on_signals
+from rllab.host.process import num_cpus, stopping_on_signals
 from rllab.kernels import threads
-from rllab.search.report import BEST
-from rllab.text import from_here, one_line, shell, shell_path
+from rllab.text import from_here, one_line, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_trained, open_run, refuse_another
 from rllab.training.sessions import COMPILE, KERNELS
+from rllab.training.validation import unseen_seed, validation_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -310,28 +308,3 @@ def _title(cfg: RunConfig) -> str:
     who = f"{meta.distributed} worker" if meta.distributed else "session"
     who += "s" * (meta.max_session > 1) + f" in {meta.num_workers} processes" * (meta.num_workers != 1)
     return f"{cfg.agent.name} on {cfg.env.id} ({cfg.env.backend}), {meta.max_session} {who}"
-
-
-def validation_command(argv: list[str], *, seed: int) -> str | None:
-    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run.
-
-    What that preset sets is left to it, and everything else stays. `seed` is one of which nobody has seen a stream: a
-    result is validated on fresh ones.
-    """
-    if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
-        return None
-    preset = yaml.safe_load((config.conf_dir() / "meta" / "validate.yaml").read_text("utf-8"))
-    left_out = {"meta", "meta.seed", "run_dir", *(f"meta.{field}" for field in preset)}
-
-    def stays(word: str) -> bool:
-        field, equals, _ = word.lstrip("+").partition("=")
-        return not equals or not (field in left_out or field.startswith("hydra."))
-
-    kept = [word for word in argv[1:] if stays(word)]
-    return " ".join([program(argv), *map(shell, kept), f"meta.seed={seed}", "meta=validate"])
-
-
-def unseen_seed(seed: int, presets: Sequence[str]) -> int:
-    """One after that of this run and, where it trains a search's `best.yaml`, after all that the search has seen."""
-    best = [yaml.safe_load(Path(path).read_text("utf-8")) for path in presets if Path(path).name == BEST]
-    return max([seed + 1, *(value_at(content, "meta", "seed", kind=int) or 0 for content in best)])
