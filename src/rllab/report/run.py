@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
+from rllab.analysis.statistics import STATISTICS
 from rllab.analysis.summary import trial_summary
 from rllab.files import value_at
 from rllab.host.process import program
@@ -84,7 +85,7 @@ def _estimates(found: Any) -> dict[str, dict[str, float | None]]:
     """Mean, median and IQM with their intervals; None for what is no number."""
     return {
         statistic: {end: value_at(found, statistic, end, kind=float) for end in ("value", "low", "high")}
-        for statistic in ("mean", "median", "iqm")
+        for statistic in STATISTICS
     }
 
 
