@@ -184,6 +184,7 @@ def test_too_many_failures_end_the_search_at_once(make_toy):
     assert not (toy.folder(2) / "starts").exists()
 
 
+@pytest.mark.slow  # test_search_launchers.py prunes by default
 def test_bad_trials_are_pruned_and_free_their_slot(make_toy):
     """The last two are bad, whatever the others have reported when they come to the frame."""
     scheduler = "meta.search_scheduler={kind:median,grace_period:300}"
