@@ -56,7 +56,12 @@ class _Worker:
     answered: int = 0  # number of the latest snapshot that it has sent its state for
     ended: bool = False
     frame: int = 0  # of its own, at the last look
-    moved_at: float = field(default_factory=time.monotonic)  # when that frame changed, or a message came
+    moved_at: float = field(default_factory=time.monotonic)  # when that frame changed, or a message came or went
+    waits: bool = False  # for our word: it cannot hang, however long others take
+
+    def tell(self, word: Any) -> None:
+        self.waits, self.moved_at = False, time.monotonic()
+        self.link.send(word)
 
 
 class Workers:
@@ -94,7 +99,7 @@ class Workers:
         for each in self.workers:
             if best is not None and self.policy is None:
                 each.best = merge.part_of_best(best, each.numbers)
-            each.link.send([part and checkpoint.dumps(part) for part in (each.state, each.best)])
+            each.tell([part and checkpoint.dumps(part) for part in (each.state, each.best)])
         while not all(each.ready for each in self.workers):
             self._receive()
         if self.policy is not None:  # what the workers have loaded into it side by side may not fit together
@@ -130,7 +135,7 @@ class Workers:
         """
         self.going = True
         for each in self.workers:
-            each.link.send("go")
+            each.tell("go")
         while not all(each.ended for each in self.workers):
             self._receive()
             while not self.board.stop[0] and (parts := self.reports.take()):  # what is left when all stop is saved
@@ -163,11 +168,12 @@ class Workers:
         each.moved_at = time.monotonic()
         match message:
             case ("ready", notes):
-                each.ready, each.notes = True, notes
+                each.ready, each.waits, each.notes = True, True, notes
             case ("checkpoint", report):
                 self.reports.waiting[each.index].append(report)
             case ("state" | "end" as kind, number, state, best):
                 each.state, each.answered, each.ended = checkpoint.loads(state), number, kind == "end"
+                each.waits = True
                 if best is not None:
                     each.best, each.best_changed = checkpoint.loads(best), True
             case ("env failed", text, trace):
@@ -191,7 +197,7 @@ class Workers:
 
     def _check_that_it_moves(self, each: _Worker) -> None:
         frame = int(self.board.frames[each.index])
-        if frame != each.frame or each.ended:
+        if frame != each.frame or each.waits or each.ended:
             each.frame, each.moved_at = frame, time.monotonic()
         elif time.monotonic() - each.moved_at > self.cfg.meta.worker_timeout:
             raise WorkerError(
@@ -209,7 +215,7 @@ class Workers:
         self.board.snapshot[0] = self.num_snapshots
         if not self.going:
             for each in self.workers:
-                each.link.send("state")
+                each.tell("state")
         while not all(each.ended or each.answered == self.num_snapshots for each in self.workers):
             self._receive()
         if isinstance(self.failure, DivergedError):
@@ -229,7 +235,7 @@ class Workers:
                 each.state = None  # a replay buffer is large
                 if self.going:
                     with suppress(OSError):  # it has died, which `_receive` notices
-                        each.link.send("go on")
+                        each.tell("go on")
         return state, best
 
     def _policy_of(self, states: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
