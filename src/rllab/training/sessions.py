@@ -79,7 +79,7 @@ class Sessions:
         if cfg.meta.evaluates:
             episodes, sessions = cfg.meta.eval_episodes, range(num_sessions)
             self.evaluator = Evaluator(
-                cfg.env, sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
+                cfg.evaluation_env(), sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
             self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
