@@ -176,6 +176,16 @@ class MetaConfig:
     """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
     resume: Annotated[str | None, Changes.SEARCH] = None
     """Run directory to continue, to the budget of its own config."""
+    init_from: Annotated[str | None, Changes.BOTH] = None
+    """Run directory whose policies this run begins with, session by session; everything else begins anew. Where that
+    has fewer sessions, they are taken again from the first one on."""
+    init_checkpoint: Annotated[Literal["best", "last"], Changes.BOTH] = "best"
+    """Which of its policies. Critics and targets that do not act are in `last` alone."""
+    init_normalizers: Annotated[bool, Changes.BOTH] = True
+    """Whether it goes on with the statistics of observations and rewards too: without, a policy that was trained on
+    normalised observations sees others."""
+    init_optimizers: Annotated[bool, Changes.BOTH] = False
+    """Whether it goes on with the state of the optimisers and with a learned entropy coefficient, from `last`."""
 
     def __post_init__(self) -> None:
         for name in ("max_session", "max_trial", "keep_trials"):

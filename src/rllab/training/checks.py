@@ -13,6 +13,7 @@ from rllab.config.schema import as_eval_env
 from rllab.errors import BudgetError, ConfigError
 from rllab.functional.schedules import by_fractions
 from rllab.text import one_line
+from rllab.training import initial
 
 if TYPE_CHECKING:
     from gymnasium.spaces import Space
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from rllab.config import RunConfig
 
 
-def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
+def check(cfg: RunConfig, *, cores: int | None = None, begins: bool = True) -> tuple[RunConfig, envs.EnvInfo]:
     """Refuse what cannot be honoured, before any env or directory is made.
 
     Returns the config with what only the env and the machine know filled in, and what is known about the env. `cores`
-    are those that this trial may use, None all that this process may.
+    are those that this trial may use, None all that this process may. A run that goes on (not `begins`) has no need of
+    the one that it began from.
 
     Raises:
         ConfigError: one line for what cannot be honoured.
@@ -39,6 +41,8 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
         by_fractions(cfg.agent, cfg.env.max_frame)
         algorithms.check(distributed.share(cfg), task, shown=str(info.actions.env_space))
         _check_eval_env(cfg, info)
+        if begins:
+            initial.check(cfg, info)
     except BudgetError as error:  # told in frames of the trial, of which each worker has a part
         what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
         raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error

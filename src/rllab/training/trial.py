@@ -21,6 +21,7 @@ from rllab.kernels import threads
 from rllab.text import from_here, one_line, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
+from rllab.training import initial
 from rllab.training.checks import check
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
@@ -63,12 +64,12 @@ def run(
     cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
     try:
         if search is not None and has_trained(Path(cfg.run_dir)):
-            refuse_another(cfg, check(cfg, cores=cores)[0], trusted=trusted)
+            refuse_another(cfg, check(cfg, cores=cores, begins=False)[0], trusted=trusted)
         cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted, max_frame=max_frame)
     except OSError as error:
         raise _cannot_be_written(cfg, error) from error
     with closing(opened):
-        cfg, info = check(cfg, cores=cores)
+        cfg, info = check(cfg, cores=cores, begins=opened.state is None)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
@@ -120,6 +121,9 @@ class Trial:
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, opened)
+        if state is None and (origin := initial.read(cfg.meta)):
+            self.directory.add_provenance(init_from=origin.facts())
+            self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
         if presets:
             self.directory.add_provenance(presets=[*presets])
             self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")
