@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from torch import nn
@@ -12,7 +12,9 @@ from rllab.algorithms import Acting
 from rllab.config import RunConfig
 from rllab.envs import DivergedError
 from rllab.envs.sub_env import global_state, set_global_state
+from rllab.errors import ConfigError
 from rllab.functional.finite import not_finite
+from rllab.functional.schedules import make_schedule
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Row, Tracker
@@ -86,6 +88,7 @@ class Sessions:
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = self.compiled = False
+        self.set_values: dict[str, float] = {}  # coefficients that a callback has set
         self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
         self.watch = watch
 
@@ -162,6 +165,7 @@ class Sessions:
         self.tracker.load_state_dict(state["tracker"])
         self.evaluation = state["evaluation"]
         self.owed = state.get("owed", [])
+        self.set(state.get("set_values", {}))
         self.envs.reset(self._env_seeds(self.clock.frame))
         if state["envs"]["envs"] is None:
             self.buffer.restart()
@@ -214,6 +218,20 @@ class Sessions:
             self.owed.append(kind)
         else:
             tell(found)
+
+    def set(self, values: Mapping[str, float]) -> None:
+        """Let these coefficients of the agent have other values from here on, whatever their schedules say.
+
+        Raises:
+            ConfigError: the agent has no such coefficient.
+        """
+        schedules = getattr(self.algorithm, "schedules", {})
+        for name, value in values.items():
+            if name not in schedules:
+                known = ", ".join(f"agent.{each}" for each in schedules) or "none"
+                raise ConfigError(f"agent.{name}: cannot be set; {self.cfg.agent.name} has these coefficients: {known}")
+            schedules[name] = make_schedule(value)
+            self.set_values[name] = value
 
     def stop(self) -> None:
         """Leave the loop after the current step, and an evaluation at once."""
@@ -269,6 +287,7 @@ class Sessions:
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
             "owed": self.owed,
+            "set_values": self.set_values,
             "generators": global_state(),  # an env or a network in this process may draw from them
         }
 

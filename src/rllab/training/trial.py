@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ import torch
 from rllab import distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
+from rllab.callbacks import Training
 from rllab.errors import ConfigError
 from rllab.host.process import num_cpus, stopping_on_signals
 from rllab.kernels import threads
+from rllab.play import player
 from rllab.text import from_here, one_line, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.writers import SessionWriter
 from rllab.training import initial
+from rllab.training.callbacks import make as make_callbacks
 from rllab.training.checks import check
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
@@ -30,9 +33,11 @@ from rllab.training.sessions import COMPILE, KERNELS
 from rllab.training.validation import unseen_seed, validation_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from rllab.callbacks import Callback
     from rllab.config import RunConfig
+    from rllab.play.player import Player
     from rllab.search.handle import TrialHandle
     from rllab.training.sessions import CheckpointReport
 
@@ -49,12 +54,13 @@ def run(
     trusted: bool = False,
     max_frame: int | None = None,
     presets: Sequence[str] = (),
+    callbacks: Sequence[Callback | Callable[[Training], None]] = (),
 ) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
     somebody else wrote is `trusted` with the packages that its config names; with `max_frame` it gets that budget.
-    `presets` are files of the user's own that the config was made of.
+    `presets` are files of the user's own that the config was made of; `callbacks` are told after those of the config.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -73,7 +79,7 @@ def run(
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
-            trial = Trial(cfg, info, opened, search, presets=presets)
+            trial = Trial(cfg, info, opened, search, presets=presets, callbacks=callbacks)
         except OSError as error:
             raise _cannot_be_written(cfg, error) from error
         try:
@@ -107,6 +113,7 @@ class Trial:
         search: TrialHandle | None = None,
         *,
         presets: Sequence[str] = (),
+        callbacks: Sequence[Callback | Callable[[Training], None]] = (),
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
@@ -119,8 +126,13 @@ class Trial:
         self.save_seconds = 0.0  # what the latest save took
         resumed_at = None if state is None else state["frame"]
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
-        self.crew = distributed.make_crew(cfg, info, self.console.message)
+        self.callbacks = make_callbacks(cfg, callbacks)
+        self.crew = distributed.make_crew(cfg, info, self.console.message, waits=bool(self.callbacks))
         self.directory = RunDirectory(cfg, opened)
+        self.training = Training(cfg, self.directory.path, set_values=self.crew.set, player=self._player)
+        self.best: dict[str, Any] | None = None  # what is to be saved as `best`
+        if state is not None and not opened.longer:
+            self.training.stopped = state.get("stopped")
         if state is None and (origin := initial.read(cfg.meta)):
             self.directory.add_provenance(init_from=origin.facts())
             self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
@@ -169,13 +181,31 @@ class Trial:
                 self.saved_at = -math.inf
             if self.search:
                 self.search.begin()
-            self.crew.train(self._take_in)
+            self._train_with_callbacks()
         self.console.close()
         if received and not self.crew.finished:
             self._save()
             go_on = f"go on with: {self.directory.resume_command()}"
             self.console.message(f"stopped at frame {self.crew.frame:,}; {go_on}")
             raise SystemExit(128 + received[0])
+
+    def _train_with_callbacks(self) -> None:
+        self.training.frame = self.crew.frame
+        if self.training.stopped:  # by a callback, before the run was resumed
+            self.crew.stop()
+        else:
+            self.callbacks.start(self.training)
+        self.crew.train(self._take_in)
+        self.training.frame = self.crew.frame
+        if self.training.stopped:
+            self._save()
+            self.directory.add_provenance(stopped=f"at frame {self.crew.frame:,}: {self.training.stopped}")
+            self.console.message(f"stopped at frame {self.crew.frame:,}: {self.training.stopped}")
+        self.callbacks.end(self.training)
+
+    def _player(self) -> Player:
+        """The policies as they are now."""
+        return player.of_policies(self.cfg, self._snapshot()["algorithm"]["policy"], frame=self.training.frame)
 
     def _begin(self) -> list[str]:
         """Begin, or go on from the checkpoints; returns notes for a person."""
@@ -189,7 +219,7 @@ class Trial:
                 f"meta.resume: got {str(self.directory.path)!r}, whose checkpoints do not fit its {CONFIG} or this "
                 f"version of rllab ({type(error).__name__}: {one_line(error)[:200]})"
             ) from error
-        return [*notes, *([problem] if problem else [])]
+        return [*notes, *self.callbacks.load(self.state.get("callbacks", [])), *([problem] if problem else [])]
 
     def _conclude(self) -> None:
         """Score the policies without exploration, sum up, and tell a person."""
@@ -228,6 +258,9 @@ class Trial:
     def _take_in(self, found: CheckpointReport) -> None:
         """Write down and show what the sessions report at a checkpoint."""
         self.scores = found.scores
+        self.callbacks.checkpoint(self.training, found)
+        if self.training.stopped:
+            self.crew.stop()
         rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=True)
         if found.kind == "eval":
             for writer, row in rows:
@@ -254,10 +287,17 @@ class Trial:
         started = time.monotonic()
         for writer in self.writers:
             writer.flush()
-        state, best = self.crew.snapshot()
-        self.directory.save(state | {"scores": self.scores}, best)
+        state = self._snapshot() | {"scores": self.scores, "callbacks": self.callbacks.state()}
+        self.directory.save(state | {"stopped": self.training.stopped}, self.best)
+        self.best = None
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - started
+
+    def _snapshot(self) -> dict[str, Any]:
+        """The state of the sessions; what is new among the best policies is kept until it is saved."""
+        state, best = self.crew.snapshot()
+        self.best = best or self.best
+        return state
 
     def close(self) -> None:
         self.console.close()
