@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 __all__ = ["OptunaSweeperImpl", "create_optuna_distribution_from_override", "get_args_parser", "job_return"]
-__all__ += ["apply_words", "compose", "config_loader", "node_type", "put_own_first", "returned_value", "run_app", "start_ray"]
+__all__ += [
+    "apply_words",
+    "compose",
+    "config_loader",
+    "node_type",
+    "put_own_first",
+    "returned_value",
+    "run_app",
+    "start_ray",
+]
 
 
 def run_app(
