@@ -61,7 +61,9 @@ class Comparison:
         return plots.comparison_of(self._groups[: plots.MOST_GROUPS], threshold=threshold)
 
     def __repr__(self) -> str:
-        scores = [f"{group['label']}: {score_text(group['score']['mean']['value'])}" for group in self.groups]
+        means = [(group["label"], group["score"]["mean"]) for group in self.groups]
+        texts = [(label, score_text(mean["value"]), interval_text(mean)) for label, mean in means]
+        scores = [f"{label}: {score}{interval and f' ({interval})'}" for label, score, interval in texts]
         return f"Comparison({', '.join(scores)})"
 
     def _repr_html_(self) -> str:

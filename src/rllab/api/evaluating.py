@@ -68,7 +68,7 @@ class Evaluation:
         )
 
     def __repr__(self) -> str:
-        sizes = f"{len(self.sessions)} sessions x {self.returns.shape[1]} episodes"
+        sizes = f"{self.returns.shape[1]} episodes of each of {len(self.sessions)} sessions"
         interval = interval_text(self.summary["over_sessions"]["mean"])
         return f"Evaluation({self.env}: {score_text(self.score)}{interval and f' ({interval})'}, {sizes})"
 

@@ -123,7 +123,7 @@ class Run:
         return plots.curve_of(self._read())
 
     def policy(self, session: int | None = None, *, which: Which = "best", explore: bool = False) -> Policy:
-        """A trained policy, which acts in an env of your own, ``action = policy(obs)``.
+        """A trained policy; given an observation of the env, it gives an action.
 
         Args:
             session: which one; by default the one that scored best while it trained.

@@ -1,4 +1,4 @@
-"""The process of a search that Python has started: the command line with ``-m``, which stops when its parent has gone."""
+"""The process of a search that Python has started: the command line, which stops when its parent has gone."""
 
 import os
 import signal

@@ -43,9 +43,9 @@ class Study:
 
     @property
     def trials(self) -> Table:
-        """A row for each trial: ``trial``, ``state``, ``score``, ``frames``, ``seconds``, each searched field, ``reason``.
+        """A row for each trial: ``trial``, ``state``, ``score``, ``frames``, ``seconds``, what was searched, and why.
 
-        What a trial has not is nan, or an empty text.
+        The last column is ``reason``: why a trial ended early. What a trial does not have is nan, or an empty text.
 
         Raises:
             ConfigError: the study cannot be read, or its storage is elsewhere.

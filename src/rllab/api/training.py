@@ -57,8 +57,8 @@ def train(
 ) -> Run:
     """Train, and wait for the end.
 
-    Ctrl-C, or the stop button of a notebook, saves the state and raises ``KeyboardInterrupt``; `Run.resume` goes on from
-    there. In a thread other than the main one nothing is done about signals.
+    Ctrl-C, or the stop button of a notebook, saves the state and raises ``KeyboardInterrupt``; `Run.resume` goes on. In
+    a thread other than the main one nothing is done about signals.
 
     Args:
         what: the words of `compose`, or one config that it has made. Given words, the run also writes down the presets

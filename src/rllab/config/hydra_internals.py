@@ -90,7 +90,7 @@ def compose(loader: ConfigLoader, name: str, words: list[str]) -> DictConfig:
 
 def apply_words(config: DictConfig, words: Sequence[str]) -> None:
     """Change fields of a config as words of a command line do: with + to add one, with ~ to remove it."""
-    OmegaConf.set_struct(config, True)  # noqa: FBT003 - its name says it
+    OmegaConf.set_struct(config, True)
     ConfigLoaderImpl._apply_overrides_to_config(OverridesParser.create().parse_overrides([*words]), config)  # noqa: SLF001
 
 

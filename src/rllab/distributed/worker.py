@@ -11,6 +11,7 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import register
 from rllab.host.process import num_cpus
 from rllab.kernels import threads
 from rllab.text import one_line
@@ -89,8 +90,13 @@ class Worker:
         info: EnvInfo,
         board: Board,
         policy: Tensor | None,
+        spec: bytes,
     ) -> None:
-        """Make the sessions `numbers`. With Hogwild, `policy` is the memory of the policy that all workers share."""
+        """Make the sessions `numbers`, on an env as the parent has `registered` it.
+
+        With Hogwild, `policy` is the memory of the policy that all workers share.
+        """
+        register(spec)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(num_cpus() * len(numbers) // cfg.meta.max_session)
         self.link, self.board = link, board

@@ -18,6 +18,8 @@ from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.reports import Reports
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import registered
+from rllab.errors import ConfigError
 from rllab.functional.finite import not_finite
 from rllab.host.process import end_group, num_cpus, start_process
 from rllab.training.sessions import CheckpointReport
@@ -82,6 +84,10 @@ class Workers:
         self.going = False  # workers wait until `train` lets them go
         self.failure: EnvError | DivergedError | None = None
         self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
+        try:
+            self.spec = registered(cfg.env)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     @property
     def finished(self) -> bool:
@@ -114,7 +120,8 @@ class Workers:
 
     def _start(self, index: int, numbers: range) -> _Worker:
         ours, theirs = Pipe()
-        arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
+        memory = self.policy and self.policy.block
+        arguments = (index, numbers, self._config(), self.info, self.board, memory, self.spec)
         with theirs:
             process = start_process(worker.main, theirs, *arguments)
         return _Worker(index, numbers, process, ours)

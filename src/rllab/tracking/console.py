@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rllab.host.process import discard_stdout
-from rllab.tracking import notebook
 from rllab.text import duration_text, interval_text, printable, score_text
+from rllab.tracking import notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
