@@ -371,9 +371,8 @@ def test_a_search_is_started_and_read(capsys):
 @pytest.mark.slow
 def test_a_search_ends_with_the_program_that_started_it(tmp_path):
     """Also one that is killed: nobody holds stdin of the search any more."""
-    code = (
-        "import rllab; rllab.run_search('env=cartpole', 'agent.lr=1e-3,1e-2', 'env.max_frame=1e9', directory='study')"
-    )
+    words = "'env=cartpole', 'agent.lr=1e-3,1e-2', 'env.max_frame=1e9'"
+    code = f"import rllab; rllab.run_search({words}, directory='study')"
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
         line = next(line for line in program.stdout if line.startswith("search "))
         assert "-> " in line

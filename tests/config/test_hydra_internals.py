@@ -31,6 +31,7 @@ PLACES = {
     "hydra_plugins.hydra_ray_launcher._launcher_util": ["start_ray"],
 }
 """Modules and what is taken from them; the last one is an extra."""
+ATTRIBUTES = ("_get_node", "_metadata", "_return_value", "_is_none", "_apply_overrides_to_config")
 
 
 def changed(what):
@@ -124,13 +125,7 @@ def private(source):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("hydra", "hydra_plugins"):
             names = [*node.module.split("."), *(alias.name for alias in node.names)]
             yield from (name for name in names if name.startswith("_"))
-        elif isinstance(node, ast.Attribute) and node.attr in (
-            "_get_node",
-            "_metadata",
-            "_return_value",
-            "_is_none",
-            "_apply_overrides_to_config",
-        ):
+        elif isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES:
             yield node.attr
 
 
