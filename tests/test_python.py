@@ -331,6 +331,16 @@ def test_runs_are_found(run):
     assert "no run directory" in refusal(rllab.load_run, "nowhere")
 
 
+def test_what_a_stranger_has_written_is_shown_as_plain_text(run, tmp_path):
+    (tmp_path / "session_0").mkdir()
+    (tmp_path / "config.yaml").write_text((run.path / "config.yaml").read_text())
+    (tmp_path / "trial.json").write_text(json.dumps({"agent": "\x1b[2J<b>", "env": "x"}))
+    stranger = rllab.load_run(tmp_path)
+    assert "\\x1b[2J" in repr(stranger)
+    assert "&lt;b&gt;" in stranger._repr_html_()
+    assert "log checkpoint" in refusal(stranger.curves)
+
+
 # --- searches
 
 

@@ -51,13 +51,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: the command line imports this package too, and TAB must be quick."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("rllab")
-    raise AttributeError(f"module 'rllab' has no attribute {name!r}")
+if not TYPE_CHECKING:  # for which there would be no misspelt name any more
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for: the command line imports this package too, and TAB must be quick."""
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("rllab")
+        raise AttributeError(f"module 'rllab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

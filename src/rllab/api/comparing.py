@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rllab.analysis.compare import describe, group_runs, improve
 from rllab.analysis.runs import read_run
 from rllab.analysis.statistics import Undefined
-from rllab.api.table import Table, as_html, table
+from rllab.api.table import Table, table
 from rllab.errors import ConfigError
-from rllab.text import interval_text, score_text
+from rllab.text import interval_text, printable, score_text
+from rllab.tracking.notebook import html_table
 
 if TYPE_CHECKING:
     from rllab.analysis.compare import Group
@@ -32,7 +33,10 @@ class Comparison:
 
     @property
     def table(self) -> Table:
-        """A row for each group: its score with a 95 % interval over sessions, and how many sessions solved the task."""
+        """A row for each group: its score with a 95 % interval over sessions, and how many sessions solved the task.
+
+        The last column is the median over sessions of the frames that this took; nan where half of them have not.
+        """
         means = [group["score"]["mean"] for group in self.groups]
         return table(
             {
@@ -44,7 +48,7 @@ class Comparison:
                     for name, end in {"score": "value", "low": "low", "high": "high"}.items()
                 },
                 "solved": [group["reached"] for group in self.groups],
-                "frames": [group["frames_to_threshold"] or math.nan for group in self.groups],
+                "frames_to_threshold": [group["frames_to_threshold"] or math.nan for group in self.groups],
             }
         )
 
@@ -64,7 +68,7 @@ class Comparison:
         means = [(group["label"], group["score"]["mean"]) for group in self.groups]
         texts = [(label, score_text(mean["value"]), interval_text(mean)) for label, mean in means]
         scores = [f"{label}: {score}{interval and f' ({interval})'}" for label, score, interval in texts]
-        return f"Comparison({', '.join(scores)})"
+        return printable(f"Comparison({', '.join(scores)})")
 
     def _repr_html_(self) -> str:
         columns = ["group", "runs", "sessions", "score", "95 % interval", "solved"]
@@ -73,7 +77,7 @@ class Comparison:
             mean, solved = group["score"]["mean"], f"{group['reached']} of {group['sessions']}"
             counts = [str(len(group["runs"])), str(group["sessions"])]
             rows.append([group["label"], *counts, score_text(mean["value"]), interval_text(mean) or "-", solved])
-        return as_html(columns, rows)
+        return html_table(columns, rows)
 
 
 def compare(*runs: Run, threshold: float | None = None) -> Comparison:

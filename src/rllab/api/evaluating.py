@@ -10,9 +10,10 @@ import numpy as np
 
 from rllab import envs
 from rllab.analysis.evaluation import describe
-from rllab.api.table import Table, as_html, table
+from rllab.api.table import Table, table
 from rllab.errors import ConfigError
-from rllab.text import interval_text, one_line, score_text
+from rllab.text import interval_text, one_line, printable, score_text
+from rllab.tracking.notebook import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Evaluation:
     def __repr__(self) -> str:
         sizes = f"{self.returns.shape[1]} episodes of each of {len(self.sessions)} sessions"
         interval = interval_text(self.summary["over_sessions"]["mean"])
-        return f"Evaluation({self.env}: {score_text(self.score)}{interval and f' ({interval})'}, {sizes})"
+        return printable(f"Evaluation({self.env}: {score_text(self.score)}{interval and f' ({interval})'}, {sizes})")
 
     def _repr_html_(self) -> str:
         rows = [
@@ -84,7 +85,7 @@ class Evaluation:
         ]
         over = self.summary["over_sessions"]["mean"]
         cells += [["all", score_text(over["value"]), interval_text(over), "", "", ""]] if len(rows) > 1 else []
-        return as_html(["session", "mean return", "95 % interval", "lowest", "highest", "length"], cells)
+        return html_table(["session", "mean return", "95 % interval", "lowest", "highest", "length"], cells)
 
 
 def evaluate(player: Player, sessions: Sequence[int], env: EnvConfig | None, *, episodes: int, seed: int) -> Evaluation:

@@ -13,11 +13,12 @@ import numpy as np
 from rllab.analysis import shelf
 from rllab.analysis.runs import read_run
 from rllab.analysis.summary import trial_summary
-from rllab.api.table import Table, as_html, table
+from rllab.api.table import Table, table
 from rllab.errors import ConfigError
 from rllab.files import value_at
 from rllab.links import read_json_inside
-from rllab.text import score_text
+from rllab.text import printable, score_text
+from rllab.tracking.notebook import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,8 @@ class Run:
         Raises:
             ConfigError: the directory cannot be read.
         """
-        return read_json_inside(self.path, "trial.json") or trial_summary(self._read())
+        found = read_json_inside(self.path, "trial.json")
+        return found if "sessions" in found else trial_summary(self._read())
 
     @property
     def score(self) -> float:
@@ -218,19 +220,26 @@ class Run:
 
     def __repr__(self) -> str:
         entry = shelf.look(self.path)
-        return f"Run({entry.agent} on {entry.env}: {score_text(entry.score)}, {entry.state}, {str(self.path)!r})"
+        score = score_text(entry.score)
+        return printable(f"Run({entry.agent} on {entry.env}: {score}, {entry.state}, {str(self.path)!r})")
 
     def _repr_html_(self) -> str:
-        names = {"final_return": "mean return", "final_eval": "score", "greedy_best": "greedy best"}
-        names |= {"solved_frame": "solved at frame"}
-        sessions = self.summary["sessions"]
+        title = f"<code>{escape(repr(self))}</code>"
+        try:
+            sessions, picture = self.summary["sessions"], base64.b64encode(self.plot()._repr_png_()).decode()
+        except ConfigError:  # it has only just begun
+            return title
+        names = ("final_return", "final_eval", "greedy_best")
         rows = [
-            [str(each["session"]), *(score_text(each[name]) for name in list(names)[:-1]), _frame(each["solved_frame"])]
+            [
+                each["session"],
+                *(score_text(each[name]) for name in names),
+                "-" if each["solved_frame"] is None else f"{each['solved_frame']:,}",
+            ]
             for each in sessions
         ]
-        picture = base64.b64encode(self.plot()._repr_png_()).decode()
-        image = f'<img src="data:image/png;base64,{picture}" width="640" alt="learning curve">'
-        return f"<code>{escape(repr(self))}</code>{as_html(['session', *names.values()], rows)}{image}"
+        table = html_table(["session", "mean return", "score", "greedy best", "solved at frame"], rows)
+        return f'{title}{table}<img src="data:image/png;base64,{picture}" width="640" alt="learning curve">'
 
 
 def load_run(path: str | Path, *, trust: bool = False) -> Run:
@@ -266,7 +275,3 @@ def find_runs(folder: str | Path = "outputs") -> list[Run]:
 def _number(found: Any) -> float:
     """A number of trial.json, in which what does not exist is null."""
     return float(found) if isinstance(found, int | float) else math.nan
-
-
-def _frame(found: Any) -> str:
-    return f"{found:,}" if isinstance(found, int) else "-"

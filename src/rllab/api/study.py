@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import shelf
 from rllab.api.run import Run
-from rllab.api.table import Table, as_html, table
+from rllab.api.table import Table, table
 from rllab.errors import ConfigError
-from rllab.text import hydra_word, score_text, setting_text
+from rllab.text import hydra_word, printable, score_text, setting_text
+from rllab.tracking.notebook import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +136,9 @@ class Study:
     def __repr__(self) -> str:
         entry = shelf.look(self.path)
         best = score_text(entry.score)
-        return f"Study({entry.trials} trials of {entry.agent} on {entry.env}: best {best}, {str(self.path)!r})"
+        return printable(
+            f"Study({entry.trials} trials of {entry.agent} on {entry.env}: best {best}, {str(self.path)!r})"
+        )
 
     def _repr_html_(self) -> str:
         from rllab.search.trials import ranked, short_name  # noqa: PLC0415 - as above
@@ -149,7 +152,7 @@ class Study:
             ]
             for row in rows[:_SHOWN]
         ]
-        return as_html(["trial", "state", "score", "frames", *map(short_name, fields)], cells)
+        return html_table(["trial", "state", "score", "frames", *map(short_name, fields)], cells)
 
 
 def load_study(path: str | Path) -> Study:
@@ -220,7 +223,8 @@ def _start(words: Sequence[str], errors: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # a notebook's kernel has FORCE_COLOR=1, for which rich would draw a table
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "FORCE_COLOR": ""},
         start_new_session=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +25,3 @@ def table(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> Table:
             found[name] = column
         return found
     return pd.DataFrame(columns)
-
-
-def as_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A small table of texts for a notebook."""
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    return f"<table>{line('th', columns)}{''.join(line('td', row) for row in rows)}</table>"

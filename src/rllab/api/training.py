@@ -77,6 +77,7 @@ def train(
         ConfigError: bad input, before anything is made; or the line that ends a run which has failed: its env raised,
             it diverged, the disk is full.
         KeyboardInterrupt: it was stopped, and saved.
+        SystemExit: SIGTERM, after it was saved.
     """
     words = [*(word for word in what if isinstance(word, str)), *_as_words(agent)]
     composed, command = _composed(what, words, config_dir)

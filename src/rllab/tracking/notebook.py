@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.table import Table
 
 
@@ -36,16 +38,16 @@ def output() -> Output | None:
 
 def as_html(table: Table) -> str:
     """A table of plain texts, with its title above and its caption below."""
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    caption = "<br>".join(map(html.escape, str(table.caption).splitlines()))
+    body = html_table([column.header for column in table.columns], rows)
+    return f"<b>{html.escape(str(table.title))}</b>{body}<small>{caption}</small>"
 
-    def row(tag: str, cells: list[Any]) -> str:
+
+def html_table(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A table of texts."""
+
+    def line(tag: str, cells: Iterable[Any]) -> str:
         return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
 
-    rows = zip(*(column.cells for column in table.columns), strict=True)
-    lines = [
-        f"<b>{html.escape(str(table.title))}</b>",
-        f"<table>{row('th', [column.header for column in table.columns])}",
-        *(row("td", [*cells]) for cells in rows),
-        "</table>",
-        f"<small>{'<br>'.join(map(html.escape, str(table.caption).splitlines()))}</small>",
-    ]
-    return "\n".join(lines)
+    return f"<table>{line('th', columns)}{''.join(line('td', row) for row in rows)}</table>"
