@@ -108,7 +108,7 @@ def test_another_hydra_app_may_be_running(tmp_path):
 
 
 def test_an_env_changes_field_by_field_or_as_a_whole():
-    config = rllab.compose("env=cartpole", "env.num_envs=3")
+    config = rllab.compose("env=cartpole", "env.num_envs=3").env
     assert composing.changed_env(config, ["+env.kwargs.g=1"]).kwargs == {"g": 1}
     assert composing.changed_env(config, ["env.max_episode_steps=9"]).num_envs == 3
     assert composing.changed_env(config, ["env=pendulum"]).id == "Pendulum-v1"

@@ -127,5 +127,5 @@ def _moved(player: Player, env: EnvConfig) -> Player:
     if info.action_space != player.info.action_space:
         acts = player.info.actions.env_space
         raise ConfigError(f"env.id: got {env.id}, whose actions are {info.actions.env_space}; the policy's are {acts}")
-    config = dataclasses.replace(player.config, env=env)
+    config = dataclasses.replace(player.config, env=env, eval_env={})
     return dataclasses.replace(player, config=config, info=info)

@@ -157,7 +157,7 @@ class Run:
 
         Args:
             env: words for another env, whose spaces are the same: ``"env=my_pendulum"``, ``"+env.kwargs.g=1.62"``;
-                fields alone change the env of the run. By default that env itself.
+                fields alone change the env of the run's own evaluations. By default it is that one.
             episodes: of each session.
             session: only this one; by default all of them.
             which: ``best`` or ``last``.
@@ -175,7 +175,7 @@ class Run:
         from rllab.config.composing import changed_env  # noqa: PLC0415 - Hydra
 
         player = self._player(which, explore=explore)
-        other = changed_env(player.config, env, config_dir) if env else None
+        other = changed_env(player.config.evaluation_env(), env, config_dir) if env else None
         with threads.kept(player.config.meta.num_threads):
             return evaluating.evaluate(player, self._sessions(player, session), other, episodes=episodes, seed=seed)
 

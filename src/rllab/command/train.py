@@ -94,12 +94,12 @@ class CheckJobs(Callback):
 
 
 def _check_jobs(config: DictConfig, loader: ConfigLoader, jobs: Iterable[list[str]]) -> None:
-    from rllab.training import trial  # noqa: PLC0415 - as in `_train`
+    from rllab.training import checks  # noqa: PLC0415 - as in `_train`
 
     for chosen in jobs:
         job = loader.load_sweep_config(config, chosen)
         fields = [str(key) for key in job if key != "hydra"]
-        trial.check(words.load(OmegaConf.masked_copy(job, fields), job.hydra, loader))
+        checks.check(words.load(OmegaConf.masked_copy(job, fields), job.hydra, loader))
 
 
 @contextmanager

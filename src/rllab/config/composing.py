@@ -60,11 +60,11 @@ def compose(typed: Sequence[str], config_dir: str | Path | None = None, *, name:
         return Composed(run, presets, words.longer(run, hydra))
 
 
-def changed_env(run: RunConfig, typed: Sequence[str], config_dir: str | Path | None = None) -> EnvConfig:
-    """Another env than a run's: that of a preset or an id, or its own with some fields changed.
+def changed_env(own: EnvConfig, typed: Sequence[str], config_dir: str | Path | None = None) -> EnvConfig:
+    """Another env than a run's own: that of a preset or an id, or its own with some fields changed.
 
     Args:
-        run: has the env.
+        own: that of the run.
         typed: words about the env: ``env=pendulum``, or ``env.kwargs.g=1.62``.
         config_dir: as in `compose`.
 
@@ -76,9 +76,9 @@ def changed_env(run: RunConfig, typed: Sequence[str], config_dir: str | Path | N
             raise ConfigError(f"{word}: says nothing of an env; write env=..., or fields of it as env.kwargs.g=1.62")
     if any(word.startswith(("env=", "env.id=")) for word in typed):
         return compose(typed, config_dir).config.env
-    cfg = OmegaConf.create({"env": loading.structured(type(run.env))})
+    cfg = OmegaConf.create({"env": loading.structured(type(own))})
     with _explained():
-        cfg.env = OmegaConf.merge(cfg.env, loading.escaped(dataclasses.asdict(run.env)))
+        cfg.env = OmegaConf.merge(cfg.env, loading.escaped(dataclasses.asdict(own)))
         hydra_internals.apply_words(cfg, typed)
         env: EnvConfig = OmegaConf.to_object(cfg.env)  # type: ignore[assignment] # as `structured` has made it
     return env

@@ -27,7 +27,7 @@ def check(words: Iterable[str]) -> None:
             raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
         if nowhere := re.fullmatch(r"\+*(run_dir|meta\.resume|hydra\.(?:run|sweep)\.dir)=(''|\"\"|)", word):
             raise ConfigError(f"{nowhere[1]}: got nothing; write a directory, e.g. {nowhere[1]}=outputs/mine")
-        if re.fullmatch(r"(meta|env|agent|tuned)=(null|\[.*|[\d.]+)|~(env|agent)", word):
+        if re.fullmatch(r"(meta|env|eval_env|agent|tuned|search|experiment)=(null|\[.*|[\d.]+)|~(env|agent)", word):
             raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
 
 
