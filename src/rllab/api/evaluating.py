@@ -108,10 +108,11 @@ def evaluate(player: Player, sessions: Sequence[int], env: EnvConfig | None, *, 
     try:
         found = player.evaluate(sessions, num_episodes=episodes, seed=seed)
     except (envs.EnvError, envs.DivergedError) as error:
-        raise ConfigError(f"env.id: {player.config.env.id} cannot be played: {one_line(error)}") from error
+        raise ConfigError(f"env.id: {player.config.evaluation_env().id} cannot be played: {one_line(error)}") from error
     frames = [player.frames[session] for session in sessions]
+    played = player.config.evaluation_env().id
     summary = describe(*found, sessions=sessions, frames=frames)
-    return Evaluation(player.info.id, list(sessions), found.returns, found.lengths, summary)
+    return Evaluation(played, list(sessions), found.returns, found.lengths, summary)
 
 
 def _moved(player: Player, env: EnvConfig) -> Player:
