@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import rllab
-from rllab.analysis import plots
+from rllab.analysis import plots, shelf
 from rllab.config import composing
 
 TINY = ("env=cartpole", "meta=quick_dev", "env.max_frame=1500", "meta.max_session=2")
@@ -383,9 +384,18 @@ def test_a_search_ends_with_the_program_that_started_it(tmp_path):
     """Also one that is killed: nobody holds stdin of the search any more."""
     words = "'env=cartpole', 'agent.lr=1e-3,1e-2', 'env.max_frame=1e9'"
     code = f"import rllab; rllab.run_search({words}, directory='study')"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
-        line = next(line for line in program.stdout if line.startswith("search "))
-        assert "-> " in line
+
+    def wait_for(*states):
+        until = time.monotonic() + 60
+        while shelf.look(tmp_path / "study").state not in states:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.DEVNULL) as program:
+        while not (tmp_path / "study" / ".sweepers").is_dir():
+            time.sleep(0.1)
+        wait_for("running")
+        time.sleep(1)  # it does not end by itself
+        wait_for("running")
         program.kill()
-        program.stdout.read()  # it ends when the search has, which writes there
-    assert rllab.load_study(tmp_path / "study").runs is not None
+    wait_for("stopped", "unknown")
