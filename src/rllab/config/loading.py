@@ -54,13 +54,17 @@ def complete(words: list[str]) -> list[str]:
 def register() -> None:
     """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
     Plugins.instance().register(OwnPresetsFirst)
-    OmegaConf.register_resolver(
-        "chosen", lambda group, *, _root_: chosen(group, _root_, HydraConfig.get().runtime.choices), replace=True
-    )
+    OmegaConf.register_resolver("chosen", _chosen, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
         store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+
+
+def _chosen(group: str, *, _root_: DictConfig) -> str:
+    """The resolver: Hydra's part of the config has the choices, or where that was taken out, Hydra's global."""
+    hydra = _root_.hydra if "hydra" in _root_ else HydraConfig.get()
+    return chosen(group, _root_, hydra.runtime.choices)
 
 
 def chosen(group: str, config: DictConfig, choices: Mapping[str, Any]) -> str:

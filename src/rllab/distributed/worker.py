@@ -11,6 +11,7 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import register
 from rllab.host.process import num_cpus
 from rllab.kernels import threads
 from rllab.text import one_line
@@ -89,13 +90,16 @@ class Worker:
         info: EnvInfo,
         board: Board,
         policy: Tensor | None,
+        specs: list[bytes],
         waits: bool,
     ) -> None:
-        """Make the sessions `numbers`.
+        """Make the sessions `numbers`, on envs as the parent has `registered` them.
 
         With Hogwild, `policy` is the memory of the policy that all workers share. Who `waits` goes on after a
         checkpoint when the parent says so, and with what it says.
         """
+        for spec in specs:
+            register(spec)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(num_cpus() * len(numbers) // cfg.meta.max_session)
         self.link, self.board = link, board

@@ -18,6 +18,7 @@ from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.reports import Reports
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import registered
 from rllab.errors import ConfigError
 from rllab.functional.finite import not_finite
 from rllab.host.process import end_group, num_cpus, start_process
@@ -89,6 +90,10 @@ class Workers:
         self.going = False  # workers wait until `train` lets them go
         self.failure: EnvError | DivergedError | None = None
         self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
+        try:
+            self.specs = [registered(env) for env in (cfg.env, cfg.evaluation_env())]
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     @property
     def finished(self) -> bool:
@@ -121,7 +126,8 @@ class Workers:
 
     def _start(self, index: int, numbers: range) -> _Worker:
         ours, theirs = Pipe()
-        arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
+        memory = self.policy and self.policy.block
+        arguments = (index, numbers, self._config(), self.info, self.board, memory, self.specs)
         with theirs:
             process = start_process(worker.main, theirs, *arguments, self.waits)
         return _Worker(index, numbers, process, ours)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.callbacks import Training
 from rllab.errors import ConfigError
-from rllab.host.process import num_cpus, stopping_on_signals
+from rllab.host.process import num_cpus, stopping_on_signals, typed
 from rllab.kernels import threads
 from rllab.play import player
 from rllab.text import from_here, one_line, shell_path
@@ -55,12 +54,14 @@ def run(
     max_frame: int | None = None,
     presets: Sequence[str] = (),
     callbacks: Sequence[Callback | Callable[[Training], None]] = (),
+    quiet: bool = False,
 ) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
     somebody else wrote is `trusted` with the packages that its config names; with `max_frame` it gets that budget.
     `presets` are files of the user's own that the config was made of; `callbacks` are told after those of the config.
+    `quiet` shows nothing.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -79,7 +80,7 @@ def run(
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
-            trial = Trial(cfg, info, opened, search, presets=presets, callbacks=callbacks)
+            trial = Trial(cfg, info, opened, search, presets=presets, callbacks=callbacks, quiet=quiet)
         except OSError as error:
             raise _cannot_be_written(cfg, error) from error
         try:
@@ -114,6 +115,7 @@ class Trial:
         *,
         presets: Sequence[str] = (),
         callbacks: Sequence[Callback | Callable[[Training], None]] = (),
+        quiet: bool = False,
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
@@ -125,7 +127,7 @@ class Trial:
         self.saved_at = -math.inf
         self.save_seconds = 0.0  # what the latest save took
         resumed_at = None if state is None else state["frame"]
-        self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
+        self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at, quiet=quiet)
         self.callbacks = make_callbacks(cfg, callbacks)
         self.crew = distributed.make_crew(cfg, info, self.console.message, waits=bool(self.callbacks))
         self.directory = RunDirectory(cfg, opened)
@@ -234,7 +236,7 @@ class Trial:
             "learning curve": str(path / "learning_curve.png"),
             "look closer": f"tensorboard --logdir {shell_path(path)}",
         }
-        if not cfg.meta.distributed and (command := validation_command(sys.argv, seed=self.unseen_seed)):
+        if not cfg.meta.distributed and (command := validation_command(typed(), seed=self.unseen_seed)):
             closing["eight seeds"] = command
         threshold = cfg.env.reward_threshold
         self.console.summary(summary, threshold=threshold, evaluated=cfg.meta.evaluates, closing=closing)
