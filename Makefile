@@ -40,7 +40,7 @@ test-slow: $(VENV)/dev ## Run the learning tests as well (half an hour)
 
 .PHONY: docs
 docs: $(VENV)/docs ## Build the documentation site, site/index.html; a broken link fails
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: pictures
 pictures: $(VENV)/dev ## Make the pictures of docs/gallery.md again (needs chromium and chromedriver)
