@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rllab import algorithms
 from rllab.config import hydra_internals, trust
 from rllab.config.explain import expected, explain
-from rllab.config.schema import EnvConfig, RunConfig
+from rllab.config.schema import EVAL_ENV_FIELDS, EnvConfig, RunConfig
 from rllab.errors import ConfigError
 from rllab.files import conf_dir, value_at, write_text
 from rllab.text import escape_interpolations, setting_text
@@ -40,10 +40,12 @@ _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 
 
 def complete(words: list[str]) -> list[str]:
-    """The words of a command line, with ``env=gymnasium`` where only ``env.id`` says which env it is.
+    """The words of a command line, as Hydra wants them.
 
-    The default preset knows a budget, a threshold and more of another one.
+    With ``env=gymnasium`` where only ``env.id`` says which env it is: the default preset knows a budget, a threshold
+    and more of another one. ``+experiment=`` is what people write where a group of that name is their own alone.
     """
+    words = [word.removeprefix("+") if word.startswith("+experiment=") else word for word in words]
     names = {word.partition("=")[0] for word in words}
     return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
 
@@ -151,9 +153,17 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
+    _check_eval_env(plain.get("eval_env"))
     run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
+
+
+def _check_eval_env(differing: Any) -> None:
+    """Refuse fields that the env of evaluations cannot have of its own, and wrong types."""
+    hints = get_type_hints(EnvConfig, include_extras=True)
+    schema = dataclasses.make_dataclass("EvalEnvConfig", [(name, hints[name]) for name in EVAL_ENV_FIELDS])
+    OmegaConf.merge({"eval_env": OmegaConf.structured(schema)}, {"eval_env": escaped(differing or {})})
 
 
 def _check_items(section: str, schema: type, fields: Any) -> None:
