@@ -15,4 +15,5 @@ class Fields(griffe.Extension):
             if function == "_frames":
                 attr.value = arguments[1]
             elif function == "field":
-                attr.value = f"{arguments[0].value}()"
+                factory = arguments[0].value
+                attr.value = factory.body if isinstance(factory, griffe.ExprLambda) else f"{factory}()"
