@@ -20,7 +20,7 @@ DOCS = Path(__file__).resolve().parent
 OUT = DOCS / "images" / "gallery"
 sys.path.insert(0, str(DOCS.parent / "tests"))
 
-from browser import Browser  # noqa: E402 - it drives Chromium for the tests of reports as well
+from browser import Browser, is_installed  # noqa: E402 - it drives Chromium for the tests of reports as well
 
 STEP = re.compile(r"^```\n(.+?)\n```|\]\(images/gallery/(\w+)\.png", re.MULTILINE | re.DOTALL)
 """A command of the page, or a picture."""
@@ -66,6 +66,8 @@ def screen(command, output):
 
 def main():
     """Everything happens in a directory that is removed at the end."""
+    if not is_installed():
+        sys.exit("error: chromium and chromedriver are not installed; on Debian: apt install chromium chromium-driver")
     os.environ |= {
         "COLUMNS": str(COLUMNS),
         "LINES": "45",
