@@ -252,3 +252,16 @@ def test_the_name_appears_only_when_the_file_is_whole(path, monkeypatch):
     assert target == path
     assert source != path
     assert source.parent == path.parent  # else the move would not be atomic
+
+
+def test_a_file_that_is_replaced_while_it_is_read(path, monkeypatch):
+    checkpoint.write(path, {"x": torch.zeros(3)})
+    decode = checkpoint._decode
+
+    def replace_first(*arguments):
+        monkeypatch.setattr(checkpoint, "_decode", decode)
+        checkpoint.write(path, {"x": torch.ones(3)})
+        return decode(*arguments)
+
+    monkeypatch.setattr(checkpoint, "_decode", replace_first)
+    assert checkpoint.read(path)["x"].tolist() == [1, 1, 1]
