@@ -34,6 +34,8 @@ CONFIGS = {
     "an env of evaluations": {"eval_env": {"id": "evil:X-v0"}},
     "a wrapper of evaluations": {"eval_env": {"wrappers": ["evil.Wrapper"]}},
     "a file for evaluations": {"eval_env": {"kwargs": {"xml_file": "/etc/passwd"}}},
+    "a callback": {"callbacks": ["evil.Callback"]},
+    "a callback after one of rllab's": {"callbacks": [{"rllab.callbacks.Video": {}}, {"evil:Callback": {"size": 4}}]},
     "a name with a line break": {"env": {"id": "evil:X-v0\nerror: none"}},
 }
 NAMED = {"evil", "deepcopy", "passwd", "print()"}
