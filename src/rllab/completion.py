@@ -14,7 +14,7 @@ from rllab.files import conf_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_GROUPS = {"meta": "standard", "env": "cartpole", "agent": "ppo", "tuned": "none", "search": ""}
+_GROUPS = {"meta": "standard", "env": "cartpole", "agent": "ppo", "tuned": "none", "search": "", "tracker": ""}
 """Groups of presets, and which is chosen where the command line names none."""
 _SCHEMA = {"meta": "MetaConfig", "env": "EnvConfig"}
 _HYDRAS = ("hydra", "+", "~", "-")

@@ -77,7 +77,7 @@ def group_runs(runs: list[Run]) -> list[Group]:
 
 def _settings(config: dict[str, Any]) -> Settings:
     """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
-    sections = {section: fields for section, fields in config.items() if isinstance(fields, dict)}
+    sections = {name: fields for name, fields in config.items() if isinstance(fields, dict) and name not in _ASIDE}
     settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # workers of one policy
     return {field: value for field, value in settings.items() if field not in aside}

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from rllab import config
 from rllab.command.presets import GROUPS
+from rllab.files import flat
 from rllab.text import setting_text
 
 if TYPE_CHECKING:
@@ -68,19 +69,11 @@ def load_preset(group: str, name: str) -> Preset:
 
     if group != "tuned":
         chosen = getattr(run(f"{group}={name}", "tuned=none"), group)
-        return Preset(name, dict(_flat(asdict(chosen))), dict(_flat(asdict(type(chosen)()))))
+        return Preset(name, dict(flat(asdict(chosen))), dict(flat(asdict(type(chosen)()))))
     agent, _, env = name.rpartition("/")
     choice = [f"agent={agent}", f"env={env}"] if agent else []
     tuned, plain = (asdict(run(*choice, f"tuned={option}")) for option in (name, "none"))
-    return Preset(name, dict(_flat(tuned)), dict(_flat(plain)))
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return Preset(name, dict(flat(tuned)), dict(flat(plain)))
 
 
 def _show_group(group: str, presets: list[Preset], console: Console) -> None:

@@ -21,6 +21,10 @@ from rllab.errors import ConfigError
 
 _SAYINGS = (
     (
+        r"Could not load '(tracker)/(.+)'",
+        "{0}={1}: no such option; rllab presets {0} shows those that there are",
+    ),
+    (
         r"'(\w+\.[\w.]+)=(glob\(.*?\))'",
         "{0}: got {1}, which chooses presets, as -m env=glob(*) does; write one value",
     ),
@@ -106,6 +110,8 @@ def _explain_field(error: OmegaConfBaseException) -> str:
         return f"{name}: not set; write {name}=..."
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
         siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else OmegaConf.create()
+        if parent == "tracker":
+            return f"{name}: not chosen; write tracker=[tensorboard,{key}]"
         if parent and not is_dataclass(OmegaConf.get_type(siblings)):
             near = difflib.get_close_matches(key, [str(k) for k in siblings], n=1, cutoff=0.8)
             hint = f"did you mean {parent}.{near[0]}? Otherwise " if near else ""

@@ -264,6 +264,8 @@ class RunConfig:
     """The task."""
     agent: Any = MISSING
     """The agent: the Config of its algorithm."""
+    tracker: Annotated[dict[str, Any], Changes.NOTHING] = field(default_factory=dict)
+    """What shows the run beside its CSV files: the Config of each tracker by its name."""
     run_dir: Annotated[str, Changes.NOTHING] = MISSING
     """Where the results go."""
 

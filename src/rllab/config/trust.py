@@ -58,7 +58,9 @@ def refusal(names: list[str]) -> str:
 
 
 def executed(config: Any) -> list[str]:
-    """What a run with this config executes or reads beside rllab and Gymnasium: ``["agent.network=my_pkg.nets:Net"]``.
+    """What a run with this config executes, reads or tells others: ``["agent.network=my_pkg.nets:Net"]``.
+
+    What rllab and Gymnasium have themselves is not meant.
 
     Args:
         config: plain data, as read from a file; what is not of the right type is an error elsewhere.
@@ -68,8 +70,19 @@ def executed(config: Any) -> list[str]:
     named += [("agent.name", name) for name in _texts(agent.get("name")) if not re.fullmatch(_OWN_AGENT, name)]
     named += [("agent.network", name) for name in _texts(agent.get("network")) if not re.fullmatch(_OWN_NETWORK, name)]
     named += [("env.wrappers", name) for name in _texts(env.get("wrappers")) if not re.fullmatch(_OWN_WRAPPER, name)]
+    named += _of_trackers(_section(config, "tracker"))
     named += [("env.kwargs", word) for word in _texts([env.get("kwargs")]) if not re.fullmatch(_WORD, word)]
     return [f"{field}={name}" for field, name in named]
+
+
+def _of_trackers(trackers: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Those that import a package of their author's, or write elsewhere than into the run directory."""
+    for key, section in trackers.items():
+        name, mode = (
+            (section.get(field) for field in ("name", "mode")) if isinstance(section, Mapping) else (section, "")
+        )
+        if name != "tensorboard" and (name, mode) != ("wandb", "offline"):
+            yield f"tracker.{key}", name
 
 
 def find_packages_here() -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,12 +17,14 @@ from rllab import algorithms, distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.errors import BudgetError, ConfigError
+from rllab.files import value_at
 from rllab.functional.schedules import by_fractions
 from rllab.host.process import num_cpus, stopping_on_signals
 from rllab.kernels import threads
 from rllab.text import from_here, one_line, shell_path
+from rllab.tracking import trackers
 from rllab.tracking.console import Console
-from rllab.tracking.writers import SessionWriter
+from rllab.tracking.trackers.deliver import Trackers
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_trained, open_run, refuse_another
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from rllab.config import RunConfig
     from rllab.search.handle import TrialHandle
+    from rllab.tracking.trackers.contract import Outcome
     from rllab.training.sessions import CheckpointReport
 
 SAVE_PERIOD = 1.0
@@ -87,6 +90,8 @@ def run(
         finally:
             with suppress(OSError):  # what cannot be written has ended the run above
                 trial.close()
+            with suppress(OSError):
+                trial.trackers.close(trial.outcome)
             trial.directory.hold.release()
 
 
@@ -109,6 +114,7 @@ def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.
     meta = cfg.meta
     num_sharing = meta.max_session if meta.distributed else 1  # workers that share out the budget
     try:
+        trackers.check(cfg.tracker)
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         task = cfg.task(info.obs_space, info.action_space, meta.max_session)
         task = dataclasses.replace(task, max_frame=task.max_frame // num_sharing)
@@ -163,14 +169,17 @@ class Trial:
         if presets:
             self.directory.add_provenance(presets=[*presets])
             self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")
-        if opened.note:
-            self.console.message(opened.note)
-        for note in info.notes:
+        self.notes = [*([opened.note] if opened.note else []), *info.notes]
+        for note in self.notes:
             self.console.message(note)
         folders = [f"session_{number}" for number in range(cfg.meta.num_policies)]
         if cfg.meta.distributed:
             folders += [f"worker_{number}" for number in range(cfg.meta.max_session)]
-        self.writers = [SessionWriter(self.directory.path / folder, resumed_at=resumed_at) for folder in folders]
+        study = search.name if search else None
+        self.trackers = Trackers(
+            cfg, folders, self.console.message, path=self.directory.path, study=study, resumed_at=resumed_at
+        )
+        self.outcome: Outcome = "failed"  # until it is known
 
     def run(self) -> float:
         """Train to the budget, then write `trial.json` and the learning curve; returns the score.
@@ -187,6 +196,7 @@ class Trial:
         self.close()
         self.directory.settle()
         self._conclude()
+        self.outcome = "complete"
         return score
 
     def _train(self) -> None:
@@ -194,6 +204,7 @@ class Trial:
         notes = self._begin()
         for note in notes:
             self.console.message(note)
+        self.trackers.text("notes", "\n".join([self.console.title, *self.notes, *notes]), self.crew.frame)
         with stopping_on_signals(self.crew.stop) as received:
             kernels, compiled = (
                 ", ".join(note.removeprefix(what) for note in notes if note.startswith(what))
@@ -211,6 +222,7 @@ class Trial:
             self._save()
             go_on = f"go on with: {self.directory.resume_command()}"
             self.console.message(f"stopped at frame {self.crew.frame:,}; {go_on}")
+            self.outcome = "stopped"
             raise SystemExit(128 + received[0])
 
     def _begin(self) -> list[str]:
@@ -235,6 +247,7 @@ class Trial:
         greedy = NOT_EVALUATED if pruned else evaluation.scores(self.scores if cfg.meta.evaluates else None)
         # no plot of a pruned trial: half a second that the next can use
         summary = summarize(path, plot=not pruned, greedy=greedy, notes=evaluation.notes)
+        self.trackers.finish(_scores(summary), self.crew.frame)
         closing = {
             "results": str(path),
             "learning curve": str(path / "learning_curve.png"),
@@ -264,13 +277,11 @@ class Trial:
     def _take_in(self, found: CheckpointReport) -> None:
         """Write down and show what the sessions report at a checkpoint."""
         self.scores = found.scores
-        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=True)
+        rows = [*found.rows, *found.worker_rows]
         if found.kind == "eval":
-            for writer, row in rows:
-                writer.write_eval(row, inferred=not self.cfg.meta.evaluates)
+            self.trackers.eval(rows, inferred=not self.cfg.meta.evaluates)
             return
-        for writer, row in rows:
-            writer.write_train(row)
+        self.trackers.train(rows)
         period = max(SAVE_PERIOD, self.save_seconds / SAVE_SHARE)
         if self.crew.finished or time.monotonic() - self.saved_at > period:
             self._save()
@@ -288,18 +299,23 @@ class Trial:
     def _save(self) -> None:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
         started = time.monotonic()
-        for writer in self.writers:
-            writer.flush()
+        self.trackers.flush()
         state, best = self.crew.snapshot()
         self.directory.save(state | {"scores": self.scores}, best)
+        self.trackers.saved()
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - started
 
     def close(self) -> None:
         self.console.close()
         self.crew.close()
-        for writer in self.writers:
-            writer.close()
+        self.trackers.flush()
+
+
+def _scores(summary: dict[str, Any]) -> dict[str, float]:
+    """What trial.json knows of a run, in means over sessions."""
+    means = {name: value_at(found, "mean", "value", kind=float) for name, found in summary.items()}
+    return {name: value for name, value in (means | summary["metrics"]).items() if value is not None}
 
 
 def _title(cfg: RunConfig) -> str:
