@@ -43,8 +43,9 @@ _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 def complete(words: list[str], *, has_env: bool = False) -> list[str]:
     """The words of a command line as Hydra is to read them.
 
-    With ``env=gymnasium`` where only ``env.id`` says which env it is, unless the config `has_env`: the default preset
-    knows a budget, a threshold and more of another one. ``tracker=a,b`` is both, ``tracker=[a,b]``, with -m too: nobody sweeps over trackers.
+    Where only ``env.id`` says which env it is, unless the config `has_env`, with ``env=gymnasium``: the default preset
+    knows a budget, a threshold and more of another one. ``tracker=a,b`` is both, ``tracker=[a,b]``, with -m too: nobody
+    sweeps over trackers.
     """
     names = {word.partition("=")[0] for word in words}
     words = [_both(word) if word.startswith("tracker=") else word for word in words]
@@ -162,8 +163,8 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
-    schema = OmegaConf.merge(_run_schema(agent_class), {"tracker": _tracker_schemas(plain.get("tracker"))})
-    run = OmegaConf.to_object(OmegaConf.merge(schema, escaped(plain)))
+    tracked = {"tracker": _tracker_schemas(plain.get("tracker"))}
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), tracked, escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
 

@@ -1,7 +1,7 @@
 """Trackers: one file each, and how one is found by name.
 
-A tracker shows a run somewhere else than in its own tables; `contract` says what it is given. One of a user's own package
-is named in full, ``name: my_pkg.my_module:MyTracker``.
+A tracker shows a run somewhere else than in its own tables; `contract` says what it is given. One of a user's own
+package is named in full, ``name: my_pkg.my_module:MyTracker``.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Scalars = Mapping[str, Mapping[str, float]]
-"""What is known at one frame: finite numbers by tag, ``rollout/ep_rew_mean``, of each session by the name of its folder,
-``session_0``. With Hogwild ``session_0`` is the policy, and there are ``worker_0``, ``worker_1``, ..."""
+"""What is known at one frame: finite numbers by tag, ``rollout/ep_rew_mean``, of each session by the name of its
+folder, ``session_0``. With Hogwild that is the policy, and there are ``worker_0``, ``worker_1``, ..."""
 
 Outcome = Literal["complete", "stopped", "failed"]
 
@@ -83,7 +83,7 @@ class RunTracker:
 
 
 def means_first(rows: Scalars) -> dict[str, float]:
-    """Numbers under one tag each: means over sessions as they are, ``session_0/rollout/ep_rew_mean`` for each folder."""
+    """Numbers by tag: means over sessions, ``rollout/ep_rew_mean``, and ``session_0/rollout/ep_rew_mean`` of each."""
     sessions = [values for folder, values in rows.items() if folder.startswith("session_")]
     tags = dict.fromkeys(tag for values in sessions for tag in values)
     means = {tag: fmean(values[tag] for values in sessions if tag in values) for tag in tags}

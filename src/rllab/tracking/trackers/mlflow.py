@@ -70,8 +70,8 @@ class Mlflow(RunTracker):
 
         with suppress(MlflowException):  # it is there
             self.client.create_experiment(experiment)
-        found = self.client.get_experiment_by_name(experiment)
-        begun = self.client.create_run(found.experiment_id, run_name=run.name, tags={"group": run.group}).info.run_id
+        experiment_id = self.client.get_experiment_by_name(experiment).experiment_id
+        begun = self.client.create_run(experiment_id, run_name=run.name, tags={"group": run.group}).info.run_id
         params = [Param(name, str(value)[:_LONGEST]) for name, value in run.config.items()]
         for start in range(0, len(params), _MOST_PARAMS):
             self.client.log_batch(begun, params=params[start : start + _MOST_PARAMS])

@@ -92,7 +92,7 @@ class Wandb(RunTracker):
         self._log({tag: self.wandb.Image(str(path))}, frame)
 
     def video(self, tag: str, path: Path, frame: int) -> None:
-        self._log({tag: self.wandb.Video(str(path), format=path.suffix.removeprefix("."))}, frame)
+        self._log({tag: self.wandb.Video(str(path), format="gif" if path.suffix == ".gif" else "mp4")}, frame)
 
     def model(self, path: Path) -> None:
         self.run.log_artifact(str(path), name=f"{self.id}-best", type="model")
