@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
@@ -35,6 +36,7 @@ else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
 
 
 _MOST_THREADS = 1024
+_INFO_METRIC = r"[\w.-]+(:(last|mean|sum|max))?"
 _LONG = 1e8
 """Three years in seconds: the system cannot wait for much more."""
 
@@ -236,6 +238,9 @@ class EnvConfig:
     wrappers: list[str] = field(default_factory=list)
     """Gymnasium wrappers around each sub-env, innermost first: `[gymnasium.wrappers.TimeAwareObservation]`, or any
     callable of a package of your own that takes an env and gives one."""
+    info_metrics: Annotated[list[str], Changes.NOTHING] = field(default_factory=list)
+    """Numbers in the env's infos that are tracked for each episode: `[success, fuel:sum]`. Of its steps they take the
+    last one, or the mean, sum or max."""
     clip_reward: bool = False
     """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
     life_loss_terminal: bool = False
@@ -252,6 +257,16 @@ class EnvConfig:
         _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
         _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
         _seconds("env.timeout", self.timeout)
+        write = "a name, or one of name:last, name:mean, name:sum, name:max, e.g. [success,fuel:sum]"
+        for entry in self.info_metrics:
+            require(bool(re.fullmatch(_INFO_METRIC, entry)), "env.info_metrics", entry, write=write)
+        names = [entry.partition(":")[0] for entry in self.info_metrics]
+        require(len(names) == len(set(names)), "env.info_metrics", self.info_metrics, write="each name once")
+
+    @property
+    def info_kinds(self) -> dict[str, str]:
+        """What is made of the steps of an episode, by the name of the entry."""
+        return {name: kind or "last" for name, _, kind in (entry.partition(":") for entry in self.info_metrics)}
 
 
 @dataclass(frozen=True)

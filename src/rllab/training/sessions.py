@@ -15,7 +15,7 @@ from rllab.envs.sub_env import global_state, set_global_state
 from rllab.functional.finite import not_finite
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
-from rllab.tracking.tracker import Row, Tracker
+from rllab.tracking.tracker import Episode, Row, Tracker
 from rllab.training.best import Best
 from rllab.training.evaluation import Evaluator, Watch
 from rllab.training.loop import Clock, Event, train
@@ -42,7 +42,7 @@ class CheckpointReport(NamedTuple):
     best_scores: list[float]
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
-    episodes: Sequence[tuple[int, float, int]] = ()
+    episodes: Sequence[Episode] = ()
     """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
 

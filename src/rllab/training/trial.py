@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rllab.config import RunConfig
     from rllab.search.handle import TrialHandle
+    from rllab.tracking.tracker import Row
     from rllab.tracking.trackers.contract import Outcome
     from rllab.training.sessions import CheckpointReport
 
@@ -161,6 +162,7 @@ class Trial:
         self.state = state = opened.state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
+        self.silence_told = state is not None or not cfg.env.info_metrics
         self.save_seconds = 0.0  # what the latest save took
         resumed_at = None if state is None else state["frame"]
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
@@ -246,7 +248,7 @@ class Trial:
         evaluation = FinalEvaluation(path, cfg, self.console.message)
         greedy = NOT_EVALUATED if pruned else evaluation.scores(self.scores if cfg.meta.evaluates else None)
         # no plot of a pruned trial: half a second that the next can use
-        summary = summarize(path, plot=not pruned, greedy=greedy, notes=evaluation.notes)
+        summary = summarize(path, plot=not pruned, greedy=greedy, infos=evaluation.infos, notes=evaluation.notes)
         self.trackers.finish(_scores(summary), self.crew.frame)
         closing = {
             "results": str(path),
@@ -285,9 +287,20 @@ class Trial:
         period = max(SAVE_PERIOD, self.save_seconds / SAVE_SHARE)
         if self.crew.finished or time.monotonic() - self.saved_at > period:
             self._save()
+        self._tell_silent(found.rows)
         self.console.progress(found.rows, found.best_scores, found.worker_rows)
         if self.search:
             self._report(self.search, found.frame)
+
+    def _tell_silent(self, rows: Sequence[Row]) -> None:
+        """Say once which of `env.info_metrics` no episode has told so far: a name may be misspelt."""
+        if self.silence_told or not all(row["rollout/num_episodes"] for row in rows):
+            return
+        self.silence_told = True
+        tags = {name: f"rollout/info/{name}" for name in self.cfg.env.info_kinds}
+        if silent := [name for name, tag in tags.items() if all(math.isnan(row.get(tag, math.nan)) for row in rows)]:
+            names = ", ".join(silent)
+            self.console.message(f"env.info_metrics: no episode has told {names} so far, its infos have no such entry")
 
     def _report(self, search: TrialHandle, frame: int) -> None:
         """Tell the search the mean over sessions, on a grid of frames that does not depend on `env.num_envs`."""
@@ -314,7 +327,8 @@ class Trial:
 
 def _scores(summary: dict[str, Any]) -> dict[str, float]:
     """What trial.json knows of a run, in means over sessions."""
-    means = {name: value_at(found, "mean", "value", kind=float) for name, found in summary.items()}
+    told = summary.get("infos", {})
+    means = {name: value_at(found, "mean", "value", kind=float) for name, found in (summary | told).items()}
     return {name: value for name, value in (means | summary["metrics"]).items() if value is not None}
 
 
