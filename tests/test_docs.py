@@ -14,7 +14,9 @@ from rllab import algorithms, config
 from rllab.algorithms import Algorithm
 
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
-FILES = re.findall(r"^```(?:python|yaml)\n(# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+FILES = re.findall(
+    r"^```(?:python|yaml)\n((?:# @[^\n]+\n)?# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL
+)
 COMMANDS = re.findall(r"^rllab-train (--config-dir my_conf .+)$", PAGE, re.MULTILINE)
 SHORT = "env.max_frame=12000 meta.max_session=2 meta.final_eval=0 meta.num_threads=1"
 

@@ -33,7 +33,7 @@ REFUSED = {
     "env.kwargs.goal=3": "env.kwargs.goal: not set by the preset; write +env.kwargs.goal=... to add it",
     "+meta.foo=1": f"meta.foo: no such field; write one of {META}",
     "++meta.foo=1": f"meta.foo: no such field; write one of {META}",
-    "+foo=1": "foo: no such field; write one of agent, env, meta, run_dir",
+    "+foo=1": "foo: no such field; write one of agent, env, meta, run_dir, tracker",
     "+meta.seed=1": "meta.seed: is there already; write meta.seed=... without the +",
     "+env=acrobot": "env: is there already; write env=... without the +",
     # of the wrong type

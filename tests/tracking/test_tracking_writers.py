@@ -1,11 +1,11 @@
 import math
 
 import pytest
+from rllab.tracking.tensorboard import TensorBoardWriter
+from rllab.tracking.writers import SessionWriter
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rllab.tracking.csv_files import CsvFile
-from rllab.tracking.tensorboard import TensorBoardWriter
-from rllab.tracking.writers import SessionWriter
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rllab.tracking.tracker import WINDOW, known_mean
+from rllab.tracking.tracker import WINDOW, Episode, known_mean
 from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def of_one_policy(parts: list[CheckpointReport], *, evaluated: bool) -> Checkpoi
     """
     rows = [part.rows[0] for part in parts]
     frame = max(part.frame for part in parts)
-    last = sorted((episode for part in parts for episode in part.episodes), key=attrgetter("frame"))[-WINDOW:]
+    ended = [Episode(*each) for part in parts for each in part.episodes]  # of a checkpoint, it comes as a list
+    last = sorted(ended, key=attrgetter("frame"))[-WINDOW:]
     mean_return, mean_length = known_mean(e.value for e in last), known_mean(e.length for e in last)
     tags = dict.fromkeys(tag for episode in last for tag in episode.infos)
     told = {f"rollout/{tag}": known_mean(e.infos.get(tag, math.nan) for e in last) for tag in tags}

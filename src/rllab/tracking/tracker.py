@@ -31,7 +31,7 @@ class Episode(NamedTuple):
     value: float
     """Its return."""
     length: int
-    infos: dict[str, float]
+    infos: Mapping[str, float] = MappingProxyType({})
     """What the env has told of it, by tag."""
 
 

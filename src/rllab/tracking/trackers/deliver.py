@@ -82,6 +82,9 @@ class Trackers:
             courier.start()
 
     def _remember(self, key: str, tracker_id: str | None) -> None:
+        """Write down what a tracker calls the run."""
+        if tracker_id is None:
+            return
         with self._lock:
             write_json(self.path / IDS, read_json(self.path / IDS) | {key: tracker_id})
 
