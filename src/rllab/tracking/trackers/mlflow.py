@@ -50,6 +50,7 @@ class Mlflow(RunTracker):
 
     def __init__(self, config: MlflowConfig, run: TrackedRun) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow  # noqa: PLC0415 - an extra
 
         super().__init__(config, run)
