@@ -14,7 +14,8 @@ from rllab.files import conf_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_GROUPS = {"meta": "standard", "env": "cartpole", "agent": "ppo", "tuned": "none", "search": "", "tracker": ""}
+_GROUPS = {"meta": "standard", "env": "cartpole", "agent": "ppo"}
+_GROUPS |= {"eval_env": "same", "tuned": "none", "search": "", "experiment": "", "tracker": ""}
 """Groups of presets, and which is chosen where the command line names none."""
 _SCHEMA = {"meta": "MetaConfig", "env": "EnvConfig"}
 _HYDRAS = ("hydra", "+", "~", "-")

@@ -33,7 +33,7 @@ REFUSED = {
     "env.kwargs.goal=3": "env.kwargs.goal: not set by the preset; write +env.kwargs.goal=... to add it",
     "+meta.foo=1": f"meta.foo: no such field; write one of {META}",
     "++meta.foo=1": f"meta.foo: no such field; write one of {META}",
-    "+foo=1": "foo: no such field; write one of agent, env, meta, run_dir, tracker",
+    "+foo=1": "foo: no such field; write one of agent, env, eval_env, meta, *",
     "+meta.seed=1": "meta.seed: is there already; write meta.seed=... without the +",
     "+env=acrobot": "env: is there already; write env=... without the +",
     # of the wrong type
@@ -161,7 +161,8 @@ REFUSED = {
     "env.timeout=inf": "env.timeout: got inf; write a number of seconds above 0, e.g. env.timeout=300",
     "env.backend=async env.num_envs=5000 env.max_frame=1e7": "env.num_envs: got 5000, and meta.max_session=4 as many "
     "times, each of which env.backend=async gives a process, and this machine has memory and files for *",
-    "'env.wrappers=[{a: 1}]'": "env.wrappers: got [{'a':1}]; write a list, e.g. [a,b], each item text",
+    "'env.wrappers=[{a: 1}]'": "env.wrappers: got {'a': 1}; write its dotted name, or {my_pkg.MyWrapper: {size: 4}}*",
+    "'env.wrappers={a: 1}'": "env.wrappers: got a mapping; write a list, e.g. [a,b]",
     "'agent.hidden=[[64]]'": "agent.hidden: got [[64]]; write a list, e.g. [64,64], each item an integer",
     "+env.kwargs.render_mode=x": "env.kwargs.render_mode: got 'x', which CartPole-v1 does not have; write one of *",
     "run_dir=": "run_dir: got nothing; write a directory, e.g. run_dir=outputs/mine",

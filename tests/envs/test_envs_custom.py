@@ -95,12 +95,33 @@ def test_a_package_of_ones_own(package, backend):
             ["gymnasium.wrappers.FrameStackObservation"],
             r"'gymnasium\.wrappers\.\w+', which cannot wrap Corridor-v0: .*stack",
         ),
+        (
+            [{"gymnasium.wrappers.FrameStackObservation": {"stack": 4}}],
+            r"stack: 4, but gymnasium\.wrappers\.\w+ takes no such argument; write one of stack_size, padding_type$",
+        ),
+        (
+            [{"gymnasium.wrappers.FrameStackObservation": {"stack_size": 0}}],
+            r"'gymnasium\.wrappers\.\w+' with {'stack_size':0}, which cannot wrap Corridor-v0: .* greater than zero",
+        ),
     ],
 )
 def test_wrappers_that_cannot_be_had(package, wrappers, message):
     with pytest.raises(ValueError, match=rf"^env\.wrappers: got {message}") as caught:
         envs.inspect(EnvConfig(id=package, wrappers=wrappers))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrapper", [7, None, ["a.B"], {}, {"a.B": 4}, {"a.B": {}, "a.C": {}}, {"a.B": {1: 2}}])
+def test_what_is_no_wrapper(wrapper):
+    with pytest.raises(ValueError, match=r"^env\.wrappers: got .*; write its dotted name, or {my_pkg\.MyWrapper: {"):
+        EnvConfig(id="CartPole-v1", wrappers=[wrapper])
+
+
+def test_wrappers_with_arguments():
+    stack = {"gymnasium.wrappers.FrameStackObservation": {"stack_size": 4}}
+    cfg = EnvConfig(id="CartPole-v1", wrappers=[stack, "gymnasium.wrappers.FlattenObservation"])
+    assert envs.inspect(cfg).obs_space.shape == (16,)
+    assert envs.inspect(EnvConfig(id="CartPole-v1", wrappers=[stack])).obs_space.shape == (4, 4)
 
 
 def test_wrappers_need_one_env_at_a_time():

@@ -1,3 +1,4 @@
+import collections
 import copy
 from contextlib import closing
 from pathlib import Path
@@ -147,6 +148,39 @@ def test_state_saved_just_before_a_reset_row(steps):
         rows = play(first, balance(first), 45)
         assert_equal_rows(rows, play(second, balance(second), 45))
         assert sum(row[3].sum() for row in rows) >= 4  # truncations of both envs
+
+
+class Diary(gymnasium.Wrapper):
+    """Holds containers of all kinds."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.seen = {"pairs": [(1, 2.5)], 3: collections.deque([np.zeros(2)], maxlen=2), (4, 5): {}}
+
+    def step(self, action):
+        self.seen[3].append(np.full(2, action))
+        self.seen["latest"] = action
+        return super().step(action)
+
+
+def test_wrappers_with_containers_go_on(tmp_path):
+    stack = {"gymnasium.wrappers.FrameStackObservation": {"stack_size": 4}}
+    cfg = EnvConfig(id="CartPole-v1", num_envs=2, max_episode_steps=20, wrappers=[f"{__name__}.Diary", stack])
+    first, second = (envs.make(cfg, num_sessions=1) for _ in range(2))
+    first.reset([1, 2])
+    second.reset([3, 4])
+    play(first, action_source(first), 30)
+    checkpoint.write(tmp_path / "state.safetensors", first.state_dict())
+    second.load_state_dict(checkpoint.read(tmp_path / "state.safetensors"))
+    diaries = [made.vector.unwrapped.envs[0].get_wrapper_attr("seen") for made in (first, second)]
+    assert list(diaries[0]) == list(diaries[1])
+    assert [type(value) for value in diaries[1].values()] == [type(value) for value in diaries[0].values()]
+    assert diaries[1][3].maxlen == 2
+    draw = action_source(first)
+    actions = [draw() for _ in range(45)]
+    rows = [play(made, iter(actions).__next__, 45) for made in (first, second)]
+    assert rows[0][0][0].shape == (1, 2, 4, 4)
+    assert_equal_rows(*rows)
 
 
 def test_state_is_a_copy():

@@ -24,11 +24,16 @@ CONFIGS = {
     "a network beside rllab's": {"agent": {"network": "rllab.nets/../evil:Net"}},
     "a wrapper": {"env": {"wrappers": ["evil.Wrapper"], "backend": "sync"}},
     "a wrapper after one of Gymnasium's": {"env": {"wrappers": [WRAPPER, "evil:Wrapper"]}},
+    "a wrapper with arguments": {"env": {"wrappers": [{"evil.Wrapper": {"size": 4}}]}},
+    "a wrapper that writes": {"env": {"wrappers": [{"gymnasium.wrappers.RecordVideo": {"video_folder": "evil"}}]}},
     "a function that is no wrapper": {"env": {"wrappers": ["gymnasium.wrappers.common.deepcopy"]}},
     "wrappers as text": {"env": {"wrappers": "evil.Wrapper"}},
     "a file that the env reads": {"env": {"id": "HalfCheetah-v5", "kwargs": {"xml_file": "/etc/passwd"}}},
     "an argument that imports": {"env": {"kwargs": {"entry_point": "evil:make"}}},
     "an argument whose name is code": {"env": {"kwargs": {"x=print(); y": 1}}},
+    "an env of evaluations": {"eval_env": {"id": "evil:X-v0"}},
+    "a wrapper of evaluations": {"eval_env": {"wrappers": ["evil.Wrapper"]}},
+    "a file for evaluations": {"eval_env": {"kwargs": {"xml_file": "/etc/passwd"}}},
     "a name with a line break": {"env": {"id": "evil:X-v0\nerror: none"}},
 }
 NAMED = {"evil", "deepcopy", "passwd", "print()"}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # whoever only reads configs need not wait for torch
     from torch import Tensor, nn
 
     from rllab.buffers import Buffer, Tensors
+    from rllab.functional.schedules import Schedule
     from rllab.kernels.acting import Actor
     from rllab.random.streams import Seed
 
@@ -106,6 +107,9 @@ class Algorithm(Protocol):
     shared: ClassVar[tuple[str, ...]] = ()
     """Attributes that Hogwild's workers share: networks and their targets, optimisers, what else is learned or runs
     along; tensors, modules, and objects whose `tensors()` are to be shared. Without any there is no Hogwild."""
+    schedules: dict[str, Schedule]
+    """Its coefficients over the budget, by the name of their field, as `update` and `act` ask for them each time: a
+    callback may put others in their place. May be left out where there are none."""
     device: str
     """Torch device of its networks."""
     rollout_steps: int

@@ -91,8 +91,8 @@ class CrossQ(Algorithm):
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         betas = (config.adam_beta1, 0.999)
         self.optimizer, self.critic_optimizer = Adam(self.flat, betas=betas), Adam(self.critic_flat, betas=betas)
-        self.temperature = make_temperature(config, task, actions.target_entropy, device, betas=betas)
         self.schedules = critic_schedules(config)
+        self.temperature = make_temperature(config, task, actions.target_entropy, device, self.schedules, betas=betas)
         streams = Streams(seed, task.num_sessions, "action", device)
         self.sampler = SoftSampler(self.net, actions, streams, task.num_envs, config.learning_starts)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")  # on the CPU, where the buffer is

@@ -75,8 +75,8 @@ class DQN(Algorithm):
         self.target = copy.deepcopy(self.net)
         self.flat, self.target_flat = FlatParameters(self.net), FlatParameters(self.target)
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        self.schedules = schedules(config, "lr", "per_beta")
-        self.sampler = make_value_sampler(config, task, self.net, seed=seed)
+        self.schedules = schedules(config, "lr", "per_beta", config.exploring)
+        self.sampler = make_value_sampler(config, task, self.net, self.schedules, seed=seed)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
         self.kernel: QKernel | None = None

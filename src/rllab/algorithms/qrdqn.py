@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
 from rllab.algorithms.shared.off_policy import check_replay, make_replay
-from rllab.algorithms.shared.settings import check_ranges
+from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
 from rllab.buffers import Tensors
 from rllab.buffers.replay import ReplayBuffer
 from rllab.functional.losses import quantile_huber
-from rllab.functional.schedules import is_due, make_schedule
+from rllab.functional.schedules import is_due
 from rllab.kernels.q_learning import QKernel
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
@@ -60,8 +60,8 @@ class QRDQN(Algorithm):
         self.target = copy.deepcopy(self.net)
         self.flat, self.target_flat = FlatParameters(self.net), FlatParameters(self.target)
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        self.lr = make_schedule(config.lr)
-        self.sampler = make_value_sampler(config, task, self.net, seed=seed)
+        self.schedules = schedules(config, "lr", config.exploring)
+        self.sampler = make_value_sampler(config, task, self.net, self.schedules, seed=seed)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")
         self.num_updates = 0  # gradient steps
         self.kernel: QKernel | None = None
@@ -82,7 +82,7 @@ class QRDQN(Algorithm):
         self.updated_at.fill_(frame)
         if buffer.num_frames < config.learning_starts:
             return {}
-        lr = self.lr(self.task.progress(frame))
+        lr = self.schedules["lr"](self.task.progress(frame))
         for _ in range(config.gradient_steps):
             metrics = self._gradient_step(buffer, lr)
         if is_due(config.target_period, since, frame):

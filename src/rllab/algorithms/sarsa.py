@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
-from rllab.algorithms.shared.settings import check_budget, check_ranges
+from rllab.algorithms.shared.settings import check_budget, check_ranges, schedules
 from rllab.algorithms.shared.values import ValueSettings, make_q_network, make_value_sampler
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.losses import TD_LOSSES
 from rllab.functional.reductions import by_session
-from rllab.functional.schedules import make_schedule
 from rllab.kernels.build import why_not
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.q_network import QNetwork
@@ -59,8 +58,8 @@ class SARSA(Algorithm):
         self.net: QNetwork = make_q_network(config, task, seed=seed, device=device)
         self.flat = FlatParameters(self.net)
         self.optimizer = Adam(self.flat, eps=config.adam_eps)
-        self.lr = make_schedule(config.lr)
-        self.sampler = make_value_sampler(config, task, self.net, seed=seed)
+        self.schedules = schedules(config, "lr", config.exploring)
+        self.sampler = make_value_sampler(config, task, self.net, self.schedules, seed=seed)
         self.next_action: np.ndarray | None = None  # chosen by the last update, before it learned
         self.num_updates = 0  # gradient steps
 
@@ -96,7 +95,7 @@ class SARSA(Algorithm):
         loss = (TD_LOSSES[self.config.loss](chosen_q - target) * weight).sum((0, 2))
         self.flat.backward(loss)
         grad_norm = self.flat.clip_grad_norm_(self.config.max_grad_norm)
-        lr = self.lr(self.task.progress(frame))
+        lr = self.schedules["lr"](self.task.progress(frame))
         self.optimizer.step(lr)
         self.num_updates += 1
         return {

@@ -89,8 +89,8 @@ class TQC(Algorithm):
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
         self.target_flat = FlatParameters(self.target_critics)
         self.optimizer, self.critic_optimizer = Adam(self.flat), Adam(self.critic_flat)
-        self.temperature = make_temperature(config, task, self.actions.target_entropy, device)
         self.schedules = critic_schedules(config, "tau")
+        self.temperature = make_temperature(config, task, self.actions.target_entropy, device, self.schedules)
         streams = Streams(seed, task.num_sessions, "action", device)
         self.sampler = SoftSampler(self.net, self.actions, streams, task.num_envs, config.learning_starts)
         self.batch_streams = Streams(seed, task.num_sessions, "minibatch")  # on the CPU, where the buffer is

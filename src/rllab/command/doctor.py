@@ -68,11 +68,11 @@ def _examine(cfg: RunConfig) -> tuple[list[Finding], list[str]]:
     """Findings about the agent and the env, and the names of the agents that can learn in it."""
     from rllab import algorithms, envs  # noqa: PLC0415 - as above
     from rllab.envs.check import Finding, check_env  # noqa: PLC0415
-    from rllab.training import trial  # noqa: PLC0415
+    from rllab.training import checks  # noqa: PLC0415
 
     info = None
     try:
-        cfg, info = trial.check(cfg)
+        cfg, info = checks.check(cfg)
         findings = [Finding("agent", "ok", f"{cfg.agent.name} can learn here; backend {info.backend}")]
     except (ConfigError, ValueError) as error:
         findings = [Finding("agent" if str(error).startswith("agent") else "env", "wrong", str(error))]

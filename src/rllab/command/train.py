@@ -99,12 +99,12 @@ class CheckJobs(Callback):
 
 
 def _check_jobs(config: DictConfig, loader: ConfigLoader, jobs: Iterable[list[str]]) -> None:
-    from rllab.training import trial  # noqa: PLC0415 - as in `_train`
+    from rllab.training import checks  # noqa: PLC0415 - as in `_train`
 
     for words in jobs:
         job = loader.load_sweep_config(config, words)
         fields = [str(key) for key in job if key != "hydra"]
-        trial.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
+        checks.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
 
 
 def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
@@ -154,7 +154,7 @@ def _check_choices(words: list[str]) -> None:
             raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
         if nowhere := re.fullmatch(r"\+*(run_dir|meta\.resume|hydra\.(?:run|sweep)\.dir)=(''|\"\"|)", word):
             raise ConfigError(f"{nowhere[1]}: got nothing; write a directory, e.g. {nowhere[1]}=outputs/mine")
-        if re.fullmatch(r"(meta|env|agent|tuned)=(null|\[.*|[\d.]+)|~(env|agent)", word):
+        if re.fullmatch(r"(meta|env|eval_env|agent|tuned|search|experiment)=(null|\[.*|[\d.]+)|~(env|agent)", word):
             raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
 
 

@@ -117,6 +117,14 @@ def _explain_field(error: OmegaConfBaseException) -> str:
         owner = error.object_type
         wanted = get_type_hints(owner).get(key) if is_dataclass(owner) else error.ref_type  # of a list: itself
         return f"{name}: got {got}; write {expected(wanted)}"
+    return _explain_kind(name, error)
+
+
+def _explain_kind(name: str, error: OmegaConfBaseException) -> str:
+    """One line for a list where a mapping is wanted, or the other way round, and for what has no words of our own."""
+    kind = get_origin(error.ref_type)
+    if kind in (list, dict) and "incompatible container types" in str(error):
+        return f"{name}: got {'a mapping' if kind is list else 'a list'}; write {expected(error.ref_type)}"
     return f"{name}: {str(error).splitlines()[0]}"
 
 
@@ -150,6 +158,8 @@ def expected(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "one of " + ", ".join(str(choice).lower() for choice in arguments)
+    if origin is list and arguments == (Any,):
+        return "a list, e.g. [a,b]"
     if origin is list:
         return f"a list, e.g. {'[a,b]' if arguments == (str,) else '[64,64]'}, each item {expected(arguments[0])}"
     if origin is dict:

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rllab import algorithms
 from rllab.config import hydra_internals, trust
 from rllab.config.explain import expected, explain
-from rllab.config.schema import EnvConfig, RunConfig
+from rllab.config.schema import EVAL_ENV_FIELDS, EnvConfig, RunConfig
 from rllab.errors import ConfigError
 from rllab.files import conf_dir, value_at, write_text
 from rllab.text import escape_interpolations, setting_text
@@ -41,12 +41,13 @@ _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 
 
 def complete(words: list[str], *, has_env: bool = False) -> list[str]:
-    """The words of a command line as Hydra is to read them.
+    """The words of a command line, as Hydra wants them.
 
     Where only ``env.id`` says which env it is, unless the config `has_env`, with ``env=gymnasium``: the default preset
-    knows a budget, a threshold and more of another one. ``tracker=a,b`` is both, ``tracker=[a,b]``, with -m too: nobody
-    sweeps over trackers.
+    knows a budget, a threshold and more of another one. ``+experiment=`` is what people write where a group of that
+    name is their own alone. ``tracker=a,b`` is both, ``tracker=[a,b]``, with -m too: nobody sweeps over trackers.
     """
+    words = [word.removeprefix("+") if word.startswith("+experiment=") else word for word in words]
     names = {word.partition("=")[0] for word in words}
     words = [_both(word) if word.startswith("tracker=") else word for word in words]
     return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names and not has_env else words
@@ -163,6 +164,7 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
         raise ConfigError(f"agent.name: got {name!r} with the fields of another; write agent={name}")
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
+    _check_eval_env(plain.get("eval_env"))
     tracked = {"tracker": _tracker_schemas(plain.get("tracker"))}
     run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), tracked, escaped(plain)))
     assert isinstance(run, RunConfig)
@@ -181,6 +183,13 @@ def _tracker_schemas(sections: Any) -> dict[str, DictConfig]:
             raise ConfigError(f"tracker.{key}.name: not set; choose it as tracker=[{key}], and others beside it")
         schemas[key] = structured(trackers.find(name, field=f"tracker.{key}.name").Config)
     return schemas
+
+
+def _check_eval_env(differing: Any) -> None:
+    """Refuse fields that the env of evaluations cannot have of its own, and wrong types."""
+    hints = get_type_hints(EnvConfig, include_extras=True)
+    schema = dataclasses.make_dataclass("EvalEnvConfig", [(name, hints[name]) for name in EVAL_ENV_FIELDS])
+    OmegaConf.merge({"eval_env": OmegaConf.structured(schema)}, {"eval_env": escaped(differing or {})})
 
 
 def _check_items(section: str, schema: type, fields: Any) -> None:

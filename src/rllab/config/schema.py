@@ -9,14 +9,14 @@ from __future__ import annotations
 import enum
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from omegaconf import MISSING
 
 from rllab import algorithms
 from rllab.algorithms import Task
-from rllab.errors import require
+from rllab.errors import ConfigError, require
 from rllab.functional.schedules import by_fractions
 
 Backend = Literal["auto", "gymnasium", "ale", "envpool", "native", "vector_entry_point", "sync", "async"]
@@ -177,6 +177,16 @@ class MetaConfig:
     """Seconds that a worker process may go without an env step or a checkpoint before it counts as hung."""
     resume: Annotated[str | None, Changes.SEARCH] = None
     """Run directory to continue, to the budget of its own config."""
+    init_from: Annotated[str | None, Changes.BOTH] = None
+    """Run directory whose policies this run begins with, session by session; everything else begins anew. Where that
+    has fewer sessions, they are taken again from the first one on."""
+    init_checkpoint: Annotated[Literal["best", "last"], Changes.BOTH] = "best"
+    """Which of its policies. Critics and targets that do not act are in `last` alone."""
+    init_normalizers: Annotated[bool, Changes.BOTH] = True
+    """Whether it goes on with the statistics of observations and rewards too: without, a policy that was trained on
+    normalised observations sees others."""
+    init_optimizers: Annotated[bool, Changes.BOTH] = False
+    """Whether it goes on with the state of the optimisers and with a learned entropy coefficient, from `last`."""
 
     def __post_init__(self) -> None:
         for name in ("max_session", "max_trial", "keep_trials"):
@@ -235,9 +245,10 @@ class EnvConfig:
     """Seconds that a sub-env of backend=async may take for one step before it counts as hung."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the env's constructor: `+env.kwargs.goal_velocity=0.01`."""
-    wrappers: list[str] = field(default_factory=list)
-    """Gymnasium wrappers around each sub-env, innermost first: `[gymnasium.wrappers.TimeAwareObservation]`, or any
-    callable of a package of your own that takes an env and gives one."""
+    wrappers: list[Any] = field(default_factory=list)
+    """Gymnasium wrappers around each sub-env, innermost first, or any callable of a package of your own that takes an
+    env and gives one: `[gymnasium.wrappers.TimeAwareObservation]`, with arguments
+    `[{gymnasium.wrappers.FrameStackObservation: {stack_size: 4}}]`."""
     info_metrics: Annotated[list[str], Changes.NOTHING] = field(default_factory=list)
     """Numbers in the env's infos that are tracked for each episode: `[success, fuel:sum]`. Of its steps they take the
     last one, or the mean, sum or max."""
@@ -257,6 +268,9 @@ class EnvConfig:
         _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
         _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
         _seconds("env.timeout", self.timeout)
+        for wrapper in self.wrappers:
+            write = "its dotted name, or {my_pkg.MyWrapper: {size: 4}} with arguments"
+            require(_is_call(wrapper), "env.wrappers", wrapper, write=write)
         write = "a name, or one of name:last, name:mean, name:sum, name:max, e.g. [success,fuel:sum]"
         for entry in self.info_metrics:
             require(bool(re.fullmatch(_INFO_METRIC, entry)), "env.info_metrics", entry, write=write)
@@ -267,6 +281,23 @@ class EnvConfig:
     def info_kinds(self) -> dict[str, str]:
         """What is made of the steps of an episode, by the name of the entry."""
         return {name: kind or "last" for name, _, kind in (entry.partition(":") for entry in self.info_metrics)}
+
+    @property
+    def wrapper_calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Dotted name and arguments of each wrapper."""
+        return [(each, {}) if isinstance(each, str) else next(iter(each.items())) for each in self.wrappers]
+
+
+def _is_call(wrapper: Any) -> bool:
+    """Whether this is a dotted name, or one with a mapping of arguments."""
+    if not isinstance(wrapper, dict):
+        return isinstance(wrapper, str)
+    named = [isinstance(name, str) and isinstance(arguments, dict) for name, arguments in wrapper.items()]
+    return named == [True] and all(isinstance(name, str) for arguments in wrapper.values() for name in arguments)
+
+
+EVAL_ENV_FIELDS = ("id", "max_episode_steps", "backend", "num_threads", "timeout", "kwargs", "wrappers")
+"""Fields of EnvConfig in which the env of evaluations may differ."""
 
 
 @dataclass(frozen=True)
@@ -279,10 +310,25 @@ class RunConfig:
     """The task."""
     agent: Any = MISSING
     """The agent: the Config of its algorithm."""
+    eval_env: dict[str, Any] = field(default_factory=dict)
+    """In what the env of evaluations differs: `+eval_env.kwargs.length=1.0`, of the same spaces."""
     tracker: Annotated[dict[str, Any], Changes.NOTHING] = field(default_factory=dict)
     """What shows the run beside its CSV files: the Config of each tracker by its name."""
     run_dir: Annotated[str, Changes.NOTHING] = MISSING
     """Where the results go."""
+
+    def __post_init__(self) -> None:
+        self.evaluation_env()  # refuses what is out of range
+
+    def evaluation_env(self) -> EnvConfig:
+        """The env that evaluations are played in: `env`, but for what `eval_env` says."""
+        if not self.eval_env:
+            return self.env
+        kwargs = self.env.kwargs | self.eval_env.get("kwargs", {})
+        try:
+            return replace(self.env, **self.eval_env | {"kwargs": kwargs})
+        except ValueError as error:
+            raise as_eval_env(error) from None
 
     def algorithm(self) -> type[Algorithm]:
         """The class that `agent.name` names."""
@@ -299,6 +345,11 @@ class RunConfig:
         task = self.task(obs_space, action_space, num_sessions)
         agent = by_fractions(self.agent, self.env.max_frame)
         return self.algorithm()(agent, task, seed=seed, device=self.meta.device)
+
+
+def as_eval_env(error: ValueError) -> ConfigError:
+    """The error about the env of evaluations, which calls its fields those of `env`."""
+    return ConfigError(re.sub(r"\benv\.", "eval_env.", str(error)))
 
 
 def fields_unchanging(what: Changes) -> frozenset[str]:

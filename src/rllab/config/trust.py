@@ -65,24 +65,33 @@ def executed(config: Any) -> list[str]:
     Args:
         config: plain data, as read from a file; what is not of the right type is an error elsewhere.
     """
-    env, agent = _section(config, "env"), _section(config, "agent")
-    named = [("env.id", env.get("id"))] if _is_foreign(env.get("id")) else []
-    named += [("agent.name", name) for name in _texts(agent.get("name")) if not re.fullmatch(_OWN_AGENT, name)]
+    agent = _section(config, "agent")
+    named = [("agent.name", name) for name in _texts(agent.get("name")) if not re.fullmatch(_OWN_AGENT, name)]
     named += [("agent.network", name) for name in _texts(agent.get("network")) if not re.fullmatch(_OWN_NETWORK, name)]
-    named += [("env.wrappers", name) for name in _texts(env.get("wrappers")) if not re.fullmatch(_OWN_WRAPPER, name)]
     named += _of_trackers(_section(config, "tracker"))
-    named += [("env.kwargs", word) for word in _texts([env.get("kwargs")]) if not re.fullmatch(_WORD, word)]
+    for section in ("env", "eval_env"):
+        env = _section(config, section)
+        named += [(f"{section}.id", str(env.get("id")))] if _is_foreign(env.get("id")) else []
+        named += [(f"{section}.wrappers", name) for name in _wrappers(env) if not re.fullmatch(_OWN_WRAPPER, name)]
+        named += [(f"{section}.kwargs", x) for x in _texts([env.get("kwargs")]) if not re.fullmatch(_WORD, x)]
     return [f"{field}={name}" for field, name in named]
 
 
-def _of_trackers(trackers: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _of_trackers(trackers: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     """Those that import a package of their author's, or write elsewhere than into the run directory."""
     for key, section in trackers.items():
-        name, mode = (
-            (section.get(field) for field in ("name", "mode")) if isinstance(section, Mapping) else (section, "")
-        )
+        name, mode = map(section.get, ("name", "mode")) if isinstance(section, Mapping) else (section, None)
         if name != "tensorboard" and (name, mode) != ("wandb", "offline"):
-            yield f"tracker.{key}", name
+            yield f"tracker.{key}", str(name)
+
+
+def _wrappers(env: Mapping[Any, Any]) -> Iterator[str]:
+    """Names of wrappers, and texts among their arguments: a wrapper may write what it is given a name for."""
+    wrappers = env.get("wrappers")
+    for each in wrappers if isinstance(wrappers, list) else [wrappers]:
+        for name, given in each.items() if isinstance(each, Mapping) else [(each, None)]:
+            yield from _texts([name])
+            yield from _texts([*given.values()] if isinstance(given, Mapping) else given)
 
 
 def find_packages_here() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.distributed import hogwild, merge
 from rllab.functional.finite import not_finite
+from rllab.training import initial
 from rllab.training.best import Best
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ class SharedPolicy:
         self.best = Best(1)
 
     def load(self, state: dict[str, Any] | None, best: dict[str, Any] | None) -> None:
-        """Go on from what was saved."""
+        """Go on from what was saved, or begin with what `meta.init_from` names."""
         if state is not None:
             self.algorithm.load_state_dict(state)
+        elif origin := initial.read(self.meta):
+            origin.give(self.algorithm, range(1))
         if best is not None:
             self.best.load_state_dict(best)
 

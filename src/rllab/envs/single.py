@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import warnings
 from contextlib import suppress
@@ -15,7 +16,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from rllab.envs.registry import is_atari, newest
 from rllab.envs.sub_env import SubEnv
-from rllab.text import one_line
+from rllab.text import one_line, setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,13 +59,12 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
             raise unknown_argument(spec, config, error, hint=raw if is_atari(spec) else "") from error
         reason = one_line(f"{type(error).__name__}: {error}")
         raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
-    for name in config.wrappers:
+    for name, arguments in config.wrapper_calls:
         wrapper = _wrapper(name)
         try:
-            env = wrapper(env)
+            env = wrapper(env, **arguments)
         except Exception as error:
-            reason = one_line(error)
-            raise ValueError(f"env.wrappers: got {name!r}, which cannot wrap {spec.id}: {reason}") from error
+            raise _refused_wrapper(spec, name, wrapper, arguments, error) from error
     _refuse_normalizing(env, config)
     return env
 
@@ -123,6 +123,20 @@ def _wrapper(name: str) -> Any:
             f"env.wrappers: got {name!r}, which cannot be imported ({error}); "
             "write e.g. [gymnasium.wrappers.TimeAwareObservation]"
         ) from None
+
+
+def _refused_wrapper(spec: EnvSpec, name: str, wrapper: Any, arguments: dict[str, Any], error: Exception) -> ValueError:
+    """The error for a wrapper that cannot be put around an env, which says what it takes if that is why."""
+    known: dict[str, Any] = {}
+    with suppress(TypeError, ValueError):  # written in C
+        _env, *rest = inspect.signature(wrapper).parameters.values()
+        known = {each.name: each for each in rest}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    if (unknown := [argument for argument in arguments if argument not in known]) and known and not takes_any:
+        which = f"{unknown[0]}: {arguments[unknown[0]]!r}, but {name} takes no such argument"
+        return ValueError(f"env.wrappers: got {which}; write one of {', '.join(known)}")
+    got = f"{name!r}" + (f" with {setting_text(arguments)}" if arguments else "")
+    return ValueError(f"env.wrappers: got {got}, which cannot wrap {spec.id}: {one_line(error)}")
 
 
 def unknown_argument(spec: EnvSpec, config: EnvConfig, error: Exception, *, hint: str = "") -> ValueError:

@@ -1,13 +1,15 @@
 """The state of running envs as plain data, so that a resumed run continues in the middle of its episodes.
 
-An env qualifies if everything it holds is plain: numbers, text, arrays, random generators, and lists and tuples of
-these; of spaces the generators that members were drawn from. Constants (specs, functions, metadata) need no saving. An
-env that holds anything else (a physics engine, an emulator) is not saved, and restarts its episodes on resume.
+An env qualifies if everything it holds is plain: numbers, text, arrays, random generators, and lists, tuples, deques
+and dicts of these; of spaces the generators that members were drawn from. Constants (specs, functions, metadata) need
+no saving. An env that holds anything else (a physics engine, an emulator) is not saved, and restarts its episodes on
+resume.
 """
 
 import ctypes
 import enum
 import types
+from collections import deque
 from typing import Any
 
 import gymnasium.spaces as gs
@@ -124,12 +126,25 @@ def _plain(value: Any) -> Any:
         return {"bit_generator": type(value.bit_generator).__name__, "state": value.bit_generator.state}
     if type(value) is list:
         return [_plain(v) for v in value]
+    return _plain_container(value)
+
+
+def _plain_container(value: Any) -> dict[str, Any]:
+    """What a checkpoint would not give back as it was: tuples as lists, keys as text."""
     if type(value) is tuple:
-        return {"tuple": [_plain(v) for v in value]}  # a checkpoint turns tuples into lists
+        return {"tuple": [_plain(v) for v in value]}
+    if type(value) is deque:
+        return {"deque": [_plain(v) for v in value], "maxlen": value.maxlen}
+    if type(value) is dict:
+        return {"dict": [[_plain(k), _plain(v)] for k, v in value.items()]}
     raise NotPlainError(type(value).__name__)
 
 
 def _restore(value: Any) -> Any:
+    if isinstance(value, dict) and "deque" in value:
+        return deque((_restore(v) for v in value["deque"]), maxlen=value["maxlen"])
+    if isinstance(value, dict) and "dict" in value:
+        return {_restore(k): _restore(v) for k, v in value["dict"]}
     if isinstance(value, dict) and "tuple" in value:
         return tuple(_restore(v) for v in value["tuple"])
     if isinstance(value, dict):

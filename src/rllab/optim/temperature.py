@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.schedules import Coefficient, Schedule, check_coefficient
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 
 
 class Temperature:
-    """Entropy coefficient of each session: scheduled, or with ``auto`` learned (Haarnoja et al. 2018b, section 5).
+    """Entropy coefficient of each session: scheduled, or without a schedule learned (Haarnoja et al. 2018b, section 5).
 
     Learned, its logarithm descends on ``log_coef * (entropy - target_entropy)``: it falls while the policy is more
     random than the target, and rises while it is less. It begins at 1.
@@ -20,14 +20,14 @@ class Temperature:
 
     def __init__(
         self,
-        ent_coef: Coefficient,
+        schedule: Schedule | None,
         *,
         target_entropy: float,
         num_sessions: int,
         device: str,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        self.schedule = None if ent_coef == "auto" else make_schedule(ent_coef)
+        self.schedule = schedule
         self.target_entropy = target_entropy
         self.flat = FlatParameters(nn.ParameterList([torch.zeros(num_sessions, 1, device=device)]))
         self.optimizer = Adam(self.flat, betas=betas)

@@ -74,7 +74,7 @@ class Player:
 
     def evaluator(self, sessions: Sequence[int], num_episodes: int) -> Evaluator:
         """Plays whole episodes on seeds that neither training nor its evaluations had, in as many sub-envs at once."""
-        env, seed = self.config.env, self.config.meta.seed
+        env, seed = self.config.evaluation_env(), self.config.meta.seed
         sizes = {"num_episodes": num_episodes, "num_envs": env.num_envs}
         return Evaluator(env, sessions=sessions, seed=seed, purpose="test", **sizes)
 

@@ -21,6 +21,7 @@ from rllab.report import plots
 from rllab.text import shell_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rllab.analysis.runs import Run
@@ -109,7 +110,17 @@ def provenance(path: Path) -> dict[str, Any]:
         "again": again(facts),
         "versions": versions if isinstance(versions, dict) else {},
         "resumed": [each for each in resumed if isinstance(each, dict)] if isinstance(resumed, list) else [],
+        "lineage": [*_lineage(facts)],
     }
+
+
+def _lineage(facts: dict[str, Any]) -> Iterator[str]:
+    """The runs whose policies a run began with, the latest first."""
+    while isinstance(origin := facts.get("init_from"), dict):
+        frames = value_at(origin, "frames", kind=list) or []
+        at = f", frame {max(frames):,}" if frames and all(isinstance(each, int) for each in frames) else ""
+        yield f"{origin.get('run')} ({origin.get('checkpoint')}{at})"
+        facts = origin
 
 
 def again(facts: dict[str, Any]) -> list[str]:

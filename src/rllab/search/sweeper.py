@@ -295,6 +295,8 @@ class SearchSweeperImpl(OptunaSweeperImpl):
         names = [str(name) for name in job if name not in _NOT_OF_BEST]
         whole: Any = OmegaConf.to_container(OmegaConf.masked_copy(job, names), resolve=True)
         whole["meta"] = {"seed": self._unseen_seed()}
+        if job.meta.init_from is not None:
+            whole["meta"] |= {name: value for name, value in job.meta.items() if name.startswith("init_")}
         if own := own_directories(self.config.hydra):  # for meta=...: --config-dir can name one directory only
             whole["hydra"] = {"searchpath": [f"file://{folder}" for folder in own]}
         chosen = {str(group).split("/")[0] for group in job.hydra.runtime.choices}  # also of tuned/ppo: cartpole

@@ -72,7 +72,7 @@ class RunDirectory:
             config.save(cfg, self.path / CONFIG)
         self.add_provenance()
 
-    def add_provenance(self, **facts: str | list[str]) -> None:
+    def add_provenance(self, **facts: Any) -> None:
         """Write down where the run comes from, with what was not known of this start of it when it began."""
         self._provenance_now |= facts
         write_json(self.path / PROVENANCE, self._provenance)

@@ -16,6 +16,7 @@ from rllab.functional.finite import not_finite
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Episode, Row, Tracker
+from rllab.training import initial
 from rllab.training.best import Best
 from rllab.training.evaluation import Evaluator, Watch
 from rllab.training.loop import Clock, Event, train
@@ -63,7 +64,7 @@ class Sessions:
         `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
         elsewhere. `watch` is told how far an evaluation is.
         """
-        self.cfg = cfg
+        self.cfg, self.numbers = cfg, numbers
         self.seed = Seed(cfg.meta.seed, numbers.start)
         num_sessions = len(numbers)
         self.envs = envs.make(cfg.env, num_sessions=num_sessions)
@@ -79,7 +80,7 @@ class Sessions:
         if cfg.meta.evaluates:
             episodes, sessions = cfg.meta.eval_episodes, range(num_sessions)
             self.evaluator = Evaluator(
-                cfg.env, sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
+                cfg.evaluation_env(), sessions=sessions, num_episodes=episodes, num_envs=episodes, seed=self.seed
             )
             self.evaluator.envs.first_session = numbers.start
         self.evaluation: list[float] = [math.nan] * num_sessions
@@ -108,6 +109,8 @@ class Sessions:
         if self._wants_compile(state):
             notes.append(COMPILE + self._compile())
         if state is None:
+            if (origin := initial.read(self.cfg.meta)) and not self.cfg.meta.distributed:
+                origin.give(self.algorithm, self.numbers)
             self.envs.reset(self._env_seeds())
         else:
             notes += self._restore(state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 import time
@@ -13,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rllab import algorithms, distributed, envs
+from rllab import distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
-from rllab.errors import BudgetError, ConfigError
+from rllab.errors import ConfigError
 from rllab.files import value_at
-from rllab.functional.schedules import by_fractions
 from rllab.host.process import num_cpus, stopping_on_signals
 from rllab.kernels import threads
 from rllab.text import from_here, one_line, shell_path
-from rllab.tracking import trackers
 from rllab.tracking.console import Console
 from rllab.tracking.trackers.deliver import Trackers
+from rllab.training import initial
+from rllab.training.checks import check
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
 from rllab.training.run_directory import CONFIG, Opened, RunDirectory, has_trained, open_run, refuse_another
@@ -68,12 +67,12 @@ def run(
     cores = int(cfg.meta.search_resources.cpu) or 1 if search else num_cpus()
     try:
         if search is not None and has_trained(Path(cfg.run_dir)):
-            refuse_another(cfg, check(cfg, cores=cores)[0], trusted=trusted)
+            refuse_another(cfg, check(cfg, cores=cores, begins=False)[0], trusted=trusted)
         cfg, opened = open_run(cfg, in_search=search is not None, trusted=trusted, max_frame=max_frame)
     except OSError as error:
         raise _cannot_be_written(cfg, error) from error
     with closing(opened):
-        cfg, info = check(cfg, cores=cores)
+        cfg, info = check(cfg, cores=cores, begins=opened.state is None)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
@@ -102,46 +101,6 @@ def _cannot_be_written(cfg: RunConfig, error: OSError) -> ConfigError:
     return ConfigError(f"{field}: got {got!r}, which cannot be written ({error.strerror or error}); {remedy}")
 
 
-def check(cfg: RunConfig, *, cores: int | None = None) -> tuple[RunConfig, envs.EnvInfo]:
-    """Refuse what cannot be honoured, before any env or directory is made.
-
-    Returns the config with what only the env and the machine know filled in, and what is known about the env. `cores`
-    are those that this trial may use, None all that this process may.
-
-    Raises:
-        ConfigError: one line for what cannot be honoured.
-    """
-    cfg = dataclasses.replace(cfg, meta=dataclasses.replace(cfg.meta, device=_check_device(cfg.meta.device)))
-    meta = cfg.meta
-    num_sharing = meta.max_session if meta.distributed else 1  # workers that share out the budget
-    try:
-        trackers.check(cfg.tracker)
-        info = envs.inspect(cfg.env, num_sessions=meta.max_session)
-        task = cfg.task(info.obs_space, info.action_space, meta.max_session)
-        task = dataclasses.replace(task, max_frame=task.max_frame // num_sharing)
-        by_fractions(cfg.agent, cfg.env.max_frame)
-        algorithms.check(distributed.share(cfg), task, shown=str(info.actions.env_space))
-    except BudgetError as error:  # told in frames of the trial, of which each worker has a part
-        what = f"{error.what}, in each of {num_sharing} workers" if num_sharing > 1 else error.what
-        raise ConfigError(str(BudgetError(what, num_sharing * error.needed, cfg.env.max_frame))) from error
-    except ValueError as error:
-        raise ConfigError(one_line(error)) from error
-    env = dataclasses.replace(cfg.env, id=info.id, backend=info.backend, reward_threshold=info.reward_threshold)
-    return dataclasses.replace(cfg, meta=distributed.resolve(cfg, info, cores=cores), env=env), info
-
-
-def _check_device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.ones(1, device=name).item()  # meta tensors have no numbers
-    except (RuntimeError, AssertionError):
-        raise ConfigError(
-            f"meta.device: got {name!r}, which this machine or torch does not have; write meta.device=cpu"
-        ) from None
-    return name
-
-
 class Trial:
     """What a run leaves behind, and what happens at its checkpoints. The sessions themselves are the `crew`."""
 
@@ -168,6 +127,9 @@ class Trial:
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
         self.crew = distributed.make_crew(cfg, info, self.console.message)
         self.directory = RunDirectory(cfg, opened)
+        if state is None and (origin := initial.read(cfg.meta)):
+            self.directory.add_provenance(init_from=origin.facts())
+            self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
         if presets:
             self.directory.add_provenance(presets=[*presets])
             self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")

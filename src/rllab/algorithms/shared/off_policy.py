@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllab.algorithms.contract import Task
-from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges, schedules
+from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges, follow, schedules
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
-from rllab.functional.schedules import Coefficient, Schedule
+from rllab.functional.schedules import Coefficient, Schedule, make_schedule
 from rllab.host import memory
 from rllab.optim.temperature import Temperature, check_ent_coef
 from rllab.random.streams import Seed, Streams
@@ -124,7 +124,8 @@ def make_replay(config: ReplaySettings, task: Task, device: str, *, per_alpha: f
 def critic_schedules(config: CriticSettings, *names: str) -> dict[str, Schedule]:
     """The schedules of `lr`, of `critic_lr`, which is the same where it is null, and of these other coefficients."""
     known = schedules(config, "lr", "critic_lr", *names)
-    return {"critic_lr": known["lr"]} | known
+    known.setdefault("critic_lr", follow(known, "lr"))
+    return known
 
 
 def network_options(config: CriticSettings, task: Task, seed: int | Seed) -> dict[str, Any]:
@@ -138,11 +139,17 @@ def make_temperature(
     task: Task,
     target_entropy: float,
     device: str,
+    known: dict[str, Schedule],
     *,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> Temperature:
-    """The entropy coefficient that these settings ask for; their own target entropy goes before `target_entropy`."""
+    """The entropy coefficient that these settings ask for; their own target entropy goes before `target_entropy`.
+
+    Where it is not learned, its schedule is among those that are `known`.
+    """
     target = target_entropy if config.target_entropy is None else config.target_entropy
-    return Temperature(
-        config.ent_coef, target_entropy=target, num_sessions=task.num_sessions, device=device, betas=betas
-    )
+    schedule = None
+    if config.ent_coef != "auto":
+        known["ent_coef"] = make_schedule(config.ent_coef)
+        schedule = follow(known, "ent_coef")
+    return Temperature(schedule, target_entropy=target, num_sessions=task.num_sessions, device=device, betas=betas)

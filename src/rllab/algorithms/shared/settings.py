@@ -86,6 +86,15 @@ def schedules(config: Any, *names: str) -> dict[str, Schedule]:
     return {name: make_schedule(value) for name, value in values.items() if value is not None}
 
 
+def follow(known: dict[str, Schedule], name: str) -> Schedule:
+    """What the schedule of that name says, whichever it is at the time."""
+
+    def schedule(progress: float) -> float:
+        return known[name](progress)
+
+    return schedule
+
+
 def check_budget(num_steps: int, what: str, task: Task) -> None:
     """Raise a one-line ``ValueError`` for a budget that ends before `num_steps` vector steps, which `what` explains."""
     needed = num_steps * task.num_envs

@@ -7,9 +7,9 @@ import gymnasium.spaces as gs
 
 from rllab.algorithms.contract import Task
 from rllab.algorithms.shared.off_policy import ReplaySettings
-from rllab.algorithms.shared.settings import Activation, NetworkSettings, check_ranges
+from rllab.algorithms.shared.settings import Activation, NetworkSettings, check_ranges, follow
 from rllab.errors import require
-from rllab.functional.schedules import Coefficient, check_coefficient, make_schedule
+from rllab.functional.schedules import Coefficient, Schedule, check_coefficient
 from rllab.nets.q_network import QNetwork, ValueSampler
 from rllab.random.exploration import Exploration
 from rllab.random.streams import Seed, Streams
@@ -86,11 +86,13 @@ def make_q_network(
     return net.to(device)
 
 
-def make_value_sampler(config: ValueSettings, task: Task, net: QNetwork, *, seed: int | Seed) -> ValueSampler:
-    """How such a network acts by these settings."""
+def make_value_sampler(
+    config: ValueSettings, task: Task, net: QNetwork, known: dict[str, Schedule], *, seed: int | Seed
+) -> ValueSampler:
+    """How such a network acts by these settings; the level of exploration is among the schedules that are `known`."""
     assert isinstance(task.action_space, gs.Discrete)
     streams = Streams(seed, task.num_sessions, "action")
     exploration = Exploration(config.exploration, streams, task.num_envs, int(task.action_space.n))
-    level = make_schedule(getattr(config, config.exploring))
     starts = getattr(config, "learning_starts", 0)
+    level = follow(known, config.exploring)
     return ValueSampler(net, exploration, level, max_frame=task.max_frame, learning_starts=starts)

@@ -94,10 +94,12 @@ class Backend:
 
     def code(self, spec: EnvSpec, config: EnvConfig) -> tuple[list[str], str]:  # noqa: ARG002
         """Imports, and the line of Python that makes a vector env of one sub-env as `env`, without rllab."""
-        names = [name.replace(":", ".") for name in config.wrappers]
-        options = [f"wrappers=[{', '.join(names)}]"] if names else []
+        calls = [(name.replace(":", "."), given) for name, given in config.wrapper_calls]
+        made = [f"functools.partial({', '.join([name, *arguments(x)])})" if x else name for name, x in calls]
+        options = [f"wrappers=[{', '.join(made)}]"] if made else []
         words = ['vectorization_mode="sync"', *options, *arguments(limited_kwargs(config))]
-        imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name in names)]
+        imports = ["import gymnasium", *(f"import {name.rpartition('.')[0]}" for name, _ in calls)]
+        imports += ["import functools"] if any(given for _, given in calls) else []
         return imports, f'env = gymnasium.make_vec("{config.id}", num_envs=1, {", ".join(words)})'
 
 
