@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 Scalars = Mapping[str, Mapping[str, float]]
@@ -34,7 +34,9 @@ class TrackedRun:
     folders: Sequence[str]
     """Where the tables of each session lie in the run directory: ``session_0``; see `Scalars`."""
     id: str | None
-    """`RunTracker.id` of the process that began the run, if this one goes on with it."""
+    """What a process that has begun the run gave to `remember`, if this one goes on with it."""
+    remember: Callable[[str], None]
+    """Keeps what the tracker itself calls the run; to be called as soon as that is known."""
     resumed_at: int | None
     """The frame at which it goes on; None for a new run."""
 
@@ -48,8 +50,6 @@ class RunTracker:
 
     Config: ClassVar[type]
     """Frozen dataclass: the schema of ``conf/tracker/<name>.yaml``. Its first field is `name`."""
-    id: str | None = None
-    """What it calls this run. A later process that goes on with the run finds it in `TrackedRun.id`."""
     frame: int = 0
     """Of a run that goes on: the latest frame whose scalars have arrived for good. It is given those after it."""
 

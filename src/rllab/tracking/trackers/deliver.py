@@ -65,26 +65,25 @@ class Trackers:
         self._rows: dict[int, dict[str, dict[str, float]]] = {}
         self._media: list[tuple[int, Call]] = []
         self._couriers: list[Courier] = []
+        self._lock = threading.Lock()
         if not cfg.tracker:
             return
         name = f"{study}/{path.name}" if study else path.name
         config = {name: value for name, value in flat(dataclasses.asdict(cfg)) if not name.startswith("tracker.")}
-        run = TrackedRun(path, name, study or path.name, config, folders, None, resumed_at)
+        group = study or path.name
         ids = {} if resumed_at is None else read_json(path / IDS)
         for key, settings in cfg.tracker.items():
-            make = partial(trackers.find(settings.name, field=key), settings, dataclasses.replace(run, id=ids.get(key)))
-            self._couriers.append(Courier(key, make, partial(self._remember, key)))
-        self._lock = threading.Lock()
+            remember = partial(self._remember, key)
+            run = TrackedRun(path, name, group, config, folders, ids.get(key), remember, resumed_at)
+            self._couriers.append(Courier(key, partial(trackers.find(settings.name, field=key), settings, run)))
         if resumed_at:
             for frame, rows in sorted(_history(path, folders, evaluated=cfg.meta.evaluates).items()):
                 self._post(partial(_scalars, frame, rows))
         for courier in self._couriers:
             courier.start()
 
-    def _remember(self, key: str, tracker_id: str | None) -> None:
+    def _remember(self, key: str, tracker_id: str) -> None:
         """Write down what a tracker calls the run."""
-        if tracker_id is None:
-            return
         with self._lock:
             write_json(self.path / IDS, read_json(self.path / IDS) | {key: tracker_id})
 
@@ -165,9 +164,8 @@ class Trackers:
 class Courier:
     """Makes the calls of one tracker, one after the other, in a thread."""
 
-    def __init__(self, name: str, make: Callable[[], RunTracker], made: Callable[[str | None], None]) -> None:
-        """`make` makes the tracker, and `made` is told what it calls the run."""
-        self.name, self.make, self.made = name, make, made
+    def __init__(self, name: str, make: Callable[[], RunTracker]) -> None:
+        self.name, self.make = name, make
         self.queue: SimpleQueue[Call | None] = SimpleQueue()
         self.since: float | None = time.monotonic()  # when the present call began; None between two
         self.error: BaseException | None = None
@@ -179,7 +177,6 @@ class Courier:
     def _work(self) -> None:
         try:
             tracker = self.make()
-            self.made(tracker.id)
             self.since = None
             while (call := self.queue.get()) is not None:
                 self.since = time.monotonic()

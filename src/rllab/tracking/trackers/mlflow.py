@@ -62,6 +62,7 @@ class Mlflow(RunTracker):
         with nullcontext() if database == uri else FileLock(f"{database}.lock"):
             self.client = mlflow.MlflowClient(tracking_uri=uri)
             self.id = run.id or self._begin(config.experiment, run)
+        run.remember(self.id)
         self.client.update_run(self.id, "RUNNING")
         self.frame = int(self.client.get_run(self.id).data.metrics.get("frame", 0))
 

@@ -62,6 +62,7 @@ class Wandb(RunTracker):
         super().__init__(config, run)
         self.wandb, online = wandb, config.mode == "online"
         self.id = run.id or uuid.uuid4().hex[:8]
+        run.remember(self.id)
         if not online:
             self.frame = max(_steps(run.path / "wandb", self.id), default=0)
         self.run = wandb.init(
