@@ -38,7 +38,9 @@ def run(tmp_path):
     film = [Image.fromarray(np.full((6, 8, 3), 40 * step, np.uint8)) for step in range(4)]
     film[0].save(tmp_path / "film.gif", save_all=True, append_images=film[1:])
     (tmp_path / "best.safetensors").write_bytes(b"policy")
-    return lambda known=None, resumed_at=None: TrackedRun(tmp_path, "mine", "study", CONFIG, FOLDERS, known, resumed_at)
+    return lambda known=None, resumed_at=None: TrackedRun(
+        tmp_path, "mine", "study", CONFIG, FOLDERS, known, lambda _: None, resumed_at
+    )
 
 
 def send(tracker, *frames, outcome):
