@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,7 +65,10 @@ class Wandb(RunTracker):
         self.id = run.id or uuid.uuid4().hex[:8]
         run.remember(self.id)
         if not online:
-            self.frame = max(_steps(run.path / "wandb", self.id), default=0)
+            files = run.path / "wandb"
+            self.frame = max(_steps(files, self.id), default=0)
+            while [*files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
+                time.sleep(0.1)  # a run that goes on within the same second would write over what is there
         self.run = wandb.init(
             id=self.id,
             resume="allow" if online else None,
