@@ -34,9 +34,12 @@ CONFIGS = {
     "an env of evaluations": {"eval_env": {"id": "evil:X-v0"}},
     "a wrapper of evaluations": {"eval_env": {"wrappers": ["evil.Wrapper"]}},
     "a file for evaluations": {"eval_env": {"kwargs": {"xml_file": "/etc/passwd"}}},
+    "a tracker": {"tracker": {"x": {"name": "evil:Tracker"}}},
+    "a server that is told": {"tracker": {"mlflow": {"name": "mlflow", "uri": "http://evil"}}},
+    "a service that is told": {"tracker": {"evil": {"name": "wandb", "mode": "online"}}},
     "a name with a line break": {"env": {"id": "evil:X-v0\nerror: none"}},
 }
-NAMED = {"evil", "deepcopy", "passwd", "print()"}
+NAMED = {"evil", "deepcopy", "passwd", "print()", "mlflow"}
 
 
 @pytest.fixture(params=CONFIGS)

@@ -140,7 +140,7 @@ class MetaConfig:
     max_trial: Annotated[int, Changes.NOTHING] = 1
     """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
     log_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.log_frequency", 1000)
-    """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
+    """Frames between two log checkpoints: a row of metrics, `last` and `best` checkpoints."""
     eval_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.eval_frequency", 1000)
     """Frames between two evaluation checkpoints, independent of log_frequency."""
     distributed: Annotated[Literal[False, "shared", "synced"], Changes.BOTH] = False
