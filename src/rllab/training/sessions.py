@@ -17,7 +17,7 @@ from rllab.functional.finite import not_finite
 from rllab.functional.schedules import make_schedule
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
-from rllab.tracking.tracker import Row, Tracker
+from rllab.tracking.tracker import Episode, Row, Tracker
 from rllab.training import initial
 from rllab.training.best import Best
 from rllab.training.evaluation import Evaluator, Watch
@@ -45,7 +45,7 @@ class CheckpointReport(NamedTuple):
     best_scores: list[float]
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
-    episodes: Sequence[tuple[int, float, int]] = ()
+    episodes: Sequence[Episode] = ()
     """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
 
