@@ -135,12 +135,9 @@ class Trial:
         resumed_at = None if state is None else state["frame"]
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at, quiet=quiet)
         self.callbacks = make_callbacks(cfg, callbacks)
-        self.crew = distributed.make_crew(cfg, info, self.console.message, waits=bool(self.callbacks))
+        self.crew = distributed.make_crew(cfg, info, self.console.message, callbacks=bool(self.callbacks))
         self.directory = RunDirectory(cfg, opened)
-        self.training = Training(cfg, self.directory.path, set_values=self.crew.set, player=self._player)
         self.best: dict[str, Any] | None = None  # what is to be saved as `best`
-        if state is not None and not opened.longer:
-            self.training.stopped = state.get("stopped")
         if state is None and (origin := initial.read(cfg.meta)):
             self.directory.add_provenance(init_from=origin.facts())
             self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
@@ -157,6 +154,10 @@ class Trial:
         self.trackers = Trackers(
             cfg, folders, self.console.message, path=self.directory.path, study=study, resumed_at=resumed_at
         )
+        self.training = Training(
+            cfg, self.directory.path, set_values=self.crew.set, player=self._player, show_video=self.trackers.video
+        )
+        self.stopped_before = state is not None and not opened.longer and state.get("stopped")
         self.outcome: Outcome = "failed"  # until it is known
 
     def run(self) -> float:
@@ -205,7 +206,8 @@ class Trial:
 
     def _train_with_callbacks(self) -> None:
         self.training.frame = self.crew.frame
-        if self.training.stopped:  # by a callback, before the run was resumed
+        if self.stopped_before:  # by a callback, and nobody wants more
+            self.training.stop(self.stopped_before)
             self.crew.stop()
         else:
             self.callbacks.start(self.training)
