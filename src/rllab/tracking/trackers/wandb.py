@@ -20,6 +20,8 @@ _BLOCK, _HEADER = 32768, 7
 """Bytes: of a block of the log, and of what comes before its first record and before each."""
 _FULL, _LAST = 1, 4
 """Kinds of records: a whole one, and the last part of one."""
+_WRITE = 5.0
+"""Seconds that it waits for its own files."""
 _FINISH = 90.0
 """Seconds that the end of a run waits for an upload; `wandb sync` brings the rest."""
 
@@ -64,10 +66,10 @@ class Wandb(RunTracker):
         self.wandb, online = wandb, config.mode == "online"
         self.id = run.id or uuid.uuid4().hex[:8]
         run.remember(self.id)
-        if not online:
-            files = run.path / "wandb"
-            self.frame = max(_steps(files, self.id), default=0)
-            while [*files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
+        self.files = None if online else run.path / "wandb"
+        if self.files:
+            self.frame = max(_steps(self.files, self.id), default=0)
+            while [*self.files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
                 time.sleep(0.1)  # a run that goes on within the same second would write over what is there
         self.run = wandb.init(
             id=self.id,
@@ -106,7 +108,11 @@ class Wandb(RunTracker):
         self.run.summary.update({f"score/{name}": value for name, value in scores.items()})
 
     def close(self, outcome: Outcome) -> None:
+        last = self.run.step
         self.run.finish(exit_code=0 if outcome == "complete" else 1)
+        until = time.monotonic() + _WRITE
+        while self.files and max(_steps(self.files, self.id), default=0) < last and time.monotonic() < until:
+            time.sleep(0.05)  # the service behind it still writes, and this process may go on with the run
 
     def _log(self, values: dict[str, Any], frame: int) -> None:
         self.run.log(values, step=max(frame, self.run.step))  # what comes with a lower step than before is dropped
