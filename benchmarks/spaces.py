@@ -64,7 +64,7 @@ class Cell(NamedTuple):
         spaces = {"obs": self.obs, "actions": self.actions}
         env = EnvConfig(id="Strict-v0", num_envs=3, max_frame=FRAMES, backend=backend, kwargs=spaces)
         meta = MetaConfig(max_session=2, log_frequency=FRAMES, eval_frequency=FRAMES, final_eval=2)
-        return RunConfig(meta, env, agent, str(run_dir))
+        return RunConfig(meta, env, agent, run_dir=str(run_dir))
 
 
 class Result(NamedTuple):

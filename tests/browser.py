@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
-FLAGS += ["disable-component-update", "disable-sync"]
+FLAGS += ["disable-component-update", "disable-sync", "hide-scrollbars"]
 
 
 def is_installed():

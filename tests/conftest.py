@@ -42,6 +42,12 @@ def _own_key(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def compose_config():
+    """`compose_config("env=pendulum", ..., run_dir=...)` -> RunConfig."""
+    return composed
+
+
 @pytest.fixture
 def load_config(tmp_path):
     """`load_config("env=pendulum", ...)` -> RunConfig, writing into the test's directory."""

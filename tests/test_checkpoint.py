@@ -252,3 +252,17 @@ def test_the_name_appears_only_when_the_file_is_whole(path, monkeypatch):
     assert target == path
     assert source != path
     assert source.parent == path.parent  # else the move would not be atomic
+
+
+def test_a_file_that_is_replaced_while_it_is_opened(path, monkeypatch):
+    """safetensors opens it for the header and once more for the tensors, which are then those of the next one."""
+    checkpoint.write(path, {"x": torch.zeros(3)})
+    decode = checkpoint._decode
+
+    def mixed(structure, _tensor):
+        monkeypatch.setattr(checkpoint, "_decode", decode)
+        checkpoint.write(path, {"x": torch.ones(3)})
+        return decode(structure, lambda name: checkpoint.loads(path.read_bytes())["x"])
+
+    monkeypatch.setattr(checkpoint, "_decode", mixed)
+    assert checkpoint.read(path)["x"].tolist() == [1, 1, 1]

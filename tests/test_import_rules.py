@@ -25,7 +25,7 @@ ONLY_IN = {
     "imageio_ffmpeg": ("rllab.play.show", "rllab.tracking.trackers.tensorboard"),
     "onnxruntime": ("rllab.play.export",),
     "onnxscript": ("rllab.play.export",),
-    "rich": ("rllab.tracking.console", "rllab.search.console", "rllab.command"),
+    "rich": ("rllab.tracking.console", "rllab.tracking.notebook", "rllab.search.console", "rllab.command"),
 }
 """Libraries that have a room of their own."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import composed
 from rllab import checkpoint
 from rllab.errors import ConfigError
 from rllab.report import run as report
@@ -30,20 +29,26 @@ AGENTS = {"ppo": PPO, "sac": SAC, "dqn": DQN}
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory):
+def source(tmp_path_factory, compose_config):
     """Runs that have learned something, by the name of their agent."""
     folder = tmp_path_factory.mktemp("source")
     for name, words in AGENTS.items():
-        trial.run(composed(*words, run_dir=folder / name))
+        trial.run(compose_config(*words, run_dir=folder / name))
     return folder
 
 
-def sessions(*words, run_dir="unused", numbers=None):
-    cfg, info = checks.check(composed(*words, run_dir=run_dir))
-    made = Sessions(cfg, info, numbers or range(cfg.meta.max_session))
-    made.begin()
-    made.close()
-    return made.algorithm
+@pytest.fixture
+def sessions(load_config):
+    """The algorithm of a run, or of some of its sessions, that has begun."""
+
+    def begun(*words, numbers=None):
+        cfg, info = checks.check(load_config(*words))
+        made = Sessions(cfg, info, numbers or range(cfg.meta.max_session))
+        made.begin()
+        made.close()
+        return made.algorithm
+
+    return begun
 
 
 def saved(source, agent, which):
@@ -58,7 +63,7 @@ def assert_same(given, wanted):
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_policies_are_those_of_best_session_by_session(source, agent):
+def test_policies_are_those_of_best_session_by_session(sessions, source, agent):
     policy = saved(source, agent, "best")
     words = [*AGENTS[agent], f"meta.init_from={source / agent}"]
     assert_same(sessions(*words).net.state_dict(), policy)
@@ -69,7 +74,7 @@ def test_policies_are_those_of_best_session_by_session(source, agent):
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_last_has_critics_and_targets_too_and_optimisers_on_request(source, agent):
+def test_last_has_critics_and_targets_too_and_optimisers_on_request(sessions, source, agent):
     state = saved(source, agent, "last")
     words = [*AGENTS[agent], f"meta.init_from={source / agent}", "meta.init_checkpoint=last"]
     given = sessions(*words).state_dict()
@@ -86,7 +91,7 @@ def test_last_has_critics_and_targets_too_and_optimisers_on_request(source, agen
         assert given["temperature"]["log_coef"].equal(state["temperature"]["log_coef"])
 
 
-def test_statistics_begin_anew_on_request(source):
+def test_statistics_begin_anew_on_request(sessions, source):
     words = [*PPO, f"meta.init_from={source / 'ppo'}"]
     given = sessions(*words, "meta.init_normalizers=false").net.state_dict()
     assert not given["obs_norm.count"].any()
@@ -95,29 +100,29 @@ def test_statistics_begin_anew_on_request(source):
 
 @pytest.mark.slow  # three processes start several times
 @pytest.mark.usefixtures("no_picture")
-def test_workers_begin_alike_and_a_resume_needs_no_origin(source, tmp_path):
+def test_workers_begin_alike_and_a_resume_needs_no_origin(compose_config, source, tmp_path):
     origin = shutil.copytree(source / "ppo", tmp_path / "origin")
     words = [*PPO, f"meta.init_from={origin}", "env.num_envs=4"]
     for name, more in {"one": [], "two": ["meta.num_workers=2"], "hogwild": ["meta.distributed=synced"]}.items():
-        trial.run(composed(*words, *more, run_dir=tmp_path / name))
+        trial.run(compose_config(*words, *more, run_dir=tmp_path / name))
     assert_same(*(saved(tmp_path, name, "last")["policy"] for name in ("one", "two")))
     facts = json.loads((tmp_path / "hogwild" / "provenance.json").read_text())["init_from"]
     assert (facts["run"], facts["checkpoint"], len(facts["frames"])) == (str(origin), "best", 2)
     last = [f"meta.init_from={tmp_path / 'two'}", "meta.init_checkpoint=last", "meta.init_optimizers=true"]
-    trial.run(composed(*PPO, *last, run_dir=tmp_path / "third"))
+    trial.run(compose_config(*PPO, *last, run_dir=tmp_path / "third"))
     assert report.provenance(tmp_path / "third")["lineage"] == [
         f"{tmp_path / 'two'} (last, frame 1,000)",
         f"{origin} (best, frame {max(facts['frames']):,})",
     ]
     shutil.rmtree(origin)
-    trial.run(composed(f"meta.resume={tmp_path / 'one'}", run_dir="unused"), max_frame=1500)
+    trial.run(compose_config(f"meta.resume={tmp_path / 'one'}", run_dir="unused"), max_frame=1500)
 
 
-def test_hogwild_begins_with_the_first_policy(source):
+def test_hogwild_begins_with_the_first_policy(load_config, source):
     from rllab.distributed.policy import SharedPolicy
 
     words = [*PPO, f"meta.init_from={source / 'ppo'}", "meta.distributed=synced"]
-    policy = SharedPolicy(*checks.check(composed(*words, run_dir="unused")))
+    policy = SharedPolicy(*checks.check(load_config(*words)))
     policy.load(None, None)
     assert_same(policy.algorithm.net.state_dict(), {k: x[:1] for k, x in saved(source, "ppo", "best").items()})
 
@@ -132,19 +137,19 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("word", REFUSED)
-def test_what_does_not_fit_is_refused_by_its_name(source, word):
+def test_what_does_not_fit_is_refused_by_its_name(load_config, source, word):
     from fnmatch import fnmatch
 
     with pytest.raises(ConfigError) as refused:
-        checks.check(composed(*PPO, f"meta.init_from={source / 'ppo'}", word, run_dir="unused"))
+        checks.check(load_config(*PPO, f"meta.init_from={source / 'ppo'}", word))
     assert fnmatch(str(refused.value), REFUSED[word]), str(refused.value)
 
 
-def test_a_checkpoint_that_is_not_there_or_damaged(source, tmp_path):
+def test_a_checkpoint_that_is_not_there_or_damaged(load_config, source, tmp_path):
     origin = shutil.copytree(source / "ppo", tmp_path / "origin")
     best = Path(origin) / "checkpoints" / "best.safetensors"
     best.write_bytes(best.read_bytes()[:-100])
-    cfg = composed(*PPO, f"meta.init_from={origin}", run_dir="unused")
+    cfg = load_config(*PPO, f"meta.init_from={origin}")
     with pytest.raises(ConfigError, match=r"^meta\.init_from: got .*, whose checkpoint cannot be used: .*damaged"):
         checks.check(cfg)
     best.unlink()

@@ -71,6 +71,25 @@ def read(path: Path, *keys: str | int) -> Any:
     Raises:
         CheckpointError: missing, truncated, damaged, not written by rllab, or without `keys`.
     """
+    while True:
+        file = _file(path)
+        try:
+            return _read(path, *keys)
+        except CheckpointError:
+            if _file(path) == file:
+                raise  # otherwise a run has replaced it meanwhile: safetensors opens it once for the header, once more
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file lies there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _read(path: Path, *keys: str | int) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

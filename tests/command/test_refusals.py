@@ -33,7 +33,7 @@ REFUSED = {
     "env.kwargs.goal=3": "env.kwargs.goal: not set by the preset; write +env.kwargs.goal=... to add it",
     "+meta.foo=1": f"meta.foo: no such field; write one of {META}",
     "++meta.foo=1": f"meta.foo: no such field; write one of {META}",
-    "+foo=1": "foo: no such field; write one of agent, env, eval_env, meta, *",
+    "+foo=1": "foo: no such field; write one of agent, callbacks, env, eval_env, meta, *",
     # trackers
     "tracker=wnadb": "tracker=wnadb: no such option; rllab presets tracker shows those that there are",
     "tracker.wandb.mode=offline": "tracker.wandb: not chosen; write tracker=[tensorboard,wandb]",

@@ -20,7 +20,7 @@ def test_cfg_shows_every_field_with_its_value(command, tmp_path, monkeypatch):
     shown = yaml.safe_load(command("--cfg job env=pendulum run_dir=x/${env.id} env.max_frame=1e6").out)
     assert shown["run_dir"] == "x/Pendulum-v1"
     assert shown["env"]["max_frame"] == 1e6
-    assert list(shown) == ["meta", "env", "agent", "eval_env", "tracker", "run_dir"]
+    assert list(shown) == ["meta", "env", "agent", "eval_env", "callbacks", "tracker", "run_dir"]
     fields = "max_session max_trial log_frequency eval_frequency distributed rigorous_eval search_resources"
     assert list(shown["meta"])[:7] == fields.split()
     assert shown["meta"]["search_scheduler"] == {"kind": "median", "grace_period": None, "reduction_factor": 3}
@@ -153,13 +153,21 @@ def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):
     assert not (workplace / "outputs").exists()
 
 
-def test_a_wheel_holds_the_presets_and_runs(process, tmp_path):
+@pytest.mark.slow
+def test_a_wheel_holds_everything_and_runs(process, tmp_path):
     pytest.importorskip("build")
+    pytest.importorskip("twine")
     built = process("-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT, cwd=tmp_path)
     assert built.code == 0, built.err
     (wheel,) = tmp_path.glob("*.whl")
+    checked = process("-m", "twine", "check", "--strict", wheel, cwd=tmp_path)
+    assert checked.code == 0, checked.out
     installed = process("-m", "pip", "install", "--quiet", "--no-deps", "--target", "site", wheel, cwd=tmp_path)
     assert installed.code == 0, installed.err
+    package = ROOT / "src/rllab"
+    held = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {".typed", ".cpp", ".hpp", ".html", ".css"} <= {path.suffix or path.name for path in held}
+    assert [path for path in held if not (tmp_path / "site/rllab" / path).is_file()] == []
     conf = tmp_path / "site/rllab/conf"
     presets = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
     assert {path.relative_to(conf) for path in conf.rglob("*.yaml")} == presets

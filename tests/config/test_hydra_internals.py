@@ -13,22 +13,25 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import ConfigCompositionException, SearchPathException
 from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
 
-from rllab.config import MetaConfig, hydra_internals
+from rllab.config import MetaConfig, conf_dir, hydra_internals, loading
 from rllab.search.sweeper import SearchSweeperImpl
 
 SRC = Path(__file__).parents[2] / "src"
 HERE = "config/hydra_internals.py"
 PLACES = {
+    "hydra._internal.config_loader_impl": ["ConfigLoaderImpl"],
     "hydra._internal.execution_policy": ["execution_whitelist"],
-    "hydra._internal.utils": ["_run_hydra", "get_args_parser"],
+    "hydra._internal.utils": ["_run_hydra", "create_config_search_path", "get_args_parser"],
     "hydra.version": ["_UNSPECIFIED_", "setbase"],
     "hydra_plugins.hydra_optuna_sweeper._impl": ["OptunaSweeperImpl", "create_optuna_distribution_from_override"],
     "hydra_plugins.hydra_ray_launcher._launcher_util": ["start_ray"],
 }
 """Modules and what is taken from them; the last one is an extra."""
+ATTRIBUTES = ("_get_node", "_metadata", "_return_value", "_is_none", "_apply_overrides_to_config")
 
 
 def changed(what):
@@ -51,6 +54,26 @@ def test_run_hydra_takes_the_arguments_that_it_is_handed():
 
     wanted = {"args", "args_parser", "task_function", "config_path", "config_name"}
     assert wanted <= set(inspect.signature(_run_hydra).parameters), changed("_run_hydra")
+
+
+def test_a_loader_of_our_own_composes(tmp_path):
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "mine.yaml").write_text("id: Mine-v0\n")
+    loading.register()
+    loader = hydra_internals.config_loader(conf_dir(), tmp_path)
+    config = hydra_internals.compose(loader, "config", ["env=mine"])
+    assert config.env.id == "Mine-v0", changed("create_config_search_path")
+    assert config.hydra.runtime.choices.env == "mine", changed("ConfigLoaderImpl")
+    with pytest.raises(SearchPathException, match="not found"):
+        hydra_internals.config_loader(conf_dir(), tmp_path / "nowhere")
+
+
+def test_words_change_a_config():
+    config = OmegaConf.create({"a": {"b": 1}})
+    hydra_internals.apply_words(config, ["a.b=2", "+a.c=[1,2]"])
+    assert config == {"a": {"b": 2, "c": [1, 2]}}, changed("_apply_overrides_to_config")
+    with pytest.raises(ConfigCompositionException):
+        hydra_internals.apply_words(config, ["a.d=1"])
 
 
 def test_the_parser_knows_what_train_py_looks_at():
@@ -102,7 +125,7 @@ def private(source):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("hydra", "hydra_plugins"):
             names = [*node.module.split("."), *(alias.name for alias in node.names)]
             yield from (name for name in names if name.startswith("_"))
-        elif isinstance(node, ast.Attribute) and node.attr in ("_get_node", "_metadata", "_return_value", "_is_none"):
+        elif isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES:
             yield node.attr
 
 

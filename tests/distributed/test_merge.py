@@ -20,7 +20,8 @@ def test_sessions_side_by_side():
         Report("log", 504, [row(frame=504, time__fps=50.0)], [5.0], [6.0]),
     ]
     whole = merge.side_by_side(parts)
-    assert whole == Report("log", 504, [row(frame=504, time__fps=150.0)] * 3, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0])
+    rows = [row(frame=504, time__fps=150.0)] * 3
+    assert whole == Report("log", 504, rows, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0], ended=[])
 
 
 def worker(frame, fps, updates, loss, episodes):

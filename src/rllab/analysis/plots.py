@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from rllab.analysis.runs import learning_curves
 from rllab.analysis.statistics import bootstrap_interval, mean
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import RendererBase
 
     from rllab.analysis.compare import Group
     from rllab.analysis.runs import Array, Curve, Run
 
-mpl.rcParams["text.parse_math"] = False  # a name may hold a $
 TRAIN, EVALUATION, INK = "#1f5fa8", "#d9722b", "#333333"
 GRID, FRAME = "#e6e6e6", "#bbbbbb"
 COLOURS = (TRAIN, EVALUATION, "#2a9d6f", "#b8508f", "#7a5cc4", "#a8842c", "#4aa3c7", "#8a8a8a")
@@ -31,12 +31,31 @@ MOST_GROUPS = len(COLOURS)
 GRID_POINTS = 256  # more than a plot of this size can show
 
 
+class Picture(Figure):
+    """A figure in which texts are what they say, for a name may hold a $; a notebook shows it."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        for text in self.findobj(Text):
+            text.set_parse_math(False)
+        super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        self.savefig(picture, format="png")
+        return picture.getvalue()
+
+
 def learning_curve(run: Run, path: Path) -> None:
-    """Draw return over frames into the PNG file `path`: every session, their mean and its 95 % interval.
+    """Draw `curve_of` into the PNG file `path`."""
+    _save(curve_of(run), path)
+
+
+def curve_of(run: Run) -> Picture:
+    """Return over frames: every session, their mean and its 95 % interval.
 
     With `meta.rigorous_eval` the mean evaluation score too. Where no episode finished, the plot says so.
     """
-    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
+    figure = Picture(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
     style(axes, xlabel=frames_label(run), ylabel="mean training return of the last 100 episodes")
     _title(axes, run)
@@ -45,15 +64,20 @@ def learning_curve(run: Run, path: Path) -> None:
     else:
         axes.set(xticks=[], yticks=[])
         axes.text(0.5, 0.5, "no episode has finished yet", transform=axes.transAxes, ha="center", color=INK)
-    _save(figure, path)
+    return figure
 
 
 def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> None:
-    """Draw mean return and its 95 % interval of up to `MOST_GROUPS` groups, over frames and over seconds, as PNG.
+    """Draw `comparison_of` into the PNG file `path`."""
+    _save(comparison_of(groups, threshold=threshold), path)
+
+
+def comparison_of(groups: list[Group], *, threshold: float | None) -> Picture:
+    """Mean return and its 95 % interval of up to `MOST_GROUPS` groups, over frames and over seconds.
 
     A group's curve ends where its shortest session does.
     """
-    figure = Figure(figsize=(10.5, 4.4), dpi=150, layout="constrained")
+    figure = Picture(figsize=(10.5, 4.4), dpi=150, layout="constrained")
     subplots = figure.subplots(1, 2, sharey=True)
     for axes, x, label in zip(subplots, ("frame", "elapsed_s"), ("frame (per session)", "seconds"), strict=True):
         for group, color in zip(groups, COLOURS, strict=False):
@@ -68,7 +92,7 @@ def comparison(groups: list[Group], path: Path, *, threshold: float | None) -> N
     figure.suptitle(printable(f"{', '.join(envs)}: mean over sessions and its 95 % interval"), fontsize=11, color=INK)
     if subplots[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
-    _save(figure, path)
+    return figure
 
 
 def _save(figure: Figure, path: Path) -> None:

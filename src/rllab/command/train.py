@@ -2,9 +2,7 @@
 
 import dataclasses
 import os
-import re
 import sys
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,27 +12,22 @@ from typing import Any, NoReturn
 # before numpy is imported: its threads would fight torch's over small products
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import yaml
-from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from rllab import config, search
 from rllab.command import best
-from rllab.config import RunConfig, hydra_internals, trust
-from rllab.errors import ConfigError
+from rllab.config import hydra_internals, trust, words
+from rllab.config.explain import BAD_INPUT, is_bad_input
 from rllab.search.report import BEST
 from rllab.text import printable
 
 _trusted = ContextVar("_trusted", default=False)
 """Whether --trust was given."""
-_BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def main() -> None:
@@ -53,7 +46,7 @@ def main() -> None:
     _trusted.set(args.trust)
     config.register()
     with bad_input_refused():
-        _check_choices(args.overrides)
+        words.check(args.overrides)
         if not any(word.lstrip("+").startswith("meta.resume=") for word in args.overrides):
             trust.find_packages_here()  # with what the command line names; a run to resume may be somebody else's
         if name.name == BEST:
@@ -67,18 +60,19 @@ def _train(cfg: DictConfig) -> float:
     from rllab.training import trial  # noqa: PLC0415 - --help and --cfg need no training code
 
     hydra_config = HydraConfig.get()
-    presets = config.own_presets(hydra_config, GlobalHydra.instance().config_loader())
+    loader = GlobalHydra.instance().config_loader()
+    presets = config.own_presets(hydra_config, loader)
     if hydra_config.mode == RunMode.MULTIRUN:
         held = search.attach()
-        run = dataclasses.replace(_load(cfg, hydra_config), run_dir=hydra_config.runtime.output_dir)
+        run = dataclasses.replace(words.load(cfg, hydra_config, loader), run_dir=hydra_config.runtime.output_dir)
         return trial.run(run, held, trusted=_trusted.get(), presets=presets)
     with bad_input_refused():  # not only in `main`: Hydra would print a line of its own first
-        run = _load(cfg, hydra_config)
-        _check_single(run, hydra_config)
+        run = words.load(cfg, hydra_config, loader)
+        words.check_single(run, hydra_config)
         if hydra_config.run.dir != ".":  # somebody has told Hydra the directory
             run = dataclasses.replace(run, run_dir=hydra_config.runtime.output_dir)
         own = [] if run.meta.resume else presets
-        return trial.run(run, trusted=_trusted.get(), presets=own, max_frame=_longer(run, hydra_config))
+        return trial.run(run, trusted=_trusted.get(), presets=own, max_frame=words.longer(run, hydra_config))
 
 
 class CheckJobs(Callback):
@@ -94,68 +88,17 @@ class CheckJobs(Callback):
                 space.check_grid()
             try:
                 _check_jobs(config, loader, space.probes(jointly=True))
-            except _BAD_INPUT:  # a few values that do not go together are left to the search
+            except BAD_INPUT:  # a few values that do not go together are left to the search
                 _check_jobs(config, loader, space.probes())
 
 
 def _check_jobs(config: DictConfig, loader: ConfigLoader, jobs: Iterable[list[str]]) -> None:
     from rllab.training import checks  # noqa: PLC0415 - as in `_train`
 
-    for words in jobs:
-        job = loader.load_sweep_config(config, words)
+    for chosen in jobs:
+        job = loader.load_sweep_config(config, chosen)
         fields = [str(key) for key in job if key != "hydra"]
-        checks.check(_load(OmegaConf.masked_copy(job, fields), job.hydra))
-
-
-def _check_single(run: RunConfig, hydra_config: HydraConf) -> None:
-    """Refuse what makes sense with -m only."""
-    if space := hydra_config.runtime.choices.get("search"):
-        raise ConfigError(f"search={space}: one run searches nothing; add -m")
-    if run.meta.max_trial > 1:
-        raise ConfigError(
-            f"meta.max_trial: got {run.meta.max_trial}, but this is one run; add -m and a space, e.g. "
-            "-m meta=asha search=ppo, or write meta.max_trial=1"
-        )
-
-
-def _load(cfg: DictConfig, hydra_config: HydraConf) -> RunConfig:
-    """The config of one job. What only Hydra knows of the command line is checked here too."""
-    words = hydra_config.overrides.task
-    run = config.load(cfg)
-    others = [word for word in words if not (word.lstrip("+").startswith("meta.resume=") or _is_budget(word))]
-    if run.meta.resume is not None and others:
-        raise ConfigError(
-            f"meta.resume: got it together with {' '.join(others)}; write meta.resume=... alone, or with a longer "
-            "env.max_frame=..."
-        )
-    for word in words:  # `optional tuned` forgives a name that does not exist
-        if word.startswith("tuned="):
-            group, _, option = word.replace("=", "/", 1).rpartition("/")
-            options = GlobalHydra.instance().config_loader().get_group_options(group)
-            if option not in options:
-                raise MissingConfigException("", f"{group}/{option}", options)
-    return run
-
-
-def _longer(run: RunConfig, hydra_config: HydraConf) -> int | None:
-    """The budget that is typed beside `meta.resume`, if one is."""
-    typed = any(map(_is_budget, hydra_config.overrides.task))
-    return run.env.max_frame if typed and run.meta.resume is not None else None
-
-
-def _is_budget(word: str) -> bool:
-    return word.lstrip("+").startswith("env.max_frame=")
-
-
-def _check_choices(words: list[str]) -> None:
-    """Refuse words that would make Hydra say something in which they do not occur."""
-    for word in words:
-        if word.startswith("="):
-            raise ConfigError(f"{word}: names no field; write field=value, e.g. meta.seed=3")
-        if nowhere := re.fullmatch(r"\+*(run_dir|meta\.resume|hydra\.(?:run|sweep)\.dir)=(''|\"\"|)", word):
-            raise ConfigError(f"{nowhere[1]}: got nothing; write a directory, e.g. {nowhere[1]}=outputs/mine")
-        if re.fullmatch(r"(meta|env|eval_env|agent|tuned|search|experiment)=(null|\[.*|[\d.]+)|~(env|agent)", word):
-            raise ConfigError(f"{word}: each group wants the name of one preset; write e.g. env=cartpole")
+        checks.check(words.load(OmegaConf.masked_copy(job, fields), job.hydra, loader))
 
 
 @contextmanager
@@ -164,9 +107,7 @@ def bad_input_refused() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-        from_hydra = frame.f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
-        if "RLLAB_TRACEBACK" in os.environ or not (from_hydra or isinstance(error, _BAD_INPUT)):
+        if "RLLAB_TRACEBACK" in os.environ or not is_bad_input(error):
             raise
         _refuse(config.explain(error))
 

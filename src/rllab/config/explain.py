@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hydra.errors import MissingConfigException, OverrideParseException
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -58,6 +60,17 @@ _SAYINGS = (
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
 """Launchers that are not there unless an extra of rllab is installed."""
+
+
+BAD_INPUT = (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+"""What bad input raises, most of the time."""
+
+
+def is_bad_input(error: Exception) -> bool:
+    """Whether the input is at fault, and `explain` has a line for it; otherwise it is an error of the program."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    from_hydra = frame.f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
+    return from_hydra or isinstance(error, BAD_INPUT)
 
 
 def explain(error: BaseException) -> str:

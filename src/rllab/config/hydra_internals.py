@@ -10,16 +10,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.execution_policy import execution_whitelist
-from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra._internal.utils import _run_hydra, create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.utils import JobReturn
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, setup_globals
+from hydra.errors import SearchPathException
+from hydra.types import RunMode
 from hydra.version import _UNSPECIFIED_, setbase
+from omegaconf import OmegaConf
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+    from pathlib import Path
 
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.utils import JobStatus
     from hydra.types import TaskFunction
@@ -27,7 +35,16 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 __all__ = ["OptunaSweeperImpl", "create_optuna_distribution_from_override", "get_args_parser", "job_return"]
-__all__ += ["node_type", "put_own_first", "returned_value", "run_app", "start_ray"]
+__all__ += [
+    "apply_words",
+    "compose",
+    "config_loader",
+    "node_type",
+    "put_own_first",
+    "returned_value",
+    "run_app",
+    "start_ray",
+]
 
 
 def run_app(
@@ -49,6 +66,32 @@ def run_app(
     setbase(_UNSPECIFIED_)
     with execution_whitelist(trusted):
         _run_hydra(args=args, args_parser=parser, task_function=task, config_path=config_path, config_name=config_name)
+
+
+def config_loader(presets: Path, own: Path | None = None) -> ConfigLoader:
+    """What composes configs: of our presets and, before them, those of a directory of the user's own.
+
+    Hydra's ``compose`` takes the one loader that ``GlobalHydra`` holds, and whose it is nobody knows: a notebook may
+    run another Hydra app.
+    """
+    setup_globals()  # resolvers, as ${now:...}
+    search_path = create_config_search_path(str(presets))
+    if own is not None:
+        if not own.is_dir():
+            raise SearchPathException(f"Additional config directory '{own}' not found")
+        search_path.prepend("command-line", f"file://{own}", SearchPathQuery("schema", None))
+    return ConfigLoaderImpl(search_path)
+
+
+def compose(loader: ConfigLoader, name: str, words: list[str]) -> DictConfig:
+    """The config of this name and these words for a single run, with what Hydra has for itself in ``hydra``."""
+    return loader.load_configuration(name, words, run_mode=RunMode.RUN, from_shell=False)
+
+
+def apply_words(config: DictConfig, words: Sequence[str]) -> None:
+    """Change fields of a config as words of a command line do: with + to add one, with ~ to remove it."""
+    OmegaConf.set_struct(config, True)
+    ConfigLoaderImpl._apply_overrides_to_config(OverridesParser.create().parse_overrides([*words]), config)  # noqa: SLF001
 
 
 class _OwnFirst(ConfigSearchPathImpl):

@@ -62,9 +62,7 @@ def _both(word: str) -> str:
 def register() -> None:
     """Make the schema known to Hydra: `schema`, for an agent `schema_ppo`, for a tracker `schema_tracker_wandb`."""
     Plugins.instance().register(OwnPresetsFirst)
-    OmegaConf.register_resolver(
-        "chosen", lambda group, *, _root_: chosen(group, _root_, HydraConfig.get().runtime.choices), replace=True
-    )
+    OmegaConf.register_resolver("chosen", _chosen, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
@@ -72,6 +70,12 @@ def register() -> None:
     for name in trackers.names():
         config_class = trackers.find(name, field="tracker").Config
         store.store(name=f"schema_tracker_{name}", node=structured(config_class), replace=True)
+
+
+def _chosen(group: str, *, _root_: DictConfig) -> str:
+    """The resolver: Hydra's part of the config has the choices, or where that was taken out, Hydra's global."""
+    hydra = _root_.hydra if "hydra" in _root_ else HydraConfig.get()
+    return chosen(group, _root_, hydra.runtime.choices)
 
 
 def chosen(group: str, config: DictConfig, choices: Mapping[str, Any]) -> str:

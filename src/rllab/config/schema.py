@@ -268,9 +268,7 @@ class EnvConfig:
         _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
         _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
         _seconds("env.timeout", self.timeout)
-        for wrapper in self.wrappers:
-            write = "its dotted name, or {my_pkg.MyWrapper: {size: 4}} with arguments"
-            require(_is_call(wrapper), "env.wrappers", wrapper, write=write)
+        _check_calls("env.wrappers", self.wrappers, "my_pkg.MyWrapper")
         write = "a name, or one of name:last, name:mean, name:sum, name:max, e.g. [success,fuel:sum]"
         for entry in self.info_metrics:
             require(bool(re.fullmatch(_INFO_METRIC, entry)), "env.info_metrics", entry, write=write)
@@ -285,15 +283,26 @@ class EnvConfig:
     @property
     def wrapper_calls(self) -> list[tuple[str, dict[str, Any]]]:
         """Dotted name and arguments of each wrapper."""
-        return [(each, {}) if isinstance(each, str) else next(iter(each.items())) for each in self.wrappers]
+        return _calls(self.wrappers)
 
 
-def _is_call(wrapper: Any) -> bool:
-    """Whether this is a dotted name, or one with a mapping of arguments."""
-    if not isinstance(wrapper, dict):
-        return isinstance(wrapper, str)
-    named = [isinstance(name, str) and isinstance(arguments, dict) for name, arguments in wrapper.items()]
-    return named == [True] and all(isinstance(name, str) for arguments in wrapper.values() for name in arguments)
+def _calls(named: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Dotted names, each with its arguments."""
+    return [(each, {}) if isinstance(each, str) else next(iter(each.items())) for each in named]
+
+
+def _check_calls(field: str, named: list[Any], example: str) -> None:
+    """Refuse what is neither a dotted name nor one with a mapping of arguments."""
+    for each in named:
+        write = f"its dotted name, or {{{example}: {{size: 4}}}} with arguments"
+        require(_is_call(each), field, each, write=write)
+
+
+def _is_call(named: Any) -> bool:
+    if not isinstance(named, dict):
+        return isinstance(named, str)
+    are_calls = [isinstance(name, str) and isinstance(arguments, dict) for name, arguments in named.items()]
+    return are_calls == [True] and all(isinstance(name, str) for arguments in named.values() for name in arguments)
 
 
 EVAL_ENV_FIELDS = ("id", "max_episode_steps", "backend", "num_threads", "timeout", "kwargs", "wrappers")
@@ -312,13 +321,22 @@ class RunConfig:
     """The agent: the Config of its algorithm."""
     eval_env: dict[str, Any] = field(default_factory=dict)
     """In what the env of evaluations differs: `+eval_env.kwargs.length=1.0`, of the same spaces."""
+    callbacks: list[Any] = field(default_factory=list)
+    """Functions and classes of a user's own that are told of the run and may stop it, by dotted name, with arguments
+    where they take some: `[my_pkg.Watch, {rllab.callbacks.EarlyStopping: {score: 475}}]`."""
     tracker: Annotated[dict[str, Any], Changes.NOTHING] = field(default_factory=dict)
     """What shows the run beside its CSV files: the Config of each tracker by its name."""
     run_dir: Annotated[str, Changes.NOTHING] = MISSING
     """Where the results go."""
 
     def __post_init__(self) -> None:
+        _check_calls("callbacks", self.callbacks, "my_pkg.MyCallback")
         self.evaluation_env()  # refuses what is out of range
+
+    @property
+    def callback_calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Dotted name and arguments of each callback."""
+        return _calls(self.callbacks)
 
     def evaluation_env(self) -> EnvConfig:
         """The env that evaluations are played in: `env`, but for what `eval_env` says."""

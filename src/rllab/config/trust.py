@@ -28,6 +28,7 @@ _OWN_ENVS = ("gymnasium.", "ale_py.", "rllab.")
 _OWN_AGENT = r"[^:]*|rllab\.algorithms(\.\w+)+:\w+"
 _OWN_NETWORK = rf"auto|mlp|{'|'.join(LAYOUTS)}|rllab\.nets(\.\w+)+:\w+"
 _OWN_WRAPPER = r"(gymnasium\.wrappers|rllab\.envs)(\.[a-z]\w*)*[.:][A-Z]\w*"
+_OWN_CALLBACK = r"rllab\.callbacks[.:][A-Z]\w*"
 _WORD = r"[\w +-]*"
 """An argument of an env that is neither a path nor the name of a module in a package."""
 
@@ -72,8 +73,14 @@ def executed(config: Any) -> list[str]:
     for section in ("env", "eval_env"):
         env = _section(config, section)
         named += [(f"{section}.id", str(env.get("id")))] if _is_foreign(env.get("id")) else []
-        named += [(f"{section}.wrappers", name) for name in _wrappers(env) if not re.fullmatch(_OWN_WRAPPER, name)]
+        named += [
+            (f"{section}.wrappers", name)
+            for name in _calls(env.get("wrappers"))
+            if not re.fullmatch(_OWN_WRAPPER, name)
+        ]
         named += [(f"{section}.kwargs", x) for x in _texts([env.get("kwargs")]) if not re.fullmatch(_WORD, x)]
+    called = config.get("callbacks") if isinstance(config, Mapping) else None
+    named += [("callbacks", name) for name in _calls(called) if not re.fullmatch(_OWN_CALLBACK, name)]
     return [f"{field}={name}" for field, name in named]
 
 
@@ -85,10 +92,9 @@ def _of_trackers(trackers: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
             yield f"tracker.{key}", str(name)
 
 
-def _wrappers(env: Mapping[Any, Any]) -> Iterator[str]:
-    """Names of wrappers, and texts among their arguments: a wrapper may write what it is given a name for."""
-    wrappers = env.get("wrappers")
-    for each in wrappers if isinstance(wrappers, list) else [wrappers]:
+def _calls(called: Any) -> Iterator[str]:
+    """Names of what is called, and texts among the arguments: a wrapper may write what it is given a name for."""
+    for each in called if isinstance(called, list) else [called]:
         for name, given in each.items() if isinstance(each, Mapping) else [(each, None)]:
             yield from _texts([name])
             yield from _texts([*given.values()] if isinstance(given, Mapping) else given)

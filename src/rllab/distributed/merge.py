@@ -29,6 +29,7 @@ def side_by_side(parts: list[CheckpointReport]) -> CheckpointReport:
         rows,
         [score for part in parts for score in part.scores],
         [score for part in parts for score in part.best_scores],
+        ended=_ended(parts),
     )
 
 
@@ -52,7 +53,13 @@ def of_one_policy(parts: list[CheckpointReport], *, evaluated: bool) -> Checkpoi
         row["eval/mean_reward"] = mean_return
     score = known_mean([score for part in parts for score in part.scores]) if evaluated else mean_return
     worker_rows = [row | {"frame": frame} for row in rows]
-    return CheckpointReport(parts[0].kind, frame, [row], [score], [], worker_rows)
+    return CheckpointReport(parts[0].kind, frame, [row], [score], [], worker_rows, _ended(parts))
+
+
+def _ended(parts: list[CheckpointReport]) -> list[tuple[int, Episode]]:
+    """The episodes of all, in the order in which they ended."""
+    ended = [(session, Episode(*episode)) for part in parts for session, episode in part.ended]  # as above
+    return sorted(ended, key=lambda each: (each[1].frame, each[0]))
 
 
 def policies(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

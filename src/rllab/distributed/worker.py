@@ -11,6 +11,7 @@ import torch
 from rllab import checkpoint
 from rllab.distributed import hogwild
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import register
 from rllab.host.process import num_cpus
 from rllab.kernels import threads
 from rllab.text import one_line
@@ -89,14 +90,22 @@ class Worker:
         info: EnvInfo,
         board: Board,
         policy: Tensor | None,
+        specs: list[bytes],
+        callbacks: bool,
     ) -> None:
-        """Make the sessions `numbers`. With Hogwild, `policy` is the memory of the policy that all workers share."""
+        """Make the sessions `numbers`, on envs as the parent has `registered` them.
+
+        With Hogwild, `policy` is the memory of the policy that all workers share, and no worker waits for others.
+        Otherwise, where there are `callbacks`, one goes on after a checkpoint when the parent says so.
+        """
+        for spec in specs:
+            register(spec)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(num_cpus() * len(numbers) // cfg.meta.max_session)
         self.link, self.board = link, board
-        self.shares_policy = policy is not None
+        self.shares_policy, self.waits = policy is not None, callbacks and policy is None
         clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=self.shares_policy)
-        self.sessions = Sessions(cfg, info, numbers, clock=clock, watch=self.stop_if_told)
+        self.sessions = Sessions(cfg, info, numbers, clock=clock, watch=self.stop_if_told, callbacks=callbacks)
         if policy is not None:
             hogwild.attach(self.sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
         self.answered = 0
@@ -106,8 +115,7 @@ class Worker:
         """Begin or go on as the parent says, train to the budget or until told to stop, and send the last state."""
         state, best = (data and checkpoint.loads(data) for data in self.link.recv())
         self.link.send(("ready", self.sessions.begin(state, best)))
-        while self.link.recv() == "state":  # all are ready; it is wanted before they go
-            self.answer()
+        self.wait()  # until all are ready
         if self.shares_policy:
             hogwild.pull(self.sessions.algorithm)
         try:
@@ -122,6 +130,14 @@ class Worker:
         if self.shares_policy:
             report = report._replace(episodes=self.sessions.tracker.last_episodes(0))
         self.link.send(("checkpoint", report))
+        if self.waits:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until the parent says what to go on with: coefficients of the agent that are to have other values."""
+        while (word := self.link.recv()) == "state":
+            self.answer()
+        self.sessions.set(word)
 
     def look_at_the_board(self) -> None:
         """After each step: stop if the parent says so, and send the state if it wants one."""

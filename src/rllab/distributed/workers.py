@@ -18,12 +18,14 @@ from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.reports import Reports
 from rllab.distributed.worker import Board
 from rllab.envs import DivergedError, EnvError
+from rllab.envs.registry import registered
+from rllab.errors import ConfigError
 from rllab.functional.finite import not_finite
 from rllab.host.process import end_group, num_cpus, start_process
 from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
@@ -71,8 +73,15 @@ class Workers:
     policy too, and keeps a copy of it as it was when it scored best.
     """
 
-    def __init__(self, cfg: RunConfig, info: EnvInfo) -> None:
+    def __init__(self, cfg: RunConfig, info: EnvInfo, *, callbacks: bool = False) -> None:
+        """Where there are `callbacks`, workers go on after a checkpoint when it has been told: it may change the rest.
+
+        Hogwild's workers wait for nobody: some may skip a checkpoint at which others would wait for them.
+        """
         self.cfg, self.info = cfg, info
+        self.callbacks = callbacks
+        self.waits = callbacks and not cfg.meta.distributed
+        self.set_values: dict[str, float] = {}  # since the workers were told of any
         self.num_workers = cfg.meta.max_session if cfg.meta.distributed else int(cfg.meta.num_workers)
         self.board = Board.make(self.num_workers)
         self.workers: list[_Worker] = []
@@ -82,6 +91,10 @@ class Workers:
         self.going = False  # workers wait until `train` lets them go
         self.failure: EnvError | DivergedError | None = None
         self.policy = SharedPolicy(cfg, info) if cfg.meta.distributed else None
+        try:
+            self.specs = [registered(env) for env in (cfg.env, cfg.evaluation_env())]
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     @property
     def finished(self) -> bool:
@@ -114,7 +127,8 @@ class Workers:
 
     def _start(self, index: int, numbers: range) -> _Worker:
         ours, theirs = Pipe()
-        arguments = (index, numbers, self._config(), self.info, self.board, self.policy and self.policy.block)
+        memory = self.policy and self.policy.block
+        arguments = (index, numbers, self._config(), self.info, self.board, memory, self.specs, self.callbacks)
         with theirs:
             process = start_process(worker.main, theirs, *arguments)
         return _Worker(index, numbers, process, ours)
@@ -135,15 +149,39 @@ class Workers:
         """
         self.going = True
         for each in self.workers:
-            each.tell("go")
+            each.tell({})
         while not all(each.ended for each in self.workers):
             self._receive()
             while not self.board.stop[0] and (parts := self.reports.take()):  # what is left when all stop is saved
                 report = merge.side_by_side(parts) if self.policy is None else self.policy.checkpoint(parts)
                 self.frame = report.frame
                 tell(report)
+                self._let_go()
+            if self.board.stop[0]:
+                self._let_go()
         if self.failure is not None:
             raise self.failure
+
+    def _let_go(self) -> None:
+        """Let those that wait after a checkpoint go on."""
+        values, self.set_values = self.set_values, {}
+        for each in self.workers:
+            if self.waits and each.waits and not each.ended:
+                with suppress(OSError):  # it has died, which `_receive` notices
+                    each.tell(values)
+
+    def set(self, values: Mapping[str, float]) -> None:
+        """Let these coefficients of the agent have other values from the next step on, see `Sessions.set`.
+
+        Raises:
+            ConfigError: Hogwild's workers cannot be told.
+        """
+        if self.policy is not None:
+            raise ConfigError(
+                f"meta.distributed: got {self.cfg.meta.distributed!r}, whose workers cannot be told to set "
+                f"{', '.join(f'agent.{name}' for name in values)}; write meta.distributed=false"
+            )
+        self.set_values |= values
 
     def stop(self) -> None:
         """Let all leave their loop after the current step."""
@@ -171,6 +209,7 @@ class Workers:
                 each.ready, each.waits, each.notes = True, True, notes
             case ("checkpoint", report):
                 self.reports.waiting[each.index].append(report)
+                each.waits = self.waits
             case ("state" | "end" as kind, number, state, best):
                 each.state, each.answered, each.ended = checkpoint.loads(state), number, kind == "end"
                 each.waits = True
@@ -213,9 +252,10 @@ class Workers:
         """
         self.num_snapshots += 1
         self.board.snapshot[0] = self.num_snapshots
-        if not self.going:
+        if not self.going or self.waits:
             for each in self.workers:
-                each.tell("state")
+                if not each.ended:
+                    each.tell("state")
         while not all(each.ended or each.answered == self.num_snapshots for each in self.workers):
             self._receive()
         if isinstance(self.failure, DivergedError):
@@ -233,7 +273,7 @@ class Workers:
         for each in self.workers:
             if not each.ended:
                 each.state = None  # a replay buffer is large
-                if self.going:
+                if self.going and not self.waits:
                     with suppress(OSError):  # it has died, which `_receive` notices
                         each.tell("go on")
         return state, best

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id
 
+from rllab.text import one_line
+
 if TYPE_CHECKING:
     from rllab.config import EnvConfig
 
@@ -48,6 +50,32 @@ def find_spec(config: EnvConfig) -> EnvSpec:
         raise ValueError(f"env.id: got {config.id!r}, which is not registered; {hint}") from None
     limit = config.max_episode_steps
     return spec if limit is None else dataclasses.replace(spec, max_episode_steps=limit)
+
+
+def registered(config: EnvConfig) -> bytes:
+    """How this process has registered the env, for another one: that of a notebook's cell is known nowhere else.
+
+    Raises:
+        ValueError: its class cannot be sent; one line.
+    """
+    import cloudpickle  # noqa: PLC0415 - one process alone needs none
+
+    spec = find_spec(dataclasses.replace(config, max_episode_steps=None))
+    try:
+        return bytes(cloudpickle.dumps(spec))
+    except Exception as error:
+        raise ValueError(
+            f"env.id: got {config.id!r}, whose class cannot be sent to other processes ({one_line(error)}); write it "
+            "in a module and env.id=my_module:MyEnv-v0, or meta.num_workers=1"
+        ) from error
+
+
+def register(spec: bytes) -> None:
+    """Register an env of another process, `registered`, unless it is known here."""
+    import cloudpickle  # noqa: PLC0415 - as above
+
+    sent = cloudpickle.loads(spec)
+    gymnasium.registry.setdefault(sent.id, sent)
 
 
 def is_atari(spec: EnvSpec) -> bool:

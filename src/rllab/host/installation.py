@@ -13,7 +13,7 @@ from rllab.host.process import num_cpus
 from rllab.host.provenance import PACKAGES, package_version
 from rllab.kernels.build import describe
 
-_FOR_DEVELOPMENT = ("dev", "bench", "rliable")
+_FOR_DEVELOPMENT = ("dev", "docs", "bench", "rliable")
 
 
 def installation() -> dict[str, object]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,28 @@ LOCK = ".lock"
 """File of a run directory that the process which writes it holds a lock on."""
 _PRELOADED = ("rllab.", "optuna.storages.", "sqlalchemy.", "alembic.")
 """Packages that take long to import: the server that forks our processes imports what this one has of them."""
+
+
+_typed: ContextVar[list[str] | None] = ContextVar("_typed")
+_starting = threading.Lock()
+
+
+def typed() -> list[str] | None:
+    """The command line that a person has typed for what is done here; None if there is none.
+
+    A script or a notebook that calls rllab has another one: see `as_typed`.
+    """
+    return _typed.get(sys.argv)
+
+
+@contextmanager
+def as_typed(argv: list[str] | None) -> Iterator[None]:
+    """Let `typed` say this, in this thread: what a person would type for the same."""
+    token = _typed.set(argv)
+    try:
+        yield
+    finally:
+        _typed.reset(token)
 
 
 def program(argv: list[str]) -> str:
@@ -69,19 +92,36 @@ def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Run ``target(*arguments)`` in a new process. It leads a group of processes, which ends when this one does.
 
     A server that has imported what this process has forks it: that is as quick as a fork of this process, but copies
-    none of its threads.
+    none of its threads. What it runs lies in a package, never in the script that was started.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["__main__", "rllab.host.server", *(name for name in sys.modules if name.startswith(_PRELOADED))]
+        ["rllab.host.server", *(name for name in sys.modules if name.startswith(_PRELOADED))]
     )
     process = context.Process(target=_lead_group, args=(dict(os.environ), target, *arguments))
     ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for us alone; the server inherits it
     try:
-        process.start()
+        with _without_main():
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, ours)
     return process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Have multiprocessing not run the script that was started once more, in each process.
+
+    One without ``if __name__ == "__main__":`` would train again there, and begin with what comes before.
+    """
+    main = sys.modules["__main__"]
+    with _starting:
+        kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+        vars(main).update(dict.fromkeys(kept))
+        try:
+            yield
+        finally:
+            vars(main).update(kept)
 
 
 def _lead_group(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:

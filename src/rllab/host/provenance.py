@@ -6,12 +6,13 @@ import platform
 import re
 import shlex
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from rllab.host.process import typed
 
 PACKAGES = (
     *("rllab", "torch", "numpy", "gymnasium", "ale-py", "box2d", "mujoco", "envpool"),
@@ -24,7 +25,7 @@ def collect(seed: int, *, env_backend: str, distributed: str | bool = False) -> 
     sha, dirty = _git()
     return {
         "time": dt.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": _without_passwords(shlex.join(sys.argv)),
+        "command": _without_passwords(shlex.join(typed() or [])),
         "directory": str(Path.cwd()),
         "git_sha": sha,
         "git_dirty": dirty,

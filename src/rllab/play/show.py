@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,12 @@ from rllab.random.streams import session_seeds
 from rllab.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from gymnasium.vector import VectorEnv
 
-    from rllab.config import EnvConfig
+    from rllab.config import EnvConfig, RunConfig
     from rllab.envs import SessionEnvs
     from rllab.envs.wrappers import Step
     from rllab.play.player import Player
@@ -49,7 +50,7 @@ def in_window(player: Player, session: int, *, num_episodes: int, seed: int) -> 
     Raises:
         ConfigError: the env cannot be drawn, or there is no display.
     """
-    games = _make(player)
+    games = _make(player.config.evaluation_env(), player.info.render_modes)
     with closing(games):
         games.vector = Window(games.vector, title=f"{player.config.agent.name} on {player.config.env.id}")
         try:
@@ -67,7 +68,7 @@ def on_film(player: Player, session: int, path: Path, *, num_episodes: int, seed
     """
     with tempfile.TemporaryDirectory() as folder:
         films = Path(folder) / "films"  # it must not exist yet, or the recorder warns
-        games = _make(player)
+        games = _make(player.config.evaluation_env(), player.info.render_modes)
         with closing(games):
             try:
                 games.vector = RecordVideo(games.vector, str(films), episode_trigger=lambda _: True)
@@ -76,6 +77,17 @@ def on_film(player: Player, session: int, path: Path, *, num_episodes: int, seed
             yield from _play(player, session, games, num_episodes=num_episodes, seed=seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         _join([films / f"rl-video-episode-{episode}.mp4" for episode in range(num_episodes)], path)
+
+
+def check_film(config: RunConfig) -> None:
+    """Refuse to film where that could not be done.
+
+    Raises:
+        ConfigError: the env cannot be drawn, or the extra video is not installed; one line.
+    """
+    if not all(map(find_spec, ("moviepy", "imageio_ffmpeg"))):
+        raise ConfigError("a film needs the extra video; type pip install 'rllab[video]'")
+    _make(config.evaluation_env(), envs.inspect(config.evaluation_env()).render_modes).close()
 
 
 def _join(films: list[Path], path: Path) -> None:
@@ -89,16 +101,15 @@ def _join(films: list[Path], path: Path) -> None:
     write_bytes(path, joined.read_bytes())
 
 
-def _make(player: Player) -> SessionEnvs:
-    """One sub-env as in training, but one that can be drawn.
+def _make(config: EnvConfig, render_modes: Sequence[str]) -> SessionEnvs:
+    """One sub-env as in evaluations, but one that can be drawn.
 
     Raises:
         ConfigError: the env cannot be drawn; one line.
     """
-    config = player.config.env
     if not envs.has_time_limit(config):
         config = dataclasses.replace(config, max_episode_steps=envs.MAX_STEPS)
-    if "rgb_array" not in player.info.render_modes:
+    if "rgb_array" not in render_modes:
         raise ConfigError(f"env.id: {config.id} cannot be drawn: it has no render mode rgb_array")
     try:
         games = envs.make(config, num_sessions=1, num_envs=1, render_mode="rgb_array")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rllab.analysis import plots
@@ -19,6 +18,7 @@ from rllab.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from rllab.analysis.runs import Curve, Run
 
@@ -111,7 +111,7 @@ def importances(shares: dict[str, float]) -> Markup | None:
 
 
 def _figure(size: tuple[float, float], *, xlabel: str = "frame", ylabel: str = "") -> tuple[Figure, Axes]:
-    figure = Figure(figsize=size, layout="constrained")
+    figure = plots.Picture(figsize=size, layout="constrained")
     axes = figure.subplots()
     plots.style(axes, xlabel=xlabel, ylabel=ylabel)
     return figure, axes

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from rllab.host.process import discard_stdout
 from rllab.text import duration_text, interval_text, printable, score_text
+from rllab.tracking import notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,12 +44,14 @@ class _Console(RichConsole):
 class LiveConsole:
     """Lines of text, and on a terminal one table below them that changes.
 
-    Where standard output can no longer be written, stderr says so once, and all goes on without it.
+    In a notebook the table is HTML. Where standard output can no longer be written, stderr says so once, and all goes
+    on without it.
     """
 
-    def __init__(self) -> None:
-        self.rich = _Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.rich = _Console(highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False)
         self.live: Live | None = None
+        self.notebook = None if quiet else notebook.output()
 
     @property
     def is_low(self) -> bool:
@@ -67,6 +70,9 @@ class LiveConsole:
 
     def show(self, table: Table) -> None:
         """Put a table in the place of the last one."""
+        if self.notebook is not None:
+            self.notebook.show(table)
+            return
         with self._going_on():
             if self.live is None:
                 self.live = Live(console=self.rich, auto_refresh=False)
@@ -125,13 +131,13 @@ class Pace:
 class Console(LiveConsole):
     """Progress of a run. Shows the first and the last checkpoint, and those between at a pace that can be read."""
 
-    def __init__(self, title: str, max_frame: int, *, resumed_at: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, title: str, max_frame: int, *, resumed_at: int | None = None, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
         self.title = title
         self.max_frame = max_frame
         self.pace = Pace(resumed_at or 0)
         self.shown = -math.inf
-        self.is_terminal = self.rich.is_terminal  # which is found out anew each time it is asked for
+        self.is_live = self.notebook is not None or self.rich.is_terminal  # found out anew each time it is asked for
 
     def progress(self, rows: Sequence[Row], best: list[float], workers: Sequence[Row] = ()) -> None:
         """Show a log checkpoint, unless the last one was shown a moment ago.
@@ -143,11 +149,11 @@ class Console(LiveConsole):
         """
         final = rows[0]["frame"] >= self.max_frame
         self.pace.add(rows[0]["frame"], len(rows), rows[0]["time/fps"])
-        period = _TABLE_PERIOD if self.is_terminal else _LINE_PERIOD
+        period = _TABLE_PERIOD if self.is_live else _LINE_PERIOD
         if time.monotonic() - self.shown < period and not final:
             return
         self.shown = time.monotonic()
-        if self.is_terminal:
+        if self.is_live:
             self.show(self._table(rows, best, workers))
         else:
             self.message(self._line(rows))

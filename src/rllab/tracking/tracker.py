@@ -51,6 +51,7 @@ class Tracker:
         self.ending: list[int] = []  # sessions whose episodes the latest step ended
         self.num_unreset = [0] * num_sessions  # episodes that no reset row followed, because a run was resumed
         self.num_updates = 0
+        self.fresh: list[tuple[int, Episode]] | None = None  # session and episode, since the last `rows`; if wanted
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
@@ -92,6 +93,9 @@ class Tracker:
             for tag in (*known, *(tag for tag in infos if tag not in known)):
                 told = infos[tag][index] if tag in infos else math.nan
                 known.setdefault(tag, deque(maxlen=WINDOW)).append(told)
+            if self.fresh is not None:
+                by_tag = {tag: values[index] for tag, values in infos.items()}
+                self.fresh.append((session, Episode(frame + step * num_envs, value, length, by_tag)))
 
     def restart(self) -> None:
         """A resumed run begins all episodes anew, so no reset row follows those that had just ended."""
@@ -186,6 +190,7 @@ class Tracker:
             "lengths": [list(n) for n in self.lengths],
             "ended": [list(n) for n in self.ended],
             "infos": [{tag: list(values) for tag, values in infos.items()} for infos in self.infos],
+            "fresh": self.fresh and [[session, *episode] for session, episode in self.fresh],
             "num_episodes": self.num_episodes,
             "num_ending": self.num_ending(),
             "num_unreset": self.num_unreset,
@@ -202,6 +207,8 @@ class Tracker:
             self.ended[session].extend(state["ended"][session])
         for infos, saved in zip(self.infos, state.get("infos", []), strict=False):  # older checkpoints have none
             infos |= {tag: deque(values, maxlen=WINDOW) for tag, values in saved.items()}
+        if self.fresh is not None and (fresh := state.get("fresh")):
+            self.fresh = [(session, Episode(*episode)) for session, *episode in fresh]
         self.num_episodes = state["num_episodes"]
         self.num_unreset = state.get("num_unreset", self.num_unreset)  # checkpoints of older versions have neither
         num_ending = state.get("num_ending", [0] * self.num_sessions)

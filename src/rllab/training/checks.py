@@ -14,7 +14,7 @@ from rllab.errors import BudgetError, ConfigError
 from rllab.functional.schedules import by_fractions
 from rllab.text import one_line
 from rllab.tracking import trackers
-from rllab.training import initial
+from rllab.training import callbacks, initial
 
 if TYPE_CHECKING:
     from gymnasium.spaces import Space
@@ -43,6 +43,7 @@ def check(cfg: RunConfig, *, cores: int | None = None, begins: bool = True) -> t
         by_fractions(cfg.agent, cfg.env.max_frame)
         algorithms.check(distributed.share(cfg), task, shown=str(info.actions.env_space))
         _check_eval_env(cfg, info)
+        callbacks.make(cfg)
         if begins:
             initial.check(cfg, info)
     except BudgetError as error:  # told in frames of the trial, of which each worker has a part

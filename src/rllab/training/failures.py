@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from rllab.distributed import WorkerError
 from rllab.envs import DivergedError, EnvError
+from rllab.training.callbacks import CallbackError
 
 if TYPE_CHECKING:
     from rllab.config import RunConfig
     from rllab.training.run_directory import RunDirectory
 
-FAILURES = (EnvError, DivergedError, WorkerError)
+FAILURES = (EnvError, DivergedError, WorkerError, CallbackError)
 """What ends a run with one line, and no traceback; so does an `OSError`, as of a full disk."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import sys
 import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rllab import checkpoint, config
 from rllab.errors import ConfigError, TakenError
 from rllab.files import read_json, remove_temporaries, write_json, write_text
 from rllab.host import provenance
-from rllab.host.process import HeldError, Hold, program
+from rllab.host.process import HeldError, Hold, program, typed
 from rllab.links import refuse_links
 from rllab.search.identity import differences, flat
 from rllab.text import word
@@ -115,7 +114,7 @@ class RunDirectory:
 
     def resume_command(self) -> str:
         """What a person types to go on with this run."""
-        return f"{program(sys.argv)} {word('meta.resume', str(self.path))}"
+        return f"{program(typed() or ['rllab-train'])} {word('meta.resume', str(self.path))}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from torch import nn
@@ -12,7 +12,9 @@ from rllab.algorithms import Acting
 from rllab.config import RunConfig
 from rllab.envs import DivergedError
 from rllab.envs.sub_env import global_state, set_global_state
+from rllab.errors import ConfigError
 from rllab.functional.finite import not_finite
+from rllab.functional.schedules import make_schedule
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
 from rllab.tracking.tracker import Episode, Row, Tracker
@@ -43,6 +45,9 @@ class CheckpointReport(NamedTuple):
     best_scores: list[float]
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
+    ended: Sequence[tuple[int, Episode]] = ()
+    """Where there are callbacks: the episodes since the last log checkpoint, and the session (with Hogwild the worker)
+    of each."""
     episodes: Sequence[Episode] = ()
     """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
@@ -58,11 +63,13 @@ class Sessions:
         *,
         clock: Clock | None = None,
         watch: Watch | None = None,
+        callbacks: bool = False,
     ) -> None:
         """Make envs, algorithm and buffer; no episode has begun yet.
 
         `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
-        elsewhere. `watch` is told how far an evaluation is.
+        elsewhere. `watch` is told how far an evaluation is. Where there are `callbacks`, episodes are reported one by
+        one.
         """
         self.cfg, self.numbers = cfg, numbers
         self.seed = Seed(cfg.meta.seed, numbers.start)
@@ -75,6 +82,8 @@ class Sessions:
         self.walk: Walk = StepByStep(self.envs, self.acting, self.buffer)
         self.kernels: dict[str, str | None] = {}  # what there are kernels of, and why one is not used
         self.tracker = Tracker(num_sessions)
+        if callbacks:
+            self.tracker.fresh = []
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
         if cfg.meta.evaluates:
@@ -86,6 +95,7 @@ class Sessions:
         self.evaluation: list[float] = [math.nan] * num_sessions
         self.best = Best(num_sessions)
         self.envs_failed = self.compiled = False
+        self.set_values: dict[str, float] = {}  # coefficients that a callback has set
         self.owed: list[CheckpointKind] = []  # checkpoints at this frame whose evaluation was interrupted
         self.watch = watch
 
@@ -162,6 +172,7 @@ class Sessions:
         self.tracker.load_state_dict(state["tracker"])
         self.evaluation = state["evaluation"]
         self.owed = state.get("owed", [])
+        self.set(state.get("set_values", {}))
         self.envs.reset(self._env_seeds(self.clock.frame))
         if state["envs"]["envs"] is None:
             self.buffer.restart()
@@ -215,6 +226,20 @@ class Sessions:
         else:
             tell(found)
 
+    def set(self, values: Mapping[str, float]) -> None:
+        """Let these coefficients of the agent have other values from here on, whatever their schedules say.
+
+        Raises:
+            ConfigError: the agent has no such coefficient.
+        """
+        schedules = getattr(self.algorithm, "schedules", {})
+        for name, value in values.items():
+            if name not in schedules:
+                known = ", ".join(f"agent.{each}" for each in schedules) or "none"
+                raise ConfigError(f"agent.{name}: cannot be set; {self.cfg.agent.name} has these coefficients: {known}")
+            schedules[name] = make_schedule(value)
+            self.set_values[name] = value
+
     def stop(self) -> None:
         """Leave the loop after the current step, and an evaluation at once."""
         self.clock.stop()
@@ -233,7 +258,10 @@ class Sessions:
     def _log_report(self) -> CheckpointReport:
         rows = self.tracker.rows(self.clock.frame, self.clock.taken)
         self.refuse_divergence(rows)
-        return self._report("log", rows)
+        ended = [(self.numbers.start + session, episode) for session, episode in self.tracker.fresh or ()]
+        if ended:
+            self.tracker.fresh = []
+        return self._report("log", rows)._replace(ended=ended)
 
     def _eval_report(self) -> CheckpointReport | None:
         """None if the evaluation was interrupted."""
@@ -269,6 +297,7 @@ class Sessions:
             "tracker": self.tracker.state_dict(),
             "evaluation": self.evaluation,
             "owed": self.owed,
+            "set_values": self.set_values,
             "generators": global_state(),  # an env or a network in this process may draw from them
         }
 

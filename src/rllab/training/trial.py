@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,14 +14,17 @@ import torch
 from rllab import distributed, envs
 from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
+from rllab.callbacks import Training
 from rllab.errors import ConfigError
 from rllab.files import value_at
-from rllab.host.process import num_cpus, stopping_on_signals
+from rllab.host.process import num_cpus, stopping_on_signals, typed
 from rllab.kernels import threads
+from rllab.play import player
 from rllab.text import from_here, one_line, shell_path
 from rllab.tracking.console import Console
 from rllab.tracking.trackers.deliver import Trackers
 from rllab.training import initial
+from rllab.training.callbacks import make as make_callbacks
 from rllab.training.checks import check
 from rllab.training.failures import FAILURES, failure_line
 from rllab.training.final_evaluation import FinalEvaluation
@@ -31,9 +33,11 @@ from rllab.training.sessions import COMPILE, KERNELS
 from rllab.training.validation import unseen_seed, validation_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from rllab.callbacks import Callback
     from rllab.config import RunConfig
+    from rllab.play.player import Player
     from rllab.search.handle import TrialHandle
     from rllab.tracking.tracker import Row
     from rllab.tracking.trackers.contract import Outcome
@@ -52,12 +56,15 @@ def run(
     trusted: bool = False,
     max_frame: int | None = None,
     presets: Sequence[str] = (),
+    callbacks: Sequence[Callback | Callable[[Training], None]] = (),
+    quiet: bool = False,
 ) -> float:
     """Train one trial; returns its score, the mean over sessions of the latest evaluation or training return.
 
     A search is told the score at each log checkpoint, and may end the trial there. A run that `meta.resume` names and
     somebody else wrote is `trusted` with the packages that its config names; with `max_frame` it gets that budget.
-    `presets` are files of the user's own that the config was made of.
+    `presets` are files of the user's own that the config was made of; `callbacks` are told after those of the config.
+    `quiet` shows nothing.
 
     Raises:
         ConfigError: the config cannot be honoured, and nothing has been made yet; or one of `FAILURES` ended training.
@@ -76,7 +83,7 @@ def run(
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(cores)
         try:
-            trial = Trial(cfg, info, opened, search, presets=presets)
+            trial = Trial(cfg, info, opened, search, presets=presets, callbacks=callbacks, quiet=quiet)
         except OSError as error:
             raise _cannot_be_written(cfg, error) from error
         try:
@@ -112,6 +119,8 @@ class Trial:
         search: TrialHandle | None = None,
         *,
         presets: Sequence[str] = (),
+        callbacks: Sequence[Callback | Callable[[Training], None]] = (),
+        quiet: bool = False,
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
         self.cfg = cfg
@@ -124,9 +133,11 @@ class Trial:
         self.silence_told = state is not None or not cfg.env.info_metrics
         self.save_seconds = 0.0  # what the latest save took
         resumed_at = None if state is None else state["frame"]
-        self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at)
-        self.crew = distributed.make_crew(cfg, info, self.console.message)
+        self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at, quiet=quiet)
+        self.callbacks = make_callbacks(cfg, callbacks)
+        self.crew = distributed.make_crew(cfg, info, self.console.message, callbacks=bool(self.callbacks))
         self.directory = RunDirectory(cfg, opened)
+        self.best: dict[str, Any] | None = None  # what is to be saved as `best`
         if state is None and (origin := initial.read(cfg.meta)):
             self.directory.add_provenance(init_from=origin.facts())
             self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
@@ -143,6 +154,10 @@ class Trial:
         self.trackers = Trackers(
             cfg, folders, self.console.message, path=self.directory.path, study=study, resumed_at=resumed_at
         )
+        self.training = Training(
+            cfg, self.directory.path, set_values=self.crew.set, player=self._player, show_video=self.trackers.video
+        )
+        self.stopped_before = state is not None and not opened.longer and state.get("stopped")
         self.outcome: Outcome = "failed"  # until it is known
 
     def run(self) -> float:
@@ -180,7 +195,7 @@ class Trial:
                 self.saved_at = -math.inf
             if self.search:
                 self.search.begin()
-            self.crew.train(self._take_in)
+            self._train_with_callbacks()
         self.console.close()
         if received and not self.crew.finished:
             self._save()
@@ -188,6 +203,25 @@ class Trial:
             self.console.message(f"stopped at frame {self.crew.frame:,}; {go_on}")
             self.outcome = "stopped"
             raise SystemExit(128 + received[0])
+
+    def _train_with_callbacks(self) -> None:
+        self.training.frame = self.crew.frame
+        if self.stopped_before:  # by a callback, and nobody wants more
+            self.training.stop(self.stopped_before)
+            self.crew.stop()
+        else:
+            self.callbacks.start(self.training)
+        self.crew.train(self._take_in)
+        self.training.frame = self.crew.frame
+        if self.training.stopped:
+            self._save()
+            self.directory.add_provenance(stopped=f"at frame {self.crew.frame:,}: {self.training.stopped}")
+            self.console.message(f"stopped at frame {self.crew.frame:,}: {self.training.stopped}")
+        self.callbacks.end(self.training)
+
+    def _player(self) -> Player:
+        """The policies as they are now."""
+        return player.of_policies(self.cfg, self._snapshot()["algorithm"]["policy"], frame=self.training.frame)
 
     def _begin(self) -> list[str]:
         """Begin, or go on from the checkpoints; returns notes for a person."""
@@ -201,7 +235,7 @@ class Trial:
                 f"meta.resume: got {str(self.directory.path)!r}, whose checkpoints do not fit its {CONFIG} or this "
                 f"version of rllab ({type(error).__name__}: {one_line(error)[:200]})"
             ) from error
-        return [*notes, *([problem] if problem else [])]
+        return [*notes, *self.callbacks.load(self.state.get("callbacks", [])), *([problem] if problem else [])]
 
     def _conclude(self) -> None:
         """Score the policies without exploration, sum up, and tell a person."""
@@ -217,7 +251,7 @@ class Trial:
             "learning curve": str(path / "learning_curve.png"),
             "look closer": f"tensorboard --logdir {shell_path(path)}",
         }
-        if not cfg.meta.distributed and (command := validation_command(sys.argv, seed=self.unseen_seed)):
+        if not cfg.meta.distributed and (command := validation_command(typed(), seed=self.unseen_seed)):
             closing["eight seeds"] = command
         threshold = cfg.env.reward_threshold
         self.console.summary(summary, threshold=threshold, evaluated=cfg.meta.evaluates, closing=closing)
@@ -241,6 +275,9 @@ class Trial:
     def _take_in(self, found: CheckpointReport) -> None:
         """Write down and show what the sessions report at a checkpoint."""
         self.scores = found.scores
+        self.callbacks.checkpoint(self.training, found)
+        if self.training.stopped:
+            self.crew.stop()
         rows = [*found.rows, *found.worker_rows]
         if found.kind == "eval":
             self.trackers.eval(rows, inferred=not self.cfg.meta.evaluates)
@@ -275,11 +312,18 @@ class Trial:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
         started = time.monotonic()
         self.trackers.flush()
-        state, best = self.crew.snapshot()
-        self.directory.save(state | {"scores": self.scores}, best)
+        state = self._snapshot() | {"scores": self.scores, "callbacks": self.callbacks.state()}
+        self.directory.save(state | {"stopped": self.training.stopped}, self.best)
+        self.best = None
         self.trackers.saved()
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - started
+
+    def _snapshot(self) -> dict[str, Any]:
+        """The state of the sessions; what is new among the best policies is kept until it is saved."""
+        state, best = self.crew.snapshot()
+        self.best = best or self.best
+        return state
 
     def close(self) -> None:
         self.console.close()

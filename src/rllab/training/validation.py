@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def validation_command(argv: list[str], *, seed: int) -> str | None:
-    """The command line of this run, with the meta preset that validates a result; None for a grid or a resumed run.
+def validation_command(argv: list[str] | None, *, seed: int) -> str | None:
+    """The command line of this run, with the meta preset that validates a result.
+
+    None for a grid, for a resumed run, and where there is no command line.
 
     What that preset sets is left to it, and everything else stays. `seed` is one of which nobody has seen a stream: a
     result is validated on fresh ones.
     """
-    if {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
+    if argv is None or {"-m", "--multirun"} & set(argv) or any("meta.resume=" in word for word in argv):
         return None
     preset = yaml.safe_load((config.conf_dir() / "meta" / "validate.yaml").read_text("utf-8"))
     left_out = {"meta", "meta.seed", "run_dir", *(f"meta.{field}" for field in preset)}
