@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 import uuid
@@ -67,6 +68,7 @@ class Wandb(RunTracker):
         self.id = run.id or uuid.uuid4().hex[:8]
         run.remember(self.id)
         if not online:
+            os.environ.pop("WANDB_SERVICE", None)  # a parent's would hold the run when this process is killed
             files = run.path / "wandb"
             self.frame = max(_steps(files, self.id), default=0)
             while [*files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
