@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rllab.tracking.trackers.contract import RunTracker, means_first, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from rllab.tracking.trackers.contract import Outcome, Scalars, TrackedRun
 
@@ -20,8 +21,8 @@ _BLOCK, _HEADER = 32768, 7
 """Bytes: of a block of the log, and of what comes before its first record and before each."""
 _FULL, _LAST = 1, 4
 """Kinds of records: a whole one, and the last part of one."""
-_WRITE = 5.0
-"""Seconds that it waits for its own files."""
+_CLOSING = 10.0
+"""Seconds that the files of an offline run have to be closed."""
 _FINISH = 90.0
 """Seconds that the end of a run waits for an upload; `wandb sync` brings the rest."""
 
@@ -66,10 +67,11 @@ class Wandb(RunTracker):
         self.wandb, online = wandb, config.mode == "online"
         self.id = run.id or uuid.uuid4().hex[:8]
         run.remember(self.id)
-        self.files = None if online else run.path / "wandb"
-        if self.files:
-            self.frame = max(_steps(self.files, self.id), default=0)
-            while [*self.files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
+        if not online:
+            os.environ.pop("WANDB_SERVICE", None)  # a parent's would hold the run when this process is killed
+            files = run.path / "wandb"
+            self.frame = max(_steps(files, self.id), default=0)
+            while [*files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
                 time.sleep(0.1)  # a run that goes on within the same second would write over what is there
         self.run = wandb.init(
             id=self.id,
@@ -108,14 +110,22 @@ class Wandb(RunTracker):
         self.run.summary.update({f"score/{name}": value for name, value in scores.items()})
 
     def close(self, outcome: Outcome) -> None:
-        last = self.run.step
         self.run.finish(exit_code=0 if outcome == "complete" else 1)
-        until = time.monotonic() + _WRITE
-        while self.files and max(_steps(self.files, self.id), default=0) < last and time.monotonic() < until:
-            time.sleep(0.05)  # the service behind it still writes, and this process may go on with the run
+        if self.run.offline:  # it has answered a moment before its file is whole, which who goes on will read
+            log, started = Path(self.run.dir).parent / f"run-{self.id}.wandb", time.monotonic()
+            while not _is_whole(log) and time.monotonic() - started < _CLOSING:
+                time.sleep(0.05)
 
     def _log(self, values: dict[str, Any], frame: int) -> None:
         self.run.log(values, step=max(frame, self.run.step))  # what comes with a lower step than before is dropped
+
+
+def _is_whole(log: Path) -> bool:
+    """Whether a transaction log ends with the end of its run."""
+    from wandb.proto.wandb_internal_pb2 import Record  # noqa: PLC0415 - an extra
+
+    *_, last = [b"", *_records(log.read_bytes())]
+    return bool(Record.FromString(last).HasField("exit"))
 
 
 def _steps(directory: Path, run_id: str) -> Iterator[int]:
