@@ -22,7 +22,8 @@ class Watch(rllab.Callback):
     """Counts log checkpoints, and at one of them sets the learning rate to 0."""
 
     def __init__(self, freeze_at=math.inf, raise_at=math.inf):
-        self.freeze_at, self.raise_at, self.count, self.told = freeze_at, raise_at, 0, []
+        self.freeze_at, self.raise_at, self.count = freeze_at, raise_at, 0
+        self.told, self.episodes = [], []
 
     def on_start(self, training):
         self.told.append(("start", training.frame))
@@ -41,6 +42,9 @@ class Watch(rllab.Callback):
     def on_eval(self, training):
         training.log("watch/half", training.score / 2)
         self.told.append(("eval", training.frame))
+
+    def on_episode(self, training, session, episode):
+        self.episodes.append((training.frame, session, *episode[:3]))
 
     def on_end(self, training):
         self.told.append(("end", training.frame))
@@ -61,8 +65,8 @@ def set_nothing(training):
     training.set("agent.foo", 1)
 
 
-def rows(run, name="train"):
-    with (Path(run) / "session_1" / f"{name}.csv").open() as file:
+def rows(run, name="train", session=1):
+    with (Path(run) / f"session_{session}" / f"{name}.csv").open() as file:
         return [{key: value for key, value in row.items() if key not in CLOCKS} for row in csv.DictReader(file)]
 
 
@@ -85,6 +89,10 @@ def test_what_it_is_told_and_what_it_may_do(load_config, capsys):
     assert [row["watch/count"] for row in found] == ["1", "2", "3", "4"]
     assert {row["watch/session"] for row in found} == {"1"}
     assert 2 * float(rows(cfg.run_dir, "eval")[-1]["watch/half"]) == pytest.approx(watch.score)
+    assert len(watch.episodes) == sum(int(rows(cfg.run_dir, session=n)[-1]["rollout/num_episodes"]) for n in range(2))
+    assert all(at - 256 <= frame < at and value == length for at, _, frame, value, length in watch.episodes)
+    assert {session for _, session, *_ in watch.episodes} == {0, 1}
+    assert [frame for _, _, frame, *_ in watch.episodes] == sorted(frame for _, _, frame, *_ in watch.episodes)
     kl = [abs(float(row["train/approx_kl"])) for row in found]
     assert min(kl[:2]) > 1e-4  # it learned
     assert max(kl[2:]) < 1e-6  # and then it did not
@@ -110,13 +118,15 @@ def test_a_resumed_run_goes_on_with_what_it_knew_and_had_set(load_config, monkey
     monkeypatch.setattr(trial, "SAVE_PERIOD", 0)
     monkeypatch.setattr(trial, "SAVE_SHARE", math.inf)
     whole, broken = (load_config(*SMALL, run_dir=name) for name in ("whole", "broken"))
-    trial.run(whole, callbacks=[Watch(freeze_at=512)])
+    trial.run(whole, callbacks=[all_of_them := Watch(freeze_at=512)])
     with pytest.raises(ConfigError) as refused:
         trial.run(broken, callbacks=[Watch(freeze_at=512, raise_at=1024)])
     line = f"callbacks: {__name__}.Watch failed in on_log, ValueError: no more (see *); go on from frame 768 with: *"
     assert fnmatch(str(refused.value), line), str(refused.value)
     assert "no\nmore" in (Path(broken.run_dir) / "error.txt").read_text()
-    trial.run(load_config(f"meta.resume={broken.run_dir}"), callbacks=[Watch()])
+    again = Watch()
+    trial.run(load_config(f"meta.resume={broken.run_dir}"), callbacks=[again])
+    assert again.episodes == [episode for episode in all_of_them.episodes if episode[0] == 1024]
     assert rows(broken.run_dir) == rows(whole.run_dir)
     assert rows(broken.run_dir, "eval") == rows(whole.run_dir, "eval")
     assert policy(broken.run_dir) == policy(whole.run_dir)
@@ -133,8 +143,11 @@ def test_those_of_python_are_missed_on_a_command_line(load_config, capsys):
 def test_several_processes_give_the_numbers_of_one(load_config):
     calls = f"callbacks=[{{{__name__}.Watch: {{freeze_at: 512}}}}]"
     one, two = (load_config(*SMALL, calls, f"meta.num_workers={n}", run_dir=str(n)) for n in (1, 2))
-    for cfg in (one, two):
-        trial.run(cfg)
+    watches = [Watch(), Watch()]
+    for cfg, watch in zip((one, two), watches, strict=True):
+        trial.run(cfg, callbacks=[watch])
+    assert watches[0].episodes == watches[1].episodes
+    assert watches[0].told == watches[1].told
     assert rows(one.run_dir) == rows(two.run_dir)
     assert rows(one.run_dir, "eval") == rows(two.run_dir, "eval")
     assert policy(one.run_dir) == policy(two.run_dir)
@@ -172,7 +185,7 @@ def test_hogwild_can_be_stopped_but_not_set(load_config):
 def test_early_stopping(load_config, tmp_path, scores, arguments, stopped_at):
     from rllab.callbacks import Training
 
-    training = Training(load_config(*SMALL), tmp_path, set_values=None, player=None)
+    training = Training(load_config(*SMALL), tmp_path, set_values=None, player=None, show_video=None)
     stopping = rllab.EarlyStopping(**arguments)
     for index, score in enumerate(scores):
         training.frame, training.scores = 100 * (index + 1), [score, score]

@@ -9,12 +9,20 @@ import pytest
 from rllab import algorithms
 from rllab.completion import offers
 from rllab.config import EnvConfig, MetaConfig
+from rllab.tracking import trackers
 
 
 @pytest.mark.parametrize("name", algorithms.names())
 def test_every_field_of_an_agent_is_offered(name):
     fields = {f"agent.{field.name}=" for field in dataclasses.fields(algorithms.find(name).Config)}
     assert set(offers(f"python train.py agent={name} agent.")) == fields
+
+
+@pytest.mark.parametrize("name", trackers.names())
+def test_every_field_of_a_tracker_is_offered(name):
+    fields = {f"tracker.{name}.{x.name}=" for x in dataclasses.fields(trackers.find(name, field="x").Config)}
+    assert set(offers(f"python train.py tracker=csv,{name} tracker.{name}.")) == fields
+    assert offers(f"python train.py tracker=csv,{name[:2]}") == [f"tracker=csv,{name}"]
 
 
 @pytest.mark.parametrize(("section", "config"), [("meta", MetaConfig), ("env", EnvConfig)])

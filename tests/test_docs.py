@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import importlib
 import inspect
 import json
 import re
@@ -13,10 +12,11 @@ import pytest
 
 from rllab import algorithms, config
 from rllab.algorithms import Algorithm
-from rllab.tracking import writers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
-FILES = re.findall(r"^```(?:python|yaml)\n(# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+FILES = re.findall(
+    r"^```(?:python|yaml)\n((?:# @[^\n]+\n)?# (my_(?:pkg|conf)/\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL
+)
 COMMANDS = re.findall(r"^rllab-train (--config-dir my_conf .+)$", PAGE, re.MULTILINE)
 SHORT = "env.max_frame=12000 meta.max_session=2 meta.final_eval=0 meta.num_threads=1"
 
@@ -46,26 +46,20 @@ def project(tmp_path, monkeypatch, _packages_of_other_tests):
     return tmp_path
 
 
-@pytest.mark.usefixtures("project")
-def test_the_tracker_is_given_the_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "WRITERS", [*writers.WRITERS])
-    importlib.import_module("my_pkg.json_lines")
-    writer = writers.SessionWriter(tmp_path / "session_0")
-    writer.write_train({"frame": 100, "time/fps": 50.0})
-    writer.close()
-    assert (tmp_path / "session_0" / "train.jsonl").read_text("utf-8") == '{"frame": 100, "time/fps": 50.0}\n'
-
-
 @pytest.mark.usefixtures("no_picture", "project")
 def test_the_example_trains_as_the_page_says(command, tmp_path):
     for number, line in enumerate(COMMANDS):
         result = command(f"{line} {SHORT} run_dir=run{number}")
         assert result.code == 0, result.err
+        chosen = re.findall(r"(\w+)=(?:tensorboard,)?(\w+)(?: |$)", line)  # rllab has an agent of that name too
         taken = json.loads((tmp_path / f"run{number}" / "provenance.json").read_text("utf-8"))["presets"]
-        chosen = re.findall(r"(\w+)=(\w+)(?: |$)", line)  # rllab has an agent of that name too
         assert set(taken) == {str(tmp_path / "my_conf" / group / f"{name}.yaml") for group, name in chosen}
     assert ("agent", "a2c") in chosen
     assert config.load_file(tmp_path / f"run{number}" / "config.yaml").agent.name == "my_pkg.a2c:A2C"
+    (lines,) = tmp_path.glob("run*/all.jsonl")
+    rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
+    assert [row["frame"] for row in rows] == [*range(1000, 13000, 1000)]
+    assert {"rollout/ep_rew_mean", "time/fps"} <= rows[-1]["session_1"].keys()
     found = json.loads((tmp_path / f"run{number}" / "trial.json").read_text("utf-8"))
     assert found["final_return"]["mean"]["value"] == pytest.approx(-8, abs=1)  # straight to the end
 

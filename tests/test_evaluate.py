@@ -25,7 +25,7 @@ class Scripted:
         ends = self.time % (env + 1) == 0
         session, env = session[ends], env[ends]
         returns = 10.0 * env + self.time // (env + 1) - 1
-        finished = Finished(session, env, returns, env + 1) if ends.any() else None
+        finished = Finished(session, env, returns, env + 1, {}) if ends.any() else None
         return self.obs, *[np.zeros(self.shape)] * 3, finished
 
     def close(self):
@@ -51,7 +51,7 @@ def act(obs, starts):
 
 
 def test_short_episodes_do_not_count_more_often(make_evaluator):
-    returns, lengths, cut = make_evaluator(5, 3).run(act, 0)
+    returns, lengths, cut, _ = make_evaluator(5, 3).run(act, 0)
     # sub-envs 0 and 1 play two episodes each, sub-env 2 one: the first five that end would be 0 0 0 10 20
     assert returns.tolist() == [[0, 10, 20, 1, 11]] * 2
     assert lengths.tolist() == [[1, 2, 3, 1, 2]] * 2

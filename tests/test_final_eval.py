@@ -222,7 +222,7 @@ def timeless(path):
 class Pruning:
     """A search that stops the trial at its first report."""
 
-    pruned = True
+    name, pruned = "study", True
 
     def begin(self):
         pass

@@ -108,16 +108,20 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
     overrides += ["agent.buffer_size=800"] if variant != "sarsa" else []  # full before the end
     make(variant, *overrides, run_dir="whole").run()
     stop_at(840)
+    cut = make(variant, *overrides, run_dir="cut")
     with pytest.raises(SystemExit):
-        make(variant, *overrides, run_dir="cut").run()
+        cut.run()
+    cut.directory.hold.release()
     trial.run(load_config(f"meta.resume={tmp_path / 'cut'}"))
     assert_same_policy(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_a_buffer_that_is_not_saved_fills_anew_and_says_so(make, load_config, tmp_path, stop_at, capsys):
     stop_at(840)
+    cut = make("dqn", "env=cartpole", "agent.train_freq=1", "env.max_frame=1000", "agent.save_buffer=false")
     with pytest.raises(SystemExit):
-        make("dqn", "env=cartpole", "agent.train_freq=1", "env.max_frame=1000", "agent.save_buffer=false").run()
+        cut.run()
+    cut.directory.hold.release()
     cfg, state, _ = load_run(tmp_path / "run")
     before = state["algorithm"]["num_updates"]
     resumed = trial.Trial(*trial.check(cfg), Opened(state=state))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rllab.config import RunConfig
     from rllab.play.player import Player
+    from rllab.tracking.tracker import Episode
 
 
 class Training:
@@ -39,15 +40,16 @@ class Training:
         *,
         set_values: Callable[[Mapping[str, float]], None],
         player: Callable[[], Player],
+        show_video: Callable[[str, Path, int], None],
     ) -> None:
-        """`set_values` and `player` are what the trial does where it is asked to."""
+        """`set_values`, `player` and `show_video` are what the trial does where it is asked to."""
         self.config, self.path = config, path
         self.frame = 0
         self.scores = [math.nan] * config.meta.num_policies
         self.best_scores = [-math.inf] * config.meta.num_policies
         self.rows = []
         self.stopped = None
-        self._set_values, self._player = set_values, player
+        self._set_values, self._player, self._show_video = set_values, player, show_video
 
     @property
     def score(self) -> float:
@@ -86,6 +88,10 @@ class Training:
         """The policies as they are now: `Player.act`, `Player.evaluate`."""
         return self._player()
 
+    def show_video(self, name: str, path: Path) -> None:
+        """Hand a film, an MP4 or GIF file that stays where it is, to the trackers."""
+        self._show_video(name, path, self.frame)
+
 
 class Callback:
     """Derive from it, and write the methods that are wanted; each is told of the run.
@@ -98,6 +104,12 @@ class Callback:
 
     def on_start(self, training: Training) -> None:
         """Training begins, or goes on."""
+
+    def on_episode(self, training: Training, session: int, episode: Episode) -> None:
+        """An episode of training has ended; told just before `on_log` of the checkpoint that it belongs to.
+
+        With Hogwild, the number of its worker takes the place of the session's.
+        """
 
     def on_log(self, training: Training) -> None:
         """A log checkpoint (`meta.log_frequency`)."""
@@ -186,6 +198,7 @@ class Video(Callback):
             path = training.path / "videos" / f"session_{self.session}_frame_{training.frame:09d}.mp4"
             for _episode in show.on_film(training.player(), self.session, path, num_episodes=1, seed=training.frame):
                 pass
+            training.show_video(f"video/session_{self.session}", path)
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_seen": self.num_seen}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GROUPS = {"meta": "standard", "env": "cartpole", "agent": "ppo"}
-_GROUPS |= {"eval_env": "same", "tuned": "none", "search": "", "experiment": ""}
+_GROUPS |= {"eval_env": "same", "tuned": "none", "search": "", "experiment": "", "tracker": "tensorboard"}
 """Groups of presets, and which is chosen where the command line names none."""
 _SCHEMA = {"meta": "MetaConfig", "env": "EnvConfig"}
 _HYDRAS = ("hydra", "+", "~", "-")
@@ -38,11 +38,14 @@ def _offers(line: str) -> list[str] | None:
     folders += [Path(b) for a, b in pairwise(words) if a in ("-cd", "--config-dir")]
     group, equals, _ = word.partition("=")
     if equals:
-        found = {f"{group}={path.stem}" for folder in folders for path in folder.glob(f"{group}/**/*.yaml")}
+        before = word[: word.rfind(",") + 1] or f"{group}="  # of several, as tracker=csv,wandb
+        found = {f"{before}{path.stem}" for folder in folders for path in folder.glob(f"{group}/**/*.yaml")}
     else:
         chosen = _GROUPS | dict(each.split("=", 1) for each in words if "=" in each)
         chosen["env"] = "gymnasium" if "env.id" in chosen and "env=" not in line else chosen["env"]
         fields = [f"{part}.{name}" for part in ("meta", "env", "agent") for name in _fields(part, chosen, folders)]
+        for name in chosen["tracker"].strip("[]").split(","):
+            fields += [f"tracker.{name}.{field}" for field in _preset_fields("tracker", name, folders)]
         found = {f"{name}=" for name in (*_GROUPS, "run_dir")} | {_next_level(name, word) for name in fields}
     return sorted(each for each in found if each.startswith(word))
 
@@ -65,8 +68,9 @@ def _preset_fields(group: str, name: str, folders: list[Path]) -> Iterator[str]:
         content = yaml.safe_load(path.read_bytes()) if path.is_file() else None
         for below in (content or {}).pop("defaults", []):
             if str(below).startswith("/schema_"):
-                algorithm = below.removeprefix("/schema_").partition("@")[0]
-                yield from _class_fields(f"rllab.algorithms.{algorithm}", "")
+                name = below.removeprefix("/schema_").partition("@")[0]
+                room = "tracking.trackers" if group == "tracker" else "algorithms"
+                yield from _class_fields(f"rllab.{room}.{name.removeprefix('tracker_')}", "")
             elif below != "_self_":
                 yield from _preset_fields(group, str(below), folders)
         yield from _leaves(content or {})

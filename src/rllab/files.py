@@ -7,7 +7,10 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _T = TypeVar("_T")
 
@@ -83,6 +86,15 @@ def value_at(tree: Any, *keys: str | int, kind: type[_T] = object) -> _T | None:
         except (LookupError, TypeError):
             return None
     return tree if isinstance(tree, kind) else None
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``{"agent": {"lr": 1}}`` as ``("agent.lr", 1)``; an empty mapping is a value."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def conf_dir() -> Path:

@@ -98,6 +98,7 @@ def test_without_a_group_all_presets_are_listed(capsys, monkeypatch):
     lines = {line.split()[0]: line for line in out.splitlines() if line}
     assert "acrobot, ant, atari" in lines["env"]
     assert "none, " in lines["tuned"]
+    assert "csv, mlflow, tensorboard, wandb" in lines["tracker"]
     assert "ppo/acrobot" in out
 
 

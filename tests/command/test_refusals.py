@@ -34,6 +34,14 @@ REFUSED = {
     "+meta.foo=1": f"meta.foo: no such field; write one of {META}",
     "++meta.foo=1": f"meta.foo: no such field; write one of {META}",
     "+foo=1": "foo: no such field; write one of agent, callbacks, env, eval_env, meta, *",
+    # trackers
+    "tracker=wnadb": "tracker=wnadb: no such option; rllab presets tracker shows those that there are",
+    "tracker.wandb.mode=offline": "tracker.wandb: not chosen; write tracker=[tensorboard,wandb]",
+    "tracker=csv,mlflow tracker.mlflow.url=x": "tracker.mlflow.url: no such field; did you mean tracker.mlflow.uri?",
+    "tracker=wandb tracker.wandb.mode=on": "tracker.wandb.mode: got 'on'; write one of online, offline",
+    "+tracker.x=3": "tracker.x: got 3; begin a preset of your own with # @package tracker.<its name>",
+    "+tracker.x.y=3": "tracker.x.name: not set; choose it as tracker=[x], and others beside it",
+    "env.info_metrics=[a:b]": "env.info_metrics: got 'a:b'; write a name, or one of name:last, name:mean, *",
     "+meta.seed=1": "meta.seed: is there already; write meta.seed=... without the +",
     "+env=acrobot": "env: is there already; write env=... without the +",
     # of the wrong type

@@ -20,7 +20,7 @@ def test_cfg_shows_every_field_with_its_value(command, tmp_path, monkeypatch):
     shown = yaml.safe_load(command("--cfg job env=pendulum run_dir=x/${env.id} env.max_frame=1e6").out)
     assert shown["run_dir"] == "x/Pendulum-v1"
     assert shown["env"]["max_frame"] == 1e6
-    assert list(shown) == ["meta", "env", "agent", "eval_env", "callbacks", "run_dir"]
+    assert list(shown) == ["meta", "env", "agent", "eval_env", "callbacks", "tracker", "run_dir"]
     fields = "max_session max_trial log_frequency eval_frequency distributed rigorous_eval search_resources"
     assert list(shown["meta"])[:7] == fields.split()
     assert shown["meta"]["search_scheduler"] == {"kind": "median", "grace_period": None, "reduction_factor": 3}

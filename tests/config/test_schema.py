@@ -35,7 +35,7 @@ def test_a_field_that_says_nothing_changes_both():
 )
 def test_the_pages_list_the_fields_that_change_nothing(what, page, begin, end):
     listed = (DOCS / page).read_text("utf-8").partition(begin)[2].partition(end)[0]
-    assert set(re.findall(r"`((?:meta|env)\.\w+)`", listed)) | {"run_dir"} == fields_unchanging(what)
+    assert set(re.findall(r"`((?:meta|env)\.\w+)`", listed)) | {"run_dir", "tracker"} == fields_unchanging(what)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from rllab import checkpoint
 from rllab.distributed import merge
+from rllab.tracking.tracker import Episode
 from rllab.training.sessions import CheckpointReport as Report
 
 
@@ -19,7 +20,8 @@ def test_sessions_side_by_side():
         Report("log", 504, [row(frame=504, time__fps=50.0)], [5.0], [6.0]),
     ]
     whole = merge.side_by_side(parts)
-    assert whole == Report("log", 504, [row(frame=504, time__fps=150.0)] * 3, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0])
+    rows = [row(frame=504, time__fps=150.0)] * 3
+    assert whole == Report("log", 504, rows, [1.0, 2.0, 5.0], [3.0, 4.0, 6.0], ended=[])
 
 
 def worker(frame, fps, updates, loss, episodes):
@@ -57,6 +59,14 @@ def test_the_row_of_a_policy():
     )
     assert whole.scores == [2.0]
     assert [r["train/num_updates"] for r in whole.worker_rows] == [5.0, 3.0]
+
+
+def test_what_the_env_tells_of_a_policy_is_a_mean_over_its_last_episodes():
+    ended = [[Episode(10, 1.0, 10, {"info/fuel": 4.0}), Episode(30, 3.0, 30, {"info/fuel": math.nan})]]
+    ended.append([Episode(20, 2.0, 20, {"info/fuel": 8.0, "success_rate": 1.0})])
+    parts = [worker(1000, 1.0, 1.0, 1.0, episodes) for episodes in ended]
+    (policy,) = merge.of_one_policy(parts, evaluated=False).rows
+    assert (policy["rollout/info/fuel"], policy["rollout/success_rate"]) == (6.0, 1.0)
 
 
 def test_the_last_100_episodes_are_those_that_ended_last_whoever_played_them():

@@ -20,7 +20,7 @@ HERE, OTHER = {"agent.lr": "1e-3,3e-4"}, {"agent.lr": "1e-8,0"}
 class Search:
     """Of a trial that is never pruned."""
 
-    pruned = False
+    name, pruned = "study", False
 
     def __init__(self):
         self.frames = []

@@ -36,9 +36,12 @@ CONFIGS = {
     "a file for evaluations": {"eval_env": {"kwargs": {"xml_file": "/etc/passwd"}}},
     "a callback": {"callbacks": ["evil.Callback"]},
     "a callback after one of rllab's": {"callbacks": [{"rllab.callbacks.Video": {}}, {"evil:Callback": {"size": 4}}]},
+    "a tracker": {"tracker": {"x": {"name": "evil:Tracker"}}},
+    "a server that is told": {"tracker": {"mlflow": {"name": "mlflow", "uri": "http://evil"}}},
+    "a service that is told": {"tracker": {"evil": {"name": "wandb", "mode": "online"}}},
     "a name with a line break": {"env": {"id": "evil:X-v0\nerror: none"}},
 }
-NAMED = {"evil", "deepcopy", "passwd", "print()"}
+NAMED = {"evil", "deepcopy", "passwd", "print()", "mlflow"}
 
 
 @pytest.fixture(params=CONFIGS)

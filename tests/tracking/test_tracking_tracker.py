@@ -124,8 +124,8 @@ def test_rates_and_shares(clock):
 def test_of_many_steps_each_episode_ends_in_its_own():
     tracker = Tracker(2)  # of 4 sub-envs
     tracker.episodes([(0, 1, 5.0, 3), (2, 0, 6.0, 4), (2, 0, 7.0, 2)], 100, num_envs=4, num_steps=3)
-    assert tracker.last_episodes(0) == [(108, 6.0, 4), (108, 7.0, 2)]
-    assert tracker.last_episodes(1) == [(100, 5.0, 3)]
+    assert tracker.last_episodes(0) == [(108, 6.0, 4, {}), (108, 7.0, 2, {})]
+    assert tracker.last_episodes(1) == [(100, 5.0, 3, {})]
     assert tracker.num_ending() == [2, 0]  # in the last of the steps: their reset rows follow
     assert tracker.num_resets() == [0, 1]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rllab.analysis import statistics
-from rllab.analysis.runs import number
+from rllab.analysis.runs import number, told
 from rllab.analysis.statistics import Undefined
 from rllab.analysis.summary import estimates
 from rllab.config.schema import Changes, fields_unchanging
@@ -77,7 +78,7 @@ def group_runs(runs: list[Run]) -> list[Group]:
 
 def _settings(config: dict[str, Any]) -> Settings:
     """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
-    sections = {section: fields for section, fields in config.items() if isinstance(fields, dict)}
+    sections = {name: fields for name, fields in config.items() if isinstance(fields, dict) and name not in _ASIDE}
     settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # workers of one policy
     return {field: value for field, value in settings.items() if field not in aside}
@@ -149,8 +150,14 @@ def describe(group: Group, threshold: float | None) -> dict[str, Any]:
         "reached": sum(not isinstance(each, Undefined) for each in reached),
         "frames_to_threshold": frames,
         "seconds_to_threshold": seconds,
+        "infos": {tag: _told(group.sessions, tag, reasons) for tag in told(group.sessions)},
         "reasons": reasons,
     }
+
+
+def _told(sessions: list[Session], tag: str, reasons: dict[str, str]) -> Estimate:
+    """Mean over sessions of what the env tells of its episodes."""
+    return estimates(tag, sessions, partial(statistics.told, tag=tag), reasons)["mean"]
 
 
 def _median(values: tuple[float, ...]) -> float | None:

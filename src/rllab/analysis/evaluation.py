@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rllab.analysis.statistics import with_intervals
 from rllab.files import read_json, value_at, write_json
 from rllab.host.process import Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rllab.analysis.runs import Array
 
 
 def describe(
-    returns: Array, lengths: Array, cut: Array, *, sessions: Sequence[int], frames: Sequence[int]
+    returns: Array,
+    lengths: Array,
+    cut: Array,
+    infos: Mapping[str, Array] = MappingProxyType({}),
+    *,
+    sessions: Sequence[int],
+    frames: Sequence[int],
 ) -> dict[str, Any]:
     """An evaluation as `eval.json` holds it.
 
@@ -26,12 +35,14 @@ def describe(
         returns: of E whole episodes of each session, ``[S, E]``.
         lengths: of the same episodes, in steps.
         cut: whether each of them was cut by a limit of the evaluation.
+        infos: what the env has told of them, by tag; nan where it has told nothing.
         sessions: numbers of the S sessions.
         frames: the frame that each session's policy is from.
     """
+    told = {tag: [_known_mean(row) for row in values] for tag, values in infos.items()}  # of each session
     return {
         "num_episodes": returns.shape[1],
-        "over_sessions": with_intervals(returns.mean(1)),
+        "over_sessions": with_intervals(returns.mean(1)) | _infos(told, slice(None)),
         "sessions": [
             {
                 "session": session,
@@ -43,10 +54,24 @@ def describe(
                 "mean_length": float(length.mean()),
                 "num_cut": int(short.sum()),
                 "returns": row.tolist(),
+                **_infos(told, slice(index, index + 1)),
             }
-            for session, frame, row, length, short in zip(sessions, frames, returns, lengths, cut, strict=True)
+            for index, (session, frame, row, length, short) in enumerate(
+                zip(sessions, frames, returns, lengths, cut, strict=True)
+            )
         ],
     }
+
+
+def _infos(told: dict[str, list[float]], which: slice) -> dict[str, dict[str, float | None]]:
+    """Means over some of the sessions; None where an episode has told nothing, no entry where the env tells none."""
+    means = {tag: float(np.mean(values[which])) for tag, values in told.items()}
+    return {"infos": {tag: None if np.isnan(mean) else mean for tag, mean in means.items()}} if means else {}
+
+
+def _known_mean(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def record(run: Path, checkpoint: str, acting: str, evaluation: dict[str, Any]) -> None:

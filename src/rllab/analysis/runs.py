@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ Curve = tuple[Array, Array]  # frames [K], values [K]
 
 RETURN = "rollout/ep_rew_mean"
 SCORE = "eval/mean_reward"
+_TOLD = re.compile(r"(rollout|eval)/(info/.+|success_rate)")
+"""Columns of what the env tells of its episodes."""
 _NEEDED = (("meta", "seed", int), ("env", "id", str), ("agent", "name", str))
 _NUMBERS = (("env", "max_frame"), ("env", "reward_threshold"), ("env", "random_return"), ("meta", "rigorous_eval"))
 """What is read of a config, beside what `compare` shows of it: must be there, may be null."""
@@ -37,6 +40,11 @@ class Session:
         """Frames `[K]` (or the column `x`) and mean return of the last 100 episodes `[K]`, finite rows only."""
         return finite(self.train, RETURN, x)
 
+    def told(self, tag: str) -> float:
+        """The last value of a column of `told`; nan where it has none."""
+        values = (self.eval if tag.startswith("eval/") else self.train).get(tag, np.empty(0))
+        return float(values[-1]) if values.size else math.nan
+
     def scores(self) -> Curve:
         """Frames `[K]` and evaluation score `[K]`, finite rows only."""
         return finite(self.eval, SCORE)
@@ -51,6 +59,12 @@ class Run:
     sessions: list[Session]
     workers: list[Session] = field(default_factory=list)
     """With Hogwild: what each worker of the one policy saw; `sessions` then holds that policy alone."""
+
+
+def told(sessions: list[Session]) -> list[str]:
+    """Columns of what the env tells of its episodes, in any of these sessions: ``rollout/info/fuel``."""
+    columns = dict.fromkeys(name for each in sessions for table in (each.train, each.eval) for name in table)
+    return [name for name in columns if _TOLD.fullmatch(name)]
 
 
 def learning_curves(sessions: list[Session], x: str = "frame") -> list[Curve]:

@@ -144,6 +144,12 @@ def final_score(session: Session) -> Metric:
     return float(scores[-1]) if scores.size else NO_EVALUATION
 
 
+def told(session: Session, tag: str) -> Metric:
+    """The last value of what the env tells of its episodes, see `runs.told`."""
+    value = session.told(tag)
+    return value if np.isfinite(value) else Undefined(f"no episode has told it ({tag}) at the last checkpoint")
+
+
 def max_return(session: Session) -> Metric:
     """Highest mean return of the last 100 episodes at any log checkpoint."""
     returns = session.returns()[1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rllab.analysis import statistics
-from rllab.analysis.runs import Run, Session, number, read_run
+from rllab.analysis.runs import Run, Session, number, read_run, told
 from rllab.analysis.statistics import STATISTICS, Metric, Undefined
 from rllab.files import write_json
 
@@ -29,6 +30,7 @@ def summarize(
     *,
     plot: bool = True,
     greedy: Greedy = NOT_EVALUATED,
+    infos: Mapping[str, list[float]] = MappingProxyType({}),
     notes: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write `trial.json` into a run directory, and return its content.
@@ -39,13 +41,14 @@ def summarize(
         path: the run directory.
         plot: whether to draw `learning_curve.png` too.
         greedy: what the final evaluation found.
+        infos: what the env has told in it, by ``greedy_best/success_rate`` and the like, of each session.
         notes: reasons to add to those of the trial.
 
     Raises:
         ValueError: `path` is no run directory (see `read_run`).
     """
     run = read_run(path)
-    trial = trial_summary(run, greedy)
+    trial = trial_summary(run, greedy, infos)
     trial["reasons"] |= notes
     write_json(run.path / "trial.json", trial)
     if plot:
@@ -55,7 +58,9 @@ def summarize(
     return trial
 
 
-def trial_summary(run: Run, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
+def trial_summary(
+    run: Run, greedy: Greedy = NOT_EVALUATED, infos: Mapping[str, list[float]] = MappingProxyType({})
+) -> dict[str, Any]:
     """The content of `trial.json`, of a run that may still be going on."""
     env, reasons = run.config["env"], dict[str, str]()
     random_return, threshold = number(env.get("random_return")), number(env.get("reward_threshold"))
@@ -73,6 +78,7 @@ def trial_summary(run: Run, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
             f"greedy_{name}": estimates(f"greedy_{name}", run.sessions, partial(_greedy, scores), reasons)
             for name, scores in greedy.items()
         },
+        **_told(run.sessions, infos, reasons),
         "metrics": _plain(statistics.trial_metrics(run.sessions, random_return), reasons),
         "reasons": reasons,
     }
@@ -80,6 +86,21 @@ def trial_summary(run: Run, greedy: Greedy = NOT_EVALUATED) -> dict[str, Any]:
 
 def _greedy(scores: list[float] | Undefined, session: Session) -> Metric:
     return scores if isinstance(scores, Undefined) else scores[session.index]
+
+
+def _told(
+    sessions: list[Session], infos: Mapping[str, list[float]], reasons: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What the env has told of its episodes, over sessions; nothing where it has told nothing."""
+    found = {tag: estimates(tag, sessions, partial(statistics.told, tag=tag), reasons) for tag in told(sessions)}
+    for tag, values in infos.items():
+        found[tag] = estimates(tag, sessions, partial(_at_the_end, values), reasons)
+    return {"infos": found} if found else {}
+
+
+def _at_the_end(values: list[float], session: Session) -> Metric:
+    value = values[session.index]
+    return value if math.isfinite(value) else Undefined("no episode of the final evaluation has told it")
 
 
 def _session_summary(
@@ -96,7 +117,9 @@ def _session_summary(
         "elapsed_s": float(session.train["elapsed_s"].max(initial=0.0)),
         **statistics.session_metrics(session, random_return),
     }
-    return {"session": session.index, **_plain(metrics, reasons), "reasons": reasons}
+    infos = _plain({tag: statistics.told(session, tag) for tag in told([session])}, reasons)
+    plain = _plain(metrics, reasons) | ({"infos": infos} if infos else {})
+    return {"session": session.index, **plain, "reasons": reasons}
 
 
 def _worker_summary(worker: Session) -> dict[str, Any]:

@@ -117,10 +117,11 @@ def _draw(groups: list[Group], rows: list[dict[str, Any]], path: str) -> None:
 
 def _print_groups(rows: list[dict[str, Any]]) -> None:
     columns = ("group", "runs", "sessions", "score", "95 % interval", "iqm", "95 % interval", "solved", "frames", "s")
-    print_table(columns, map(_cells, rows), right=columns[1:])
+    tags = list(dict.fromkeys(tag for row in rows for tag in row["infos"]))
+    print_table((*columns, *tags), [_cells(row, tags) for row in rows], right=(*columns[1:], *tags))
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], tags: list[str]) -> list[str]:
     scores = [
         cell
         for estimate in (row["score"]["mean"], row["score"]["iqm"])
@@ -128,7 +129,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
     solved = "-" if row["threshold"] is None else f"{row['reached']}/{row['sessions']}"
     times = _number(row["frames_to_threshold"], ",.0f"), _number(row["seconds_to_threshold"], ",.1f")
-    return [row["label"], str(len(row["runs"])), str(row["sessions"]), *scores, solved, *times]
+    told = [score_text(row["infos"][tag]["value"]) if tag in row["infos"] else "-" for tag in tags]
+    return [row["label"], str(len(row["runs"])), str(row["sessions"]), *scores, solved, *times, *told]
 
 
 def _number(value: float | None, form: str) -> str:

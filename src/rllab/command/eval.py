@@ -73,7 +73,14 @@ def _evaluate(path: Path, acting: str, chosen: argparse.Namespace, problems: lis
     evaluation = {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "seed": chosen.seed,
-        **describe(*found, sessions=sessions, frames=[player.frames[session] for session in sessions]),
+        **describe(
+            found.returns,
+            found.lengths,
+            found.cut,
+            found.infos,
+            sessions=sessions,
+            frames=[player.frames[session] for session in sessions],
+        ),
         **({"cut": cut_note(found.cut)} if found.cut.any() else {}),
     }
     if sessions == every:
@@ -117,14 +124,19 @@ def _print(results: list[dict[str, Any]]) -> None:
         table.add_column(column, overflow="fold")
     for column in ("session", "frame", "mean", "95 % interval", "median", "iqm", "lowest", "highest", "length"):
         table.add_column(column, justify="right", no_wrap=True)
+    tags = list(dict.fromkeys(tag for result in results for tag in result["over_sessions"].get("infos", {})))
+    for tag in tags:
+        table.add_column(tag, justify="right", no_wrap=True)
     for result in results:
         where = (printable(result["run"]), result["policy"])
         for session in result["sessions"]:
             extremes = (score_text(session[name]) for name in ("min", "max", "mean_length"))
-            table.add_row(*where, str(session["session"]), f"{session['frame']:,}", *_estimates(session), *extremes)
+            cells = str(session["session"]), f"{session['frame']:,}", *_estimates(session), *extremes
+            table.add_row(*where, *cells, *_told(session, tags))
             where = ("", "")
         if len(result["sessions"]) > 1:
-            table.add_row(*where, "all", "", *_estimates(result["over_sessions"]), style="bold")
+            every = result["over_sessions"]
+            table.add_row(*where, "all", "", *_estimates(every), "", "", "", *_told(every, tags), style="bold")
         table.add_section()
     console = Console(highlight=False, markup=False, emoji=False)  # a name may hold what would be either
     if not console.is_terminal:
@@ -138,6 +150,11 @@ def _print(results: list[dict[str, Any]]) -> None:
         f"\n`{first['checkpoint']}`, {first['num_episodes']:,} whole episodes of each session. Intervals are those of "
         "the mean: over episodes, and for all over sessions."
     )
+
+
+def _told(each: dict[str, Any], tags: list[str]) -> list[str]:
+    """What the env has told of the episodes."""
+    return [score_text(each.get("infos", {}).get(tag)) for tag in tags]
 
 
 def _estimates(each: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from rllab import config
 from rllab.command.presets import GROUPS
+from rllab.files import flat
 from rllab.text import setting_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_EMPTY = ("none", "csv")
+"""Presets without a field."""
 _GAP = 2
 """Spaces between two columns."""
 
@@ -42,7 +45,7 @@ def show_presets(group: str | None, console: Console) -> None:
     config.register()
     with initialize_config_dir(str(config.conf_dir())):
         if group is not None:
-            presets = [load_preset(group, name) for name in preset_names(group) if name != "none"]
+            presets = [load_preset(group, name) for name in preset_names(group) if name not in _EMPTY]
             _show_group(group, presets, console)
             return
         table = Table.grid(padding=(0, _GAP))
@@ -66,28 +69,23 @@ def load_preset(group: str, name: str) -> Preset:
     def run(*overrides: str) -> config.RunConfig:
         return config.load(compose("config", [*overrides, "run_dir=."]))
 
+    if group == "tracker":
+        ((_, chosen),) = run(f"tracker=[{name}]").tracker.items()
+        return Preset(name, asdict(chosen), asdict(type(chosen)()))
     if group != "tuned":
         chosen = getattr(run(f"{group}={name}", "tuned=none"), group)
-        return Preset(name, dict(_flat(asdict(chosen))), dict(_flat(asdict(type(chosen)()))))
+        return Preset(name, dict(flat(asdict(chosen))), dict(flat(asdict(type(chosen)()))))
     agent, _, env = name.rpartition("/")
     choice = [f"agent={agent}", f"env={env}"] if agent else []
     tuned, plain = (asdict(run(*choice, f"tuned={option}")) for option in (name, "none"))
-    return Preset(name, dict(_flat(tuned)), dict(_flat(plain)))
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return Preset(name, dict(flat(tuned)), dict(flat(plain)))
 
 
 def _show_group(group: str, presets: list[Preset], console: Console) -> None:
     fields = list(dict.fromkeys(field for preset in presets for field in preset.values))
     common = [field for field in fields if _is_common(field, presets)]
     rows = [field for field in fields if any(preset.changes(field) for preset in presets)]
-    if group == "agent":  # each has fields of its own
+    if group in ("agent", "tracker"):  # each has fields of its own
         rows = [field for field in fields if field not in common]
     if group in ("meta", "env"):
         presets = [Preset("default", presets[0].defaults, presets[0].defaults), *presets]

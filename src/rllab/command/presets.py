@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NAME = "presets"
 SUMMARY = "show the presets of a group side by side"
 EXAMPLE = "rllab presets meta"
-GROUPS = ("meta", "env", "agent", "tuned")
+GROUPS = ("meta", "env", "agent", "tuned", "tracker")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,8 +41,7 @@ def main() -> None:
     if args.cfg is not None:
         args.resolve = args.cfg != "hydra"  # what Hydra has for itself cannot be resolved without the rest
     name = Path(f"{(args.config_name or 'config').removesuffix('.yaml')}.yaml")
-    if name.name != BEST:
-        args.overrides = config.complete(args.overrides)
+    args.overrides = config.complete(args.overrides, has_env=name.name == BEST)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints and exits by itself otherwise
     _trusted.set(args.trust)
     config.register()

@@ -23,6 +23,10 @@ from rllab.errors import ConfigError
 
 _SAYINGS = (
     (
+        r"Could not load '(tracker)/(.+)'",
+        "{0}={1}: no such option; rllab presets {0} shows those that there are",
+    ),
+    (
         r"'(\w+\.[\w.]+)=(glob\(.*?\))'",
         "{0}: got {1}, which chooses presets, as -m env=glob(*) does; write one value",
     ),
@@ -114,20 +118,12 @@ def _explain_syntax(override: str) -> str:
 def _explain_field(error: OmegaConfBaseException) -> str:
     """One line for a field that is not there, or not of its type."""
     name = str(error.full_key)
-    parent, _, key = name.rpartition(".")
+    _, _, key = name.rpartition(".")
     if isinstance(error, MissingMandatoryValue):
         return f"{name}: not set; write {name}=..."
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
         siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else OmegaConf.create()
-        if parent and not is_dataclass(OmegaConf.get_type(siblings)):
-            near = difflib.get_close_matches(key, [str(k) for k in siblings], n=1, cutoff=0.8)
-            hint = f"did you mean {parent}.{near[0]}? Otherwise " if near else ""
-            return f"{name}: not set by the preset; {hint}write +{name}=... to add it"
-        known = [str(k) for k in siblings if k not in ("hydra", "_target_")]
-        for group in ("meta", "env", "agent") if not parent else ():
-            if key in (OmegaConf.select(siblings, group) or {}):
-                return f"{name}: no such field; did you mean {group}.{key}?"
-        return f"{name}: no such field; {_near(key, known, prefix=f'{parent}.' if parent else '')}"
+        return _explain_unknown(name, siblings)
     if isinstance(error, ValidationError):
         got = repr(getattr(error, "value", None))
         got = {"None": "null", "True": "true", "False": "false"}.get(got, got)
@@ -143,6 +139,22 @@ def _explain_kind(name: str, error: OmegaConfBaseException) -> str:
     if kind in (list, dict) and "incompatible container types" in str(error):
         return f"{name}: got {'a mapping' if kind is list else 'a list'}; write {expected(error.ref_type)}"
     return f"{name}: {str(error).splitlines()[0]}"
+
+
+def _explain_unknown(name: str, siblings: DictConfig) -> str:
+    """One line for a field that is not among its siblings."""
+    parent, _, key = name.rpartition(".")
+    if parent == "tracker":
+        return f"{name}: not chosen; write tracker=[tensorboard,{key}]"
+    if parent and not is_dataclass(OmegaConf.get_type(siblings)):
+        near = difflib.get_close_matches(key, [str(k) for k in siblings], n=1, cutoff=0.8)
+        hint = f"did you mean {parent}.{near[0]}? Otherwise " if near else ""
+        return f"{name}: not set by the preset; {hint}write +{name}=... to add it"
+    known = [str(k) for k in siblings if k not in ("hydra", "_target_")]
+    for group in ("meta", "env", "agent") if not parent else ():
+        if key in (OmegaConf.select(siblings, group) or {}):
+            return f"{name}: no such field; did you mean {group}.{key}?"
+    return f"{name}: no such field; {_near(key, known, prefix=f'{parent}.' if parent else '')}"
 
 
 def _near(word: str, known: list[str], *, prefix: str) -> str:

@@ -25,6 +25,7 @@ from rllab.config.schema import EVAL_ENV_FIELDS, EnvConfig, RunConfig
 from rllab.errors import ConfigError
 from rllab.files import conf_dir, value_at, write_text
 from rllab.text import escape_interpolations, setting_text
+from rllab.tracking import trackers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,26 +40,36 @@ _MALFORMED = (ValueError, TypeError, OSError, RecursionError)
 """What a file that `save` has not written raises beside errors of YAML and of OmegaConf."""
 
 
-def complete(words: list[str]) -> list[str]:
+def complete(words: list[str], *, has_env: bool = False) -> list[str]:
     """The words of a command line, as Hydra wants them.
 
-    With ``env=gymnasium`` where only ``env.id`` says which env it is: the default preset knows a budget, a threshold
-    and more of another one. ``+experiment=`` is what people write where a group of that name is their own alone.
+    Where only ``env.id`` says which env it is, unless the config `has_env`, with ``env=gymnasium``: the default preset
+    knows a budget, a threshold and more of another one. ``+experiment=`` is what people write where a group of that
+    name is their own alone. ``tracker=a,b`` is both, ``tracker=[a,b]``, with -m too: nobody sweeps over trackers.
     """
     words = [word.removeprefix("+") if word.startswith("+experiment=") else word for word in words]
     names = {word.partition("=")[0] for word in words}
-    return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names else words
+    words = [_both(word) if word.startswith("tracker=") else word for word in words]
+    return [*words, "env=gymnasium"] if "env.id" in names and "env" not in names and not has_env else words
+
+
+def _both(word: str) -> str:
+    names = word.removeprefix("tracker=").removeprefix("[").removesuffix("]")
+    return f"tracker=[{'csv' if names in ('', 'none', 'null') else names}]"
 
 
 @functools.cache  # Hydra keeps it for as long as this process lives
 def register() -> None:
-    """Make the schema known to Hydra before it composes: `schema`, and for an agent `schema_ppo`."""
+    """Make the schema known to Hydra: `schema`, for an agent `schema_ppo`, for a tracker `schema_tracker_wandb`."""
     Plugins.instance().register(OwnPresetsFirst)
     OmegaConf.register_resolver("chosen", _chosen, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=structured(RunConfig), replace=True)
     for name, algorithm in algorithms.load_all().items():
         store.store(name=f"schema_{name}", node=structured(algorithm.Config), replace=True)
+    for name in trackers.names():
+        config_class = trackers.find(name, field="tracker").Config
+        store.store(name=f"schema_tracker_{name}", node=structured(config_class), replace=True)
 
 
 def _chosen(group: str, *, _root_: DictConfig) -> str:
@@ -158,9 +169,24 @@ def _typed(plain: Any, fields: type | None = None) -> RunConfig:
     for section, schema in (("env", EnvConfig), ("agent", agent_class)):
         _check_items(section, schema, plain.get(section))
     _check_eval_env(plain.get("eval_env"))
-    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), escaped(plain)))
+    tracked = {"tracker": _tracker_schemas(plain.get("tracker"))}
+    run = OmegaConf.to_object(OmegaConf.merge(_run_schema(agent_class), tracked, escaped(plain)))
     assert isinstance(run, RunConfig)
     return run
+
+
+def _tracker_schemas(sections: Any) -> dict[str, DictConfig]:
+    """Structured configs of the trackers that a run has, by name."""
+    schemas = {}
+    for key, section in sections.items() if isinstance(sections, dict) else ():
+        if not isinstance(section, dict):
+            raise ConfigError(
+                f"tracker.{key}: got {section!r}; begin a preset of your own with # @package tracker.<its name>"
+            )
+        if not isinstance(name := section.get("name"), str):
+            raise ConfigError(f"tracker.{key}.name: not set; choose it as tracker=[{key}], and others beside it")
+        schemas[key] = structured(trackers.find(name, field=f"tracker.{key}.name").Config)
+    return schemas
 
 
 def _check_eval_env(differing: Any) -> None:

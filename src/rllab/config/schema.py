@@ -36,6 +36,7 @@ else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
 
 
 _MOST_THREADS = 1024
+_INFO_METRIC = r"[\w.-]+(:(last|mean|sum|max))?"
 _LONG = 1e8
 """Three years in seconds: the system cannot wait for much more."""
 
@@ -139,7 +140,7 @@ class MetaConfig:
     max_trial: Annotated[int, Changes.NOTHING] = 1
     """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
     log_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.log_frequency", 1000)
-    """Frames between two log checkpoints: a row of metrics, TensorBoard, `last` and `best` checkpoints."""
+    """Frames between two log checkpoints: a row of metrics, `last` and `best` checkpoints."""
     eval_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.eval_frequency", 1000)
     """Frames between two evaluation checkpoints, independent of log_frequency."""
     distributed: Annotated[Literal[False, "shared", "synced"], Changes.BOTH] = False
@@ -248,6 +249,9 @@ class EnvConfig:
     """Gymnasium wrappers around each sub-env, innermost first, or any callable of a package of your own that takes an
     env and gives one: `[gymnasium.wrappers.TimeAwareObservation]`, with arguments
     `[{gymnasium.wrappers.FrameStackObservation: {stack_size: 4}}]`."""
+    info_metrics: Annotated[list[str], Changes.NOTHING] = field(default_factory=list)
+    """Numbers in the env's infos that are tracked for each episode: `[success, fuel:sum]`. Of its steps they take the
+    last one, or the mean, sum or max."""
     clip_reward: bool = False
     """Clip rewards to [-1, 1] for learning; scores are sums of raw rewards."""
     life_loss_terminal: bool = False
@@ -265,6 +269,16 @@ class EnvConfig:
         _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
         _seconds("env.timeout", self.timeout)
         _check_calls("env.wrappers", self.wrappers, "my_pkg.MyWrapper")
+        write = "a name, or one of name:last, name:mean, name:sum, name:max, e.g. [success,fuel:sum]"
+        for entry in self.info_metrics:
+            require(bool(re.fullmatch(_INFO_METRIC, entry)), "env.info_metrics", entry, write=write)
+        names = [entry.partition(":")[0] for entry in self.info_metrics]
+        require(len(names) == len(set(names)), "env.info_metrics", self.info_metrics, write="each name once")
+
+    @property
+    def info_kinds(self) -> dict[str, str]:
+        """What is made of the steps of an episode, by the name of the entry."""
+        return {name: kind or "last" for name, _, kind in (entry.partition(":") for entry in self.info_metrics)}
 
     @property
     def wrapper_calls(self) -> list[tuple[str, dict[str, Any]]]:
@@ -310,6 +324,8 @@ class RunConfig:
     callbacks: list[Any] = field(default_factory=list)
     """Functions and classes of a user's own that are told of the run and may stop it, by dotted name, with arguments
     where they take some: `[my_pkg.Watch, {rllab.callbacks.EarlyStopping: {score: 475}}]`."""
+    tracker: Annotated[dict[str, Any], Changes.NOTHING] = field(default_factory=dict)
+    """What shows the run beside its CSV files: the Config of each tracker by its name."""
     run_dir: Annotated[str, Changes.NOTHING] = MISSING
     """Where the results go."""
 

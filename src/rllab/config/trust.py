@@ -59,7 +59,9 @@ def refusal(names: list[str]) -> str:
 
 
 def executed(config: Any) -> list[str]:
-    """What a run with this config executes or reads beside rllab and Gymnasium: ``["agent.network=my_pkg.nets:Net"]``.
+    """What a run with this config executes, reads or tells others: ``["agent.network=my_pkg.nets:Net"]``.
+
+    What rllab and Gymnasium have themselves is not meant.
 
     Args:
         config: plain data, as read from a file; what is not of the right type is an error elsewhere.
@@ -67,6 +69,7 @@ def executed(config: Any) -> list[str]:
     agent = _section(config, "agent")
     named = [("agent.name", name) for name in _texts(agent.get("name")) if not re.fullmatch(_OWN_AGENT, name)]
     named += [("agent.network", name) for name in _texts(agent.get("network")) if not re.fullmatch(_OWN_NETWORK, name)]
+    named += _of_trackers(_section(config, "tracker"))
     for section in ("env", "eval_env"):
         env = _section(config, section)
         named += [(f"{section}.id", str(env.get("id")))] if _is_foreign(env.get("id")) else []
@@ -79,6 +82,14 @@ def executed(config: Any) -> list[str]:
     called = config.get("callbacks") if isinstance(config, Mapping) else None
     named += [("callbacks", name) for name in _calls(called) if not re.fullmatch(_OWN_CALLBACK, name)]
     return [f"{field}={name}" for field, name in named]
+
+
+def _of_trackers(trackers: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Those that import a package of their author's, or write elsewhere than into the run directory."""
+    for key, section in trackers.items():
+        name, mode = map(section.get, ("name", "mode")) if isinstance(section, Mapping) else (section, None)
+        if name != "tensorboard" and (name, mode) != ("wandb", "offline"):
+            yield f"tracker.{key}", str(name)
 
 
 def _calls(called: Any) -> Iterator[str]:

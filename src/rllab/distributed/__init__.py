@@ -15,15 +15,15 @@ Crew = Sessions | Workers
 __all__ = ["Crew", "WorkerError", "make_crew", "resolve", "share"]
 
 
-def make_crew(cfg: RunConfig, info: EnvInfo, say: Callable[[str], None], *, waits: bool = False) -> Crew:
+def make_crew(cfg: RunConfig, info: EnvInfo, say: Callable[[str], None], *, callbacks: bool = False) -> Crew:
     """Make what trains the sessions of a trial, in this process or in several.
 
-    `say` shows a person how far a long evaluation is; several processes show nothing. With `waits` nothing goes on
-    while a checkpoint is told.
+    `say` shows a person how far a long evaluation is; several processes show nothing. Where there are
+    `callbacks`, nothing goes on while a checkpoint is told, and episodes are reported one by one.
     """
     meta = cfg.meta
     if meta.distributed or meta.num_workers != 1:
-        return Workers(cfg, info, waits=waits)
+        return Workers(cfg, info, callbacks=callbacks)
     num_episodes = meta.eval_episodes * meta.max_session
     progress = Progress("evaluation", num_episodes, say, "env.max_episode_steps ends episodes sooner")
-    return Sessions(cfg, info, range(meta.max_session), watch=progress)
+    return Sessions(cfg, info, range(meta.max_session), watch=progress, callbacks=callbacks)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rllab.tracking.tracker import WINDOW
+from rllab.tracking.tracker import WINDOW, Episode, known_mean
 from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def side_by_side(parts: list[CheckpointReport]) -> CheckpointReport:
         rows,
         [score for part in parts for score in part.scores],
         [score for part in parts for score in part.best_scores],
+        ended=_ended(parts),
     )
 
 
@@ -39,17 +40,26 @@ def of_one_policy(parts: list[CheckpointReport], *, evaluated: bool) -> Checkpoi
     """
     rows = [part.rows[0] for part in parts]
     frame = max(part.frame for part in parts)
-    last = sorted((episode for part in parts for episode in part.episodes), key=itemgetter(0))[-WINDOW:]
-    mean_return, mean_length = _mean([e[1] for e in last]), _mean([e[2] for e in last])
+    ended = [Episode(*each) for part in parts for each in part.episodes]  # of a checkpoint, it comes as a list
+    last = sorted(ended, key=attrgetter("frame"))[-WINDOW:]
+    mean_return, mean_length = known_mean(e.value for e in last), known_mean(e.length for e in last)
+    tags = dict.fromkeys(tag for episode in last for tag in episode.infos)
+    told = {f"rollout/{tag}": known_mean(e.infos.get(tag, math.nan) for e in last) for tag in tags}
     names = dict.fromkeys(name for row in rows for name in row)
     row = {name: _merge(name, [row[name] for row in rows if name in row]) for name in names} | {"frame": frame}
     if parts[0].kind == "log":
-        row |= {"rollout/ep_rew_mean": mean_return, "rollout/ep_len_mean": mean_length}
+        row |= {"rollout/ep_rew_mean": mean_return, "rollout/ep_len_mean": mean_length} | told
     elif not evaluated:
         row["eval/mean_reward"] = mean_return
-    score = _mean([score for part in parts for score in part.scores]) if evaluated else mean_return
+    score = known_mean([score for part in parts for score in part.scores]) if evaluated else mean_return
     worker_rows = [row | {"frame": frame} for row in rows]
-    return CheckpointReport(parts[0].kind, frame, [row], [score], [], worker_rows)
+    return CheckpointReport(parts[0].kind, frame, [row], [score], [], worker_rows, _ended(parts))
+
+
+def _ended(parts: list[CheckpointReport]) -> list[tuple[int, Episode]]:
+    """The episodes of all, in the order in which they ended."""
+    ended = [(session, Episode(*episode)) for part in parts for session, episode in part.ended]  # as above
+    return sorted(ended, key=lambda each: (each[1].frame, each[0]))
 
 
 def policies(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -72,12 +82,7 @@ def part_of_best(whole: dict[str, Any], numbers: range) -> dict[str, Any]:
 
 def _merge(name: str, values: list[float]) -> float:
     """The number that stands in the policy's row, from those of its workers."""
-    return _MERGES.get(name, _mean)(values)
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    return _MERGES.get(name, known_mean)(values)
 
 
 _MERGES: dict[str, Callable[[list[float]], float]] = {

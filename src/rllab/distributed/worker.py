@@ -91,21 +91,21 @@ class Worker:
         board: Board,
         policy: Tensor | None,
         specs: list[bytes],
-        waits: bool,
+        callbacks: bool,
     ) -> None:
         """Make the sessions `numbers`, on envs as the parent has `registered` them.
 
-        With Hogwild, `policy` is the memory of the policy that all workers share. Who `waits` goes on after a
-        checkpoint when the parent says so, and with what it says.
+        With Hogwild, `policy` is the memory of the policy that all workers share, and no worker waits for others.
+        Otherwise, where there are `callbacks`, one goes on after a checkpoint when the parent says so.
         """
         for spec in specs:
             register(spec)
         torch.set_num_threads(cfg.meta.num_threads)
         threads.use(num_cpus() * len(numbers) // cfg.meta.max_session)
         self.link, self.board = link, board
-        self.shares_policy, self.waits = policy is not None, waits
+        self.shares_policy, self.waits = policy is not None, callbacks and policy is None
         clock = WorkerClock(cfg.env.num_envs, cfg.env.max_frame, board, index, common=self.shares_policy)
-        self.sessions = Sessions(cfg, info, numbers, clock=clock, watch=self.stop_if_told)
+        self.sessions = Sessions(cfg, info, numbers, clock=clock, watch=self.stop_if_told, callbacks=callbacks)
         if policy is not None:
             hogwild.attach(self.sessions.algorithm, policy, copies=cfg.meta.distributed == "synced")
         self.answered = 0

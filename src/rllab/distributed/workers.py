@@ -73,13 +73,14 @@ class Workers:
     policy too, and keeps a copy of it as it was when it scored best.
     """
 
-    def __init__(self, cfg: RunConfig, info: EnvInfo, *, waits: bool = False) -> None:
-        """With `waits`, workers go on after a checkpoint when it has been told: callbacks change what comes after.
+    def __init__(self, cfg: RunConfig, info: EnvInfo, *, callbacks: bool = False) -> None:
+        """Where there are `callbacks`, workers go on after a checkpoint when it has been told: it may change the rest.
 
         Hogwild's workers wait for nobody: some may skip a checkpoint at which others would wait for them.
         """
         self.cfg, self.info = cfg, info
-        self.waits = waits and not cfg.meta.distributed
+        self.callbacks = callbacks
+        self.waits = callbacks and not cfg.meta.distributed
         self.set_values: dict[str, float] = {}  # since the workers were told of any
         self.num_workers = cfg.meta.max_session if cfg.meta.distributed else int(cfg.meta.num_workers)
         self.board = Board.make(self.num_workers)
@@ -127,9 +128,9 @@ class Workers:
     def _start(self, index: int, numbers: range) -> _Worker:
         ours, theirs = Pipe()
         memory = self.policy and self.policy.block
-        arguments = (index, numbers, self._config(), self.info, self.board, memory, self.specs)
+        arguments = (index, numbers, self._config(), self.info, self.board, memory, self.specs, self.callbacks)
         with theirs:
-            process = start_process(worker.main, theirs, *arguments, self.waits)
+            process = start_process(worker.main, theirs, *arguments)
         return _Worker(index, numbers, process, ours)
 
     def _config(self) -> RunConfig:

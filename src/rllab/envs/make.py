@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from rllab.envs.actions import ActionMap, AgentActions, action_map
 from rllab.envs.backends import choose
+from rllab.envs.infos import TrackInfos
 from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.single import full_id
@@ -145,6 +146,8 @@ def make(
     if not actions.is_identity:
         envs = AgentActions(envs, actions)
     envs = TrackReward(envs)  # sums raw rewards, so it comes inside of the wrappers that change them for learning
+    if config.info_metrics:
+        envs = TrackInfos(envs, config.info_kinds)
     if config.life_loss_terminal:
         envs = LifeLossTerminal(envs)
     if config.clip_reward:

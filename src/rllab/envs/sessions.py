@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rllab.envs.infos import measured
 from rllab.envs.state import get_state, set_state
 from rllab.envs.sub_env import SubEnvError, reason_of
 
@@ -46,6 +47,8 @@ class Finished(NamedTuple):
     env: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
+    infos: dict[str, np.ndarray]
+    """What the env has told of them, by tag, ``info/fuel`` or ``success_rate``; nan where it has told nothing."""
 
 
 class SessionEnvs:
@@ -100,7 +103,7 @@ class SessionEnvs:
         if "finished" in info:
             rows, returns, lengths = info["finished"]
             session, env = divmod(rows, self.shape[1])
-            finished = Finished(session, env, returns, lengths)
+            finished = Finished(session, env, returns, lengths, measured(info, rows, num_rows))
         self.obs = self._seen(self._by_session(obs))
         shape = self.shape
         reward = reward.reshape(shape)

@@ -30,7 +30,7 @@ _EXTRAS = ("box2d", "mujoco")
 
 def make_row(spec: EnvSpec, config: EnvConfig, row: int, kept: tuple[str, ...]) -> SubEnv:
     """The env of one row of a vector env; also what a process of `async` runs."""
-    return SubEnv(make_one(spec, config), row, kept)
+    return SubEnv(make_one(spec, config), row, kept, metrics=tuple(config.info_kinds))
 
 
 def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:

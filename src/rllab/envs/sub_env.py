@@ -17,6 +17,8 @@ from rllab.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SUCCESS = "is_success"
+"""Where many envs say at the end of an episode whether it has reached its goal."""
 _STEP = ("obs", "reward", "terminated", "truncated", "info")
 
 
@@ -43,22 +45,25 @@ def reason_of(error: Exception) -> str:
 
 
 class SubEnv(gymnasium.Wrapper):
-    """The outermost wrapper of an env: flat observations of its space's dtype, a float as reward, no infos but `kept`.
+    """The outermost wrapper of an env: flat observations of its space's dtype, a float as reward, and few infos.
 
     `reset` with a seed seeds the generators that are global in a process as well (numpy's, Python's, torch's): an env
     that draws from them repeats itself, and where sub-envs have processes of their own they differ.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], row: int, kept: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], row: int, kept: tuple[str, ...] = (), metrics: tuple[str, ...] = ()
+    ) -> None:
         """Wrap an env.
 
         Args:
             env: with all other wrappers.
             row: its number in the vector env, for errors.
-            kept: names in the infos that somebody asks for. Others may change their type and shape as they like.
+            kept: names in the infos that somebody needs. Others may change their type and shape as they like.
+            metrics: names of numbers that are tracked where the env tells them.
         """
         super().__init__(env)
-        self.row, self.kept = row, kept
+        self.row, self.kept, self.metrics = row, kept, metrics
         self.raw_space = env.observation_space
         flat = self.raw_space if has_axes(self.raw_space) else gs.flatten_space(self.raw_space)
         assert isinstance(flat, gs.Box)
@@ -92,7 +97,11 @@ class SubEnv(gymnasium.Wrapper):
         try:
             returned = self.env.step(np.asarray(action) if self.is_scalar_box else action)
             obs, reward, terminated, truncated, info = _parts(returned, "step", _STEP)
-            return self._flat(obs), *_numbers(reward, terminated, truncated), self._infos(info)
+            reward, terminated, truncated = _numbers(reward, terminated, truncated)
+            infos = self._infos(info)
+            if self.metrics or terminated or truncated:
+                infos |= self._measured(info, ended=terminated or truncated)
+            return self._flat(obs), reward, terminated, truncated, infos
         except Exception as error:
             raise SubEnvError(self.row, reason_of(error)) from error
 
@@ -109,6 +118,16 @@ class SubEnv(gymnasium.Wrapper):
     def _infos(self, info: Any) -> dict[str, Any]:
         return {name: info[name] for name in self.kept} if self.kept else {}
 
+    def _measured(self, info: Any, *, ended: bool) -> dict[str, float]:
+        """Numbers that are tracked; whether an episode was a success is one of them, asked for or not."""
+        if not isinstance(info, dict):
+            return {}
+        found = {name: _number(name, info[name]) for name in self.metrics if name in info}
+        if ended and SUCCESS in info:
+            with contextlib.suppress(OutputError):  # it may be something else by that name
+                found[SUCCESS] = _number(SUCCESS, info[SUCCESS])
+        return found
+
 
 def has_axes(space: gs.Space[Any]) -> bool:
     """Whether observations are arrays with axes, which an agent sees as they are; others are flattened."""
@@ -120,6 +139,13 @@ def _parts(returned: Any, method: str, names: tuple[str, ...]) -> tuple[Any, ...
         wanted = f"{len(names)} values: {', '.join(names)}"
         raise OutputError(f"{method} gave {_described(returned)}; Gymnasium's gives {wanted}")
     return returned
+
+
+def _number(name: str, value: Any) -> float:
+    with contextlib.suppress(TypeError, ValueError):
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    raise OutputError(f"{_described(value)} as info[{name!r}], which env.info_metrics tracks: no number")
 
 
 def _numbers(reward: Any, terminated: Any, truncated: Any) -> tuple[float, bool, bool]:

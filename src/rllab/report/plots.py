@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
 from rllab.analysis import plots
-from rllab.analysis.runs import finite
+from rllab.analysis.runs import finite, told
 from rllab.analysis.statistics import mean
 from rllab.text import printable
 
@@ -45,7 +45,8 @@ def learning_curve(run: Run) -> Markup | None:
 
 def metrics(run: Run) -> dict[str, Markup]:
     """A small plot of each column that the agent reports, by its name."""
-    columns = dict.fromkeys(name for session in run.sessions for name in session.train if name.startswith("train/"))
+    agents = dict.fromkeys(name for session in run.sessions for name in session.train if name.startswith("train/"))
+    columns = [*agents, *(name for name in told(run.sessions) if name.startswith("rollout/"))]
     return {
         name.removeprefix("train/"): _svg(figure, f"{name} over frames")
         for name in ("rollout/ep_len_mean", *columns)

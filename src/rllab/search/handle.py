@@ -58,7 +58,7 @@ class TrialHandle:
         self.pruner = make_pruner(**self.scheduler)
         study_id = self.storage.get_study_id_from_name(study)
         self.trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        self.attempt, self.owner = attempt, owner
+        self.name, self.attempt, self.owner = study, attempt, owner
         self.begun = False
         self.stop_at: int | None = None  # the frame at which the pruner found that it should stop
         self.pruned = False

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.25
 """Seconds between two looks at the study."""
-_NOT_OF_BEST = ("hydra", "meta", "run_dir")
+_NOT_OF_BEST = ("hydra", "meta", "run_dir", "tracker")
 """Sections of a trial's config that `best.yaml` leaves to those who train it."""
 _COMPARED = ("meta", "meta.max_session", "meta.log_frequency", "meta.rigorous_eval", "env", "env.id", "env.max_frame")
 """Fields that trials must have in common if one is to be stopped because of the others."""

@@ -234,6 +234,8 @@ class Console(LiveConsole):
                 mean = trial[name]["mean"]
                 interval = f"   (95 % interval {text})" if (text := interval_text(mean)) else ""
                 self.message(f"{label:<15}{score_text(mean['value']):>9}{interval}")
+        for tag, found in trial.get("infos", {}).items():
+            self.message(f"{tag:<25} {score_text(found['mean']['value'])}")
         for label, text in closing.items():
             self.message(f"{label:<15}{text}")
 

@@ -9,16 +9,18 @@ from rllab.tracking.tracker import Row
 
 
 class CsvWriter:
-    """Both files of one session; see `writers.Writer`."""
+    """Both files of one session; with Hogwild of the policy, or of one worker."""
 
-    def __init__(self, directory: Path, *, resumed_at: int | None) -> None:
+    def __init__(self, directory: Path, *, resumed_at: int | None = None) -> None:
+        """Begin to write, or go on after the frame `resumed_at`: rows behind it come again."""
+        directory.mkdir(parents=True, exist_ok=True)
         self.train = CsvFile(directory / "train.csv", keep_until=resumed_at)
         self.eval = CsvFile(directory / "eval.csv", keep_until=resumed_at)
 
     def write_train(self, row: Row) -> None:
         self.train.write(row)
 
-    def write_eval(self, row: Row, *, inferred: bool) -> None:  # noqa: ARG002
+    def write_eval(self, row: Row) -> None:
         self.eval.write(row)
 
     def flush(self) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from rllab.algorithms import Metrics
 
 WINDOW = 100
@@ -18,6 +21,18 @@ WINDOW = 100
 _PENDING = 64
 """Updates after which metrics are stacked into one tensor: many small tensors would fragment the heap."""
 Row = dict[str, float]
+
+
+class Episode(NamedTuple):
+    """An episode that has ended."""
+
+    frame: int
+    """At which it ended."""
+    value: float
+    """Its return."""
+    length: int
+    infos: Mapping[str, float] = MappingProxyType({})
+    """What the env has told of it, by tag."""
 
 
 class Tracker:
@@ -31,10 +46,12 @@ class Tracker:
         self.returns: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.lengths: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]
         self.ended: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(num_sessions)]  # frames at which they ended
+        self.infos: list[dict[str, deque[float]]] = [{} for _ in range(num_sessions)]  # by tag; nan: told nothing
         self.num_episodes = [0] * num_sessions
         self.ending: list[int] = []  # sessions whose episodes the latest step ended
         self.num_unreset = [0] * num_sessions  # episodes that no reset row followed, because a run was resumed
         self.num_updates = 0
+        self.fresh: list[tuple[int, Episode]] | None = None  # session and episode, since the last `rows`; if wanted
         self.seconds = dict.fromkeys(("env", "act", "update", "log"), 0.0)
         self.elapsed_before = 0.0
         self.started = time.perf_counter()
@@ -54,17 +71,31 @@ class Tracker:
         """Seconds of training, those before a resume included."""
         return self.elapsed_before + time.perf_counter() - self.started
 
-    def episodes(self, ended: list[tuple[int, int, float, int]], frame: int, num_envs: int, num_steps: int) -> None:
+    def episodes(
+        self,
+        ended: list[tuple[int, int, float, int]],
+        frame: int,
+        num_envs: int,
+        num_steps: int,
+        infos: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    ) -> None:
         """Take in the episodes that ended in `num_steps` vector steps of `num_envs` sub-envs after `frame`.
 
-        `ended` has step, session, return and length of each.
+        `ended` has step, session, return and length of each, and `infos` by tag what the env has told of each.
         """
         self.ending = [session for step, session, *_ in ended if step == num_steps - 1]
-        for step, session, value, length in ended:
+        for index, (step, session, value, length) in enumerate(ended):
             self.returns[session].append(value)
             self.lengths[session].append(length)
             self.ended[session].append(frame + step * num_envs)
             self.num_episodes[session] += 1
+            known = self.infos[session]
+            for tag in (*known, *(tag for tag in infos if tag not in known)):
+                told = infos[tag][index] if tag in infos else math.nan
+                known.setdefault(tag, deque(maxlen=WINDOW)).append(told)
+            if self.fresh is not None:
+                by_tag = {tag: values[index] for tag, values in infos.items()}
+                self.fresh.append((session, Episode(frame + step * num_envs, value, length, by_tag)))
 
     def restart(self) -> None:
         """A resumed run begins all episodes anew, so no reset row follows those that had just ended."""
@@ -106,9 +137,13 @@ class Tracker:
         """Mean return of each session's last 100 finished episodes; nan while none has finished."""
         return [_mean(returns) for returns in self.returns]
 
-    def last_episodes(self, session: int) -> list[tuple[int, float, int]]:
-        """The last 100 episodes, oldest first: the frame at which each ended, its return and its length."""
-        return list(zip(self.ended[session], self.returns[session], self.lengths[session], strict=True))
+    def last_episodes(self, session: int) -> list[Episode]:
+        """The last 100 episodes, oldest first."""
+        infos: list[dict[str, float]] = [{} for _ in self.ended[session]]
+        for tag, values in self.infos[session].items():  # an env may begin to tell later
+            for known, value in zip(reversed(infos), reversed(values), strict=False):
+                known[tag] = value
+        return list(map(Episode, self.ended[session], self.returns[session], self.lengths[session], infos))
 
     def rows(self, frame: int, taken: int | None = None) -> list[Row]:
         """One row of tags and values for each session; a new interval for rates and means begins.
@@ -131,6 +166,7 @@ class Tracker:
                 "elapsed_s": elapsed,
                 "rollout/ep_rew_mean": mean_return,
                 "rollout/ep_len_mean": _mean(self.lengths[session]),
+                **{f"rollout/{tag}": known_mean(values) for tag, values in self.infos[session].items()},
                 "rollout/num_episodes": self.num_episodes[session],
                 "rollout/env_steps": taken - num_resets[session],
             }
@@ -153,6 +189,8 @@ class Tracker:
             "returns": [list(r) for r in self.returns],
             "lengths": [list(n) for n in self.lengths],
             "ended": [list(n) for n in self.ended],
+            "infos": [{tag: list(values) for tag, values in infos.items()} for infos in self.infos],
+            "fresh": self.fresh and [[session, *episode] for session, episode in self.fresh],
             "num_episodes": self.num_episodes,
             "num_ending": self.num_ending(),
             "num_unreset": self.num_unreset,
@@ -167,6 +205,10 @@ class Tracker:
             self.returns[session].extend(state["returns"][session])
             self.lengths[session].extend(state["lengths"][session])
             self.ended[session].extend(state["ended"][session])
+        for infos, saved in zip(self.infos, state.get("infos", []), strict=False):  # older checkpoints have none
+            infos |= {tag: deque(values, maxlen=WINDOW) for tag, values in saved.items()}
+        if self.fresh is not None and (fresh := state.get("fresh")):
+            self.fresh = [(session, Episode(*episode)) for session, *episode in fresh]
         self.num_episodes = state["num_episodes"]
         self.num_unreset = state.get("num_unreset", self.num_unreset)  # checkpoints of older versions have neither
         num_ending = state.get("num_ending", [0] * self.num_sessions)
@@ -179,3 +221,9 @@ class Tracker:
 
 def _mean(values: deque[float] | deque[int]) -> float:
     return sum(values) / len(values) if values else math.nan
+
+
+def known_mean(values: Iterable[float]) -> float:
+    """Mean of those that are numbers; nan without any."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -48,16 +48,18 @@ class Callbacks:
         """Tell what the sessions report; the rows may get more columns."""
         training.frame, training.rows = found.frame, found.rows
         training.scores, training.best_scores = found.scores, found.best_scores
+        for session, episode in found.ended:
+            self._tell("on_episode", training, session, episode)
         self._tell(f"on_{found.kind}", training)
         training.rows = []
 
     def end(self, training: Training) -> None:
         self._tell("on_end", training)
 
-    def _tell(self, what: str, training: Training) -> None:
+    def _tell(self, what: str, *told: Any) -> None:
         for callback in self.all:
             try:
-                getattr(callback, what)(training)
+                getattr(callback, what)(*told)
             except Exception as error:
                 reason = one_line(error if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}")
                 raise CallbackError(f"callbacks: {name_of(callback)} failed in {what}, {reason}") from error

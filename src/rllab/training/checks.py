@@ -13,6 +13,7 @@ from rllab.config.schema import as_eval_env
 from rllab.errors import BudgetError, ConfigError
 from rllab.functional.schedules import by_fractions
 from rllab.text import one_line
+from rllab.tracking import trackers
 from rllab.training import callbacks, initial
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check(cfg: RunConfig, *, cores: int | None = None, begins: bool = True) -> t
     meta = cfg.meta
     num_sharing = meta.max_session if meta.distributed else 1  # workers that share out the budget
     try:
+        trackers.check(cfg.tracker)
         info = envs.inspect(cfg.env, num_sessions=meta.max_session)
         task = cfg.task(info.obs_space, info.action_space, meta.max_session)
         task = dataclasses.replace(task, max_frame=task.max_frame // num_sharing)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from rllab.config import EnvConfig
 from rllab.envs import MAX_STEPS
 from rllab.envs.sub_env import kept_globals
 from rllab.random.streams import Purpose, Seed, session_seeds
-from rllab.tracking.tracker import Row
+from rllab.tracking.tracker import Row, known_mean
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Observations ``[S, N, ...]``, and where an episode begins with them ``[S, N]``, to actions ``[S, N, ...]``."""
@@ -49,14 +50,18 @@ def cut_note(cut: np.ndarray) -> str:
 
 
 class Evaluation(NamedTuple):
-    """Returns and lengths of the evaluation episodes, and which were cut at `MAX_STEPS`: ``[S, num_episodes]`` each."""
+    """What is known of the evaluation episodes, arrays ``[S, num_episodes]``."""
 
     returns: np.ndarray
     lengths: np.ndarray
     cut: np.ndarray
+    """Whether an episode was cut at `MAX_STEPS`."""
+    infos: Mapping[str, np.ndarray] = MappingProxyType({})
+    """What the env has told of them, by tag, ``info/fuel`` or ``success_rate``; nan where it has told nothing."""
 
     def rows(self, *, limited: bool) -> list[Row]:
         """Tags and values of each session; how many episodes were cut, unless the env is `limited` in time itself."""
+        told = self.info_means()
         return [
             {
                 "eval/mean_reward": float(returns.mean()),
@@ -65,9 +70,14 @@ class Evaluation(NamedTuple):
                 "eval/max_reward": float(returns.max()),
                 "eval/mean_ep_length": float(lengths.mean()),
                 **({} if limited else {"eval/num_cut": int(cut.sum())}),
+                **{f"eval/{tag}": means[session] for tag, means in told.items()},
             }
-            for returns, lengths, cut in zip(*self, strict=True)
+            for session, (returns, lengths, cut) in enumerate(zip(self.returns, self.lengths, self.cut, strict=True))
         ]
+
+    def info_means(self) -> dict[str, list[float]]:
+        """Means of `infos` over the episodes of each session; nan where none has told anything."""
+        return {tag: [known_mean(row) for row in values.tolist()] for tag, values in self.infos.items()}
 
 
 class Evaluator:
@@ -125,6 +135,7 @@ class Evaluator:
         self.envs.reset([seed for session in seeds for seed in session])
         returns = np.full((num_sessions, self.num_episodes), np.nan)
         lengths = np.zeros(returns.shape, np.int64)
+        infos: dict[str, np.ndarray] = {}
         played = np.zeros(self.envs.shape, np.int64)
         num_ended = num_steps = 0
         while not self.stopped and num_ended < returns.size:
@@ -138,13 +149,16 @@ class Evaluator:
                 rows = finished.session[counts], episode[counts]
                 returns[rows] = finished.returns[counts]
                 lengths[rows] = finished.lengths[counts]
+                for tag, values in finished.infos.items():
+                    infos.setdefault(tag, np.full(returns.shape, np.nan))[rows] = values[counts]
                 num_ended += int(counts.sum())
             if watch:
                 watch(num_ended, num_steps)
             if not self.limited and num_steps == MAX_STEPS and (lengths[:, :num_envs] == MAX_STEPS).all():
                 returns, lengths = returns[:, :num_envs], lengths[:, :num_envs]  # more would tell the same
+                infos = {tag: values[:, :num_envs] for tag, values in infos.items()}
                 break
-        return Evaluation(returns, lengths, (lengths >= MAX_STEPS) & (not self.limited))
+        return Evaluation(returns, lengths, (lengths >= MAX_STEPS) & (not self.limited), infos)
 
     def stop(self) -> None:
         """Leave `run` after the current step."""

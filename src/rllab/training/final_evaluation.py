@@ -30,6 +30,8 @@ class FinalEvaluation:
         self.run, self.cfg, self.say = run, cfg, say
         self.notes: dict[str, str] = {}
         """What a person should know of the scores, by their name in trial.json."""
+        self.infos: dict[str, list[float]] = {}
+        """What the env has told of the episodes, by ``greedy_best/success_rate`` and the like: of each session."""
         self.failure: EnvError | None = None
         """Why an env could not be played."""
         self.stopped = False
@@ -77,4 +79,5 @@ class FinalEvaluation:
         if found.cut.any():
             self.notes[f"greedy_{which}.cut"] = cut_note(found.cut)
             self.say(f"final evaluation of `{which}`: {cut_note(found.cut)}")
+        self.infos |= {f"greedy_{which}/{tag}": means for tag, means in found.info_means().items()}
         return [float(each) for each in found.returns.mean(1)]

@@ -76,7 +76,7 @@ def train(walk: Walk, algorithm: Algorithm, tracker: Tracker, events: Sequence[E
         until_update = algorithm.rollout_steps - clock.step % algorithm.rollout_steps
         walked = walk(min(until_update, clock.steps_to_next(periods)))
         start = now()
-        tracker.episodes(walked.ended, clock.frame, clock.num_envs, walked.num_steps)
+        tracker.episodes(walked.ended, clock.frame, clock.num_envs, walked.num_steps, walked.infos)
         clock.tick(walked.num_steps)
         if clock.step % algorithm.rollout_steps == 0:
             tracker.metrics(algorithm.update(walk.buffer, clock.frame))

@@ -17,7 +17,7 @@ from rllab.functional.finite import not_finite
 from rllab.functional.schedules import make_schedule
 from rllab.nets.compiled import NotCompiledError, compile_networks
 from rllab.random.streams import Seed, session_seeds
-from rllab.tracking.tracker import Row, Tracker
+from rllab.tracking.tracker import Episode, Row, Tracker
 from rllab.training import initial
 from rllab.training.best import Best
 from rllab.training.evaluation import Evaluator, Watch
@@ -45,7 +45,10 @@ class CheckpointReport(NamedTuple):
     best_scores: list[float]
     worker_rows: Sequence[Row] = ()
     """With Hogwild: what each worker says of itself; `rows` has one row, that of their policy."""
-    episodes: Sequence[tuple[int, float, int]] = ()
+    ended: Sequence[tuple[int, Episode]] = ()
+    """Where there are callbacks: the episodes since the last log checkpoint, and the session (with Hogwild the worker)
+    of each."""
+    episodes: Sequence[Episode] = ()
     """With Hogwild: the latest episodes of a worker, see `Tracker.last_episodes`."""
 
 
@@ -60,11 +63,13 @@ class Sessions:
         *,
         clock: Clock | None = None,
         watch: Watch | None = None,
+        callbacks: bool = False,
     ) -> None:
         """Make envs, algorithm and buffer; no episode has begun yet.
 
         `numbers` says which sessions of the trial train here: their random streams do not depend on what trains
-        elsewhere. `watch` is told how far an evaluation is.
+        elsewhere. `watch` is told how far an evaluation is. Where there are `callbacks`, episodes are reported one by
+        one.
         """
         self.cfg, self.numbers = cfg, numbers
         self.seed = Seed(cfg.meta.seed, numbers.start)
@@ -77,6 +82,8 @@ class Sessions:
         self.walk: Walk = StepByStep(self.envs, self.acting, self.buffer)
         self.kernels: dict[str, str | None] = {}  # what there are kernels of, and why one is not used
         self.tracker = Tracker(num_sessions)
+        if callbacks:
+            self.tracker.fresh = []
         self.clock = clock or Clock(cfg.env.num_envs, cfg.env.max_frame)
         self.evaluator = None
         if cfg.meta.evaluates:
@@ -251,7 +258,10 @@ class Sessions:
     def _log_report(self) -> CheckpointReport:
         rows = self.tracker.rows(self.clock.frame, self.clock.taken)
         self.refuse_divergence(rows)
-        return self._report("log", rows)
+        ended = [(self.numbers.start + session, episode) for session, episode in self.tracker.fresh or ()]
+        if ended:
+            self.tracker.fresh = []
+        return self._report("log", rows)._replace(ended=ended)
 
     def _eval_report(self) -> CheckpointReport | None:
         """None if the evaluation was interrupted."""

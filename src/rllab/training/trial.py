@@ -16,12 +16,13 @@ from rllab.analysis import summarize
 from rllab.analysis.summary import NOT_EVALUATED
 from rllab.callbacks import Training
 from rllab.errors import ConfigError
+from rllab.files import value_at
 from rllab.host.process import num_cpus, stopping_on_signals, typed
 from rllab.kernels import threads
 from rllab.play import player
 from rllab.text import from_here, one_line, shell_path
 from rllab.tracking.console import Console
-from rllab.tracking.writers import SessionWriter
+from rllab.tracking.trackers.deliver import Trackers
 from rllab.training import initial
 from rllab.training.callbacks import make as make_callbacks
 from rllab.training.checks import check
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from rllab.config import RunConfig
     from rllab.play.player import Player
     from rllab.search.handle import TrialHandle
+    from rllab.tracking.tracker import Row
+    from rllab.tracking.trackers.contract import Outcome
     from rllab.training.sessions import CheckpointReport
 
 SAVE_PERIOD = 1.0
@@ -94,6 +97,8 @@ def run(
         finally:
             with suppress(OSError):  # what cannot be written has ended the run above
                 trial.close()
+            with suppress(OSError):
+                trial.trackers.close(trial.outcome)
             trial.directory.hold.release()
 
 
@@ -125,30 +130,35 @@ class Trial:
         self.state = state = opened.state
         self.scores: list[float] = [math.nan] * cfg.meta.num_policies if state is None else state["scores"]
         self.saved_at = -math.inf
+        self.silence_told = state is not None or not cfg.env.info_metrics
         self.save_seconds = 0.0  # what the latest save took
         resumed_at = None if state is None else state["frame"]
         self.console = Console(_title(cfg), cfg.env.max_frame, resumed_at=resumed_at, quiet=quiet)
         self.callbacks = make_callbacks(cfg, callbacks)
-        self.crew = distributed.make_crew(cfg, info, self.console.message, waits=bool(self.callbacks))
+        self.crew = distributed.make_crew(cfg, info, self.console.message, callbacks=bool(self.callbacks))
         self.directory = RunDirectory(cfg, opened)
-        self.training = Training(cfg, self.directory.path, set_values=self.crew.set, player=self._player)
         self.best: dict[str, Any] | None = None  # what is to be saved as `best`
-        if state is not None and not opened.longer:
-            self.training.stopped = state.get("stopped")
         if state is None and (origin := initial.read(cfg.meta)):
             self.directory.add_provenance(init_from=origin.facts())
             self.console.message(f"begins with the policies of {cfg.meta.init_from} ({cfg.meta.init_checkpoint})")
         if presets:
             self.directory.add_provenance(presets=[*presets])
             self.console.message(f"from directories of your own: {', '.join(map(from_here, presets))}")
-        if opened.note:
-            self.console.message(opened.note)
-        for note in info.notes:
+        self.notes = [*([opened.note] if opened.note else []), *info.notes]
+        for note in self.notes:
             self.console.message(note)
         folders = [f"session_{number}" for number in range(cfg.meta.num_policies)]
         if cfg.meta.distributed:
             folders += [f"worker_{number}" for number in range(cfg.meta.max_session)]
-        self.writers = [SessionWriter(self.directory.path / folder, resumed_at=resumed_at) for folder in folders]
+        study = search.name if search else None
+        self.trackers = Trackers(
+            cfg, folders, self.console.message, path=self.directory.path, study=study, resumed_at=resumed_at
+        )
+        self.training = Training(
+            cfg, self.directory.path, set_values=self.crew.set, player=self._player, show_video=self.trackers.video
+        )
+        self.stopped_before = state is not None and not opened.longer and state.get("stopped")
+        self.outcome: Outcome = "failed"  # until it is known
 
     def run(self) -> float:
         """Train to the budget, then write `trial.json` and the learning curve; returns the score.
@@ -165,6 +175,7 @@ class Trial:
         self.close()
         self.directory.settle()
         self._conclude()
+        self.outcome = "complete"
         return score
 
     def _train(self) -> None:
@@ -172,6 +183,7 @@ class Trial:
         notes = self._begin()
         for note in notes:
             self.console.message(note)
+        self.trackers.text("notes", "\n".join([self.console.title, *self.notes, *notes]), self.crew.frame)
         with stopping_on_signals(self.crew.stop) as received:
             kernels, compiled = (
                 ", ".join(note.removeprefix(what) for note in notes if note.startswith(what))
@@ -189,11 +201,13 @@ class Trial:
             self._save()
             go_on = f"go on with: {self.directory.resume_command()}"
             self.console.message(f"stopped at frame {self.crew.frame:,}; {go_on}")
+            self.outcome = "stopped"
             raise SystemExit(128 + received[0])
 
     def _train_with_callbacks(self) -> None:
         self.training.frame = self.crew.frame
-        if self.training.stopped:  # by a callback, before the run was resumed
+        if self.stopped_before:  # by a callback, and nobody wants more
+            self.training.stop(self.stopped_before)
             self.crew.stop()
         else:
             self.callbacks.start(self.training)
@@ -230,7 +244,8 @@ class Trial:
         evaluation = FinalEvaluation(path, cfg, self.console.message)
         greedy = NOT_EVALUATED if pruned else evaluation.scores(self.scores if cfg.meta.evaluates else None)
         # no plot of a pruned trial: half a second that the next can use
-        summary = summarize(path, plot=not pruned, greedy=greedy, notes=evaluation.notes)
+        summary = summarize(path, plot=not pruned, greedy=greedy, infos=evaluation.infos, notes=evaluation.notes)
+        self.trackers.finish(_scores(summary), self.crew.frame)
         closing = {
             "results": str(path),
             "learning curve": str(path / "learning_curve.png"),
@@ -263,19 +278,28 @@ class Trial:
         self.callbacks.checkpoint(self.training, found)
         if self.training.stopped:
             self.crew.stop()
-        rows = zip(self.writers, [*found.rows, *found.worker_rows], strict=True)
+        rows = [*found.rows, *found.worker_rows]
         if found.kind == "eval":
-            for writer, row in rows:
-                writer.write_eval(row, inferred=not self.cfg.meta.evaluates)
+            self.trackers.eval(rows, inferred=not self.cfg.meta.evaluates)
             return
-        for writer, row in rows:
-            writer.write_train(row)
+        self.trackers.train(rows)
         period = max(SAVE_PERIOD, self.save_seconds / SAVE_SHARE)
         if self.crew.finished or time.monotonic() - self.saved_at > period:
             self._save()
+        self._tell_silent(found.rows)
         self.console.progress(found.rows, found.best_scores, found.worker_rows)
         if self.search:
             self._report(self.search, found.frame)
+
+    def _tell_silent(self, rows: Sequence[Row]) -> None:
+        """Say once which of `env.info_metrics` no episode has told so far: a name may be misspelt."""
+        if self.silence_told or not all(row["rollout/num_episodes"] for row in rows):
+            return
+        self.silence_told = True
+        tags = {name: f"rollout/info/{name}" for name in self.cfg.env.info_kinds}
+        if silent := [name for name, tag in tags.items() if all(math.isnan(row.get(tag, math.nan)) for row in rows)]:
+            names = ", ".join(silent)
+            self.console.message(f"env.info_metrics: no episode has told {names} so far, its infos have no such entry")
 
     def _report(self, search: TrialHandle, frame: int) -> None:
         """Tell the search the mean over sessions, on a grid of frames that does not depend on `env.num_envs`."""
@@ -287,11 +311,11 @@ class Trial:
     def _save(self) -> None:
         """Bring everything to disk: the rows first, so that `last` never knows of a frame that the curves do not."""
         started = time.monotonic()
-        for writer in self.writers:
-            writer.flush()
+        self.trackers.flush()
         state = self._snapshot() | {"scores": self.scores, "callbacks": self.callbacks.state()}
         self.directory.save(state | {"stopped": self.training.stopped}, self.best)
         self.best = None
+        self.trackers.saved()
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - started
 
@@ -304,8 +328,14 @@ class Trial:
     def close(self) -> None:
         self.console.close()
         self.crew.close()
-        for writer in self.writers:
-            writer.close()
+        self.trackers.flush()
+
+
+def _scores(summary: dict[str, Any]) -> dict[str, float]:
+    """What trial.json knows of a run, in means over sessions."""
+    told = summary.get("infos", {})
+    means = {name: value_at(found, "mean", "value", kind=float) for name, found in (summary | told).items()}
+    return {name: value for name, value in (means | summary["metrics"]).items() if value is not None}
 
 
 def _title(cfg: RunConfig) -> str:

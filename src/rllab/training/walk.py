@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter as now
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ from rllab.envs.classic_control import ClassicControlVectorEnv
 from rllab.envs.wrappers import TrackReward
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rllab.algorithms import Acting
     from rllab.algorithms.contract import Sampler
     from rllab.buffers import Buffer
@@ -27,6 +30,8 @@ class Walked(NamedTuple):
     act_seconds: float
     env_seconds: float
     store_seconds: float
+    infos: Mapping[str, Sequence[float]] = MappingProxyType({})
+    """By tag, what the env has told of each of those episodes; nan where it has told nothing."""
 
 
 class Walk(Protocol):
@@ -58,11 +63,12 @@ class StepByStep:
         next_obs, reward, terminated, truncated, finished = self.envs.step(action)
         stepped = now()
         self.buffer.add(obs, action, reward, terminated, truncated, next_obs, extras)
-        ended = []
+        ended, infos = [], {}
         if finished is not None:
             arrays = finished.session.tolist(), finished.returns.tolist(), finished.lengths.tolist()
             ended = [(0, *episode) for episode in zip(*arrays, strict=True)]
-        return Walked(1, ended, acted - start, stepped - acted, now() - stepped)
+            infos = {tag: values.tolist() for tag, values in finished.infos.items()}
+        return Walked(1, ended, acted - start, stepped - acted, now() - stepped, infos)
 
 
 class InOneCall:

@@ -38,11 +38,17 @@ def choose(spec: EnvSpec, config: EnvConfig, num_sessions: int) -> Backend:
         ValueError: the one asked for cannot make this env as configured; one line.
     """
     group = [BACKENDS[name] for name in _GROUPS.get(config.backend, ())]
+    group = [each for each in group if each.gives_infos or not config.info_metrics]
     backend = next(each for each in group if each.suits(spec, config)) if group else BACKENDS[config.backend]
     if config.wrappers and not backend.takes_wrappers:
         raise ValueError(
             f"env.wrappers: got {config.wrappers!r}, which env.backend={backend.name} cannot wrap around each sub-env; "
             "write env.backend=sync"
+        )
+    if config.info_metrics and not backend.gives_infos:
+        raise ValueError(
+            f"env.info_metrics: got {config.info_metrics!r}, which env.backend={backend.name} does not tell; write "
+            "env.backend=gymnasium"
         )
     if config.life_loss_terminal and not is_atari(spec):
         raise ValueError(f"env.life_loss_terminal: got True, but {spec.id} tells no lives; write false")

@@ -40,6 +40,8 @@ class Backend:
     """The value of `env.backend` that asks for it."""
     takes_wrappers = False
     """Whether `env.wrappers` can be put around each sub-env."""
+    gives_infos = True
+    """Whether what it steps tells the infos that the env tells in Gymnasium."""
     gains_from_workers = False
     """Whether `meta.num_workers=auto` may take several processes, since that was measured to be faster."""
 

@@ -43,6 +43,7 @@ class EnvPool(Backend):
     """EnvPool's pool of all rows. The spaces come from the same task in Gymnasium or ALE, its `counterpart`."""
 
     name = "envpool"
+    gives_infos = False
     gains_from_workers = True
 
     def is_installed(self) -> bool:

@@ -30,6 +30,7 @@ class Native(Backend):
     """The sub-envs that rllab has written out itself."""
 
     name = "native"
+    gives_infos = False
 
     def is_installed(self) -> bool:
         return self._reason() is None

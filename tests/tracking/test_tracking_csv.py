@@ -1,11 +1,8 @@
 import math
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rllab.tracking.csv_files import CsvFile
-from rllab.tracking.tensorboard import TensorBoardWriter
-from rllab.tracking.writers import SessionWriter
+from rllab.tracking.csv_files import CsvFile, CsvWriter
 
 
 @pytest.fixture
@@ -86,54 +83,17 @@ def test_csv_keep_until_of_a_file_without_rows(path, text):
     assert write(path, {"frame": 5, "a": 6}, keep_until=100) == ["frame,a", "5,6"]
 
 
-def scalars(directory):
-    events = EventAccumulator(str(directory)).Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def test_tensorboard_reads_what_was_written(tmp_path):
-    writer = TensorBoardWriter(tmp_path, resumed_at=None)
-    writer.write_train({"frame": 100, "elapsed_s": 1.0, "rollout/ep_rew_mean": math.nan, "time/fps": 50.0})
-    writer.write_train({"frame": 200, "elapsed_s": 2.0, "rollout/ep_rew_mean": 2.5, "time/fps": 25.0})
-    writer.close()
-    assert scalars(tmp_path) == {
-        "rollout/ep_rew_mean": [(200, 2.5)],  # nan is left out, and columns without a room are for the CSV
-        "time/fps": [(100, 50.0), (200, 25.0)],
-    }
-
-
-def test_tensorboard_hides_what_a_resumed_run_repeats(tmp_path):
-    # the first process went on to 300 after its last checkpoint at 200
-    for start, resumed_at in ((0, None), (200, 200)):
-        (tmp_path / f"{start}").mkdir()
-        writer = TensorBoardWriter(tmp_path / f"{start}", resumed_at=resumed_at)
-        for frame in range(start + 100, start + 301, 100):
-            writer.write_train({"frame": frame, "a/b": frame + start / 1000})
-        writer.close()
-    merged = tmp_path / "merged"
-    merged.mkdir()
-    # files are read in order of their names, whose clock counts whole seconds
-    for i, start in enumerate((0, 200)):
-        (file,) = (tmp_path / f"{start}").iterdir()
-        file.rename(merged / f"events.out.tfevents.{i}.host")
-    values = scalars(merged)["a/b"]
-    assert [step for step, _ in values] == [100, 200, 300, 400, 500]
-    assert dict(values)[200] == 200.0
-    assert dict(values)[300] == pytest.approx(300.2)
-
-
-def test_session_writer_makes_all_files_and_goes_on(tmp_path):
+def test_both_tables_of_a_session_go_on_where_a_run_is_resumed(tmp_path):
     directory = tmp_path / "run" / "session_0"
-    writer = SessionWriter(directory)
+    writer = CsvWriter(directory)
     for frame in (100, 200, 300):
         writer.write_train({"frame": frame, "rollout/ep_rew_mean": frame / 2})
-        writer.write_eval({"frame": frame, "eval/mean_reward": float(frame)}, inferred=False)
+        writer.write_eval({"frame": frame, "eval/mean_reward": float(frame)})
     writer.flush()
     assert (directory / "train.csv").read_text().splitlines()[-1] == "300,150"
     writer.close()
-    assert set(scalars(directory)) == {"rollout/ep_rew_mean", "eval/mean_reward"}
 
-    writer = SessionWriter(directory, resumed_at=200)
+    writer = CsvWriter(directory, resumed_at=200)
     writer.write_train({"frame": 300, "rollout/ep_rew_mean": -1.0})
     writer.close()
     train = (directory / "train.csv").read_text().splitlines()
