@@ -36,7 +36,7 @@ NAMES = [  # as they stand on pages, and where to look for what the page has mad
     (r"outputs/\.\.\./run\b", r"outputs/*/*"),
     (r"multirun/(\w+)_[0-9a-f]{6}\b", r"multirun/\1_*"),
 ]
-LIMIT = 300
+LIMIT = 600
 """Seconds of one block."""
 REDRAWN = re.compile(r"\r\x1b\[2K((?:\x1b\[1A\x1b\[2K)*)")
 """What rich writes between two states of a table."""
@@ -51,11 +51,7 @@ class Page:
         self.name = path.relative_to(ROOT).as_posix()
         self.program = ""  # snippets so far
         (directory / "train.py").symlink_to(ROOT / "train.py")
-        self.own = {
-            "/".join(Path(found[1]).with_suffix("").parts[-2:])
-            for block in pages.blocks(path)
-            if (found := pages.FILE.match(block.text))
-        }
+        self.own = pages.own_presets(path)
 
     def check(self, block):
         """What has become of a block: ``ok``, ``stale``, ``failed`` or ``skipped``, and lines that say more."""
@@ -87,7 +83,7 @@ class Page:
             if without and command.startswith(without):
                 skipped.append(f"{command}: {reason}")
             elif pages.program(command) in LOOKED_UP:
-                if wrong := pages.complaint(command):
+                if wrong := pages.complaint(command, self.own):
                     return "failed", [wrong]
                 skipped.append(f"{command}: looked up only")
             else:
@@ -120,7 +116,7 @@ class Page:
             return "failed", [f"exit code {code}", *printed.splitlines()[-8:]]
         machine = (block.note("machine") or "").split()
         diff = differences(sample, printed, shape=shape, machine=machine)
-        return ("stale" if diff else "ok"), diff
+        return ("stale" if diff else "ok"), diff[:20]
 
     def run(self, script, *, every_state=False):
         """Run a script of bash in a terminal; its exit code, and what the terminal shows."""
@@ -153,7 +149,7 @@ class Page:
         return there[-1].relative_to(self.directory).as_posix() if there else found[0]
 
     def results(self, text):
-        """Check the blocks up to the last that holds the text, and code between backticks that does; each by its line."""
+        """Check the blocks up to the last that holds the text, and code between backticks that does."""
         blocks = [*pages.blocks(self.path)]
         while blocks and text not in blocks[-1].text:
             blocks.pop()
@@ -168,7 +164,7 @@ class Page:
         if wrong := pages.complaint(command, self.own):
             return "failed", [wrong]
         trains = re.match(r"([A-Z_]+=\S+ )*(python train\.py|rllab-train) ", command)
-        if trains and not pages.PLACEHOLDER.search(command) and "-m " not in command and "=..." not in command:
+        if trains and not pages.PLACEHOLDER.search(command) and "-m" not in command.split():
             return _ended(*self.run(f"{command} --cfg job"))
         return "ok", []
 
@@ -176,7 +172,7 @@ class Page:
 def environment(directory):
     """That of the user, with this checkout and this Python first."""
     own = {
-        "COLUMNS": "80",
+        "COLUMNS": "120",
         "LINES": "50",
         "TERM": "xterm",
         "XDG_DATA_HOME": str(directory / ".data"),
@@ -187,11 +183,11 @@ def environment(directory):
 
 
 def shortened(command, words):
-    """A training, or what `words` are given for, with a smaller budget."""
+    """A command with a smaller budget, where it trains."""
     trains = re.match(r"(python (\S*/)?train\.py|rllab-train) ", command)
-    if words is None and (not trains or "meta.resume=" in command or re.search(r" (--help|--cfg|-sc)\b", command)):
+    if not trains or "meta.resume=" in command or re.search(r" (--help|--cfg|-sc)\b", command):
         return command
-    searches = re.search(r" (-m|--multirun) .*(search=|meta=asha|meta=median|max_trial=)", command)
+    searches = re.search(r" -m .*(search=|meta=asha|meta=median|max_trial=)", command)
     return f"{command} {words or (SHORT_SEARCH if searches else SHORT)}"
 
 

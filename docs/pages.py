@@ -28,15 +28,15 @@ from rllab.files import conf_dir
 ROOT = Path(__file__).resolve().parents[1]
 TESTED = {"README.md": "test_public_api", "docs/python.md": "test_public_api", "docs/architecture.md": "test_docs"}
 """Pages whose Python snippets a test runs."""
-NOTE = re.compile(r"<!-- check: (\w+),? ?(.*?)\s*-->\n", re.DOTALL)
+NOTE = re.compile(r"<!-- check: (\w+),?\s*(.*?)\s*-->\n", re.DOTALL)
 FENCE = re.compile(
     r"(?P<notes>(?:<!-- check: (?:(?!-->).)*-->\n)*)^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-FILE = re.compile(r"# (\S+\.(?:py|yaml))(?: .*)?\n")
+FILE = re.compile(r"(?:# @.*\n)?# (\S+\.(?:py|yaml))(?: .*)?\n")
 CODE = re.compile(r"`` (.+?) ``|`([^`]+)`", re.DOTALL)
 PROGRAMS = {"python", "rllab", "rllab-train", "make", "pip", "tensorboard", "optuna-dashboard", "eval", "export"}
-FIELD = re.compile(r"[+~]*(meta|env|eval_env|agent|tuned|search|experiment|callbacks|run_dir|hydra)\b[\w./]*=")
-GROUPS = ("meta", "env", "agent", "tuned", "search", "experiment", "eval_env")
+FIELD = re.compile(r"[+~]*(meta|env|eval_env|agent|tuned|search|experiment|tracker|callbacks|run_dir|hydra)\b[\w./]*=")
+GROUPS = ("meta", "env", "agent", "tuned", "search", "experiment", "tracker", "eval_env")
 PLACEHOLDER = re.compile(r"\.\.\.|<\w+>|\b[A-Z]{3,}\b")
 
 
@@ -44,10 +44,9 @@ PLACEHOLDER = re.compile(r"\.\.\.|<\w+>|\b[A-Z]{3,}\b")
 class Block:
     """A fenced block of a page."""
 
-    page: str
     line: int
     kind: str
-    """``file``, ``python``, ``commands``, ``session`` (commands after a $ and their output), ``output`` or ``unknown``."""
+    """``file``, ``python``, ``commands``, ``session``: commands after $ and their output, ``output``, ``unknown``."""
     text: str
     notes: tuple[tuple[str, str], ...]
 
@@ -69,7 +68,13 @@ def blocks(path):
         line = page.count("\n", 0, found.start("language")) + 1
         notes = tuple(NOTE.findall(found["notes"]))
         kind = _kind(found["language"], found["text"], {name for name, _ in notes})
-        yield Block(path.relative_to(ROOT).as_posix(), line, kind, found["text"], notes)
+        yield Block(line, kind, found["text"], notes)
+
+
+def own_presets(path):
+    """Presets that a page writes, as ``env/corridor``."""
+    files = (FILE.match(block.text) for block in blocks(path) if block.kind == "file")
+    return {"/".join(Path(found[1]).with_suffix("").parts[-2:]) for found in files}
 
 
 def _kind(language, text, notes):
@@ -161,7 +166,7 @@ def _of_words(words, own, *, strict):
     values = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
     for key, value in values.items():
         section = key.partition(".")[0]
-        if not FIELD.match(f"{key}=") or key.startswith(("hydra", "~")) or f"+{key}={value}" in words:
+        if not FIELD.match(f"{key}=") or key.startswith(("hydra", "tracker.", "~")) or f"+{key}={value}" in words:
             continue
         if key in GROUPS:
             names = [] if PLACEHOLDER.search(value) or not value else value.split(",")
@@ -174,7 +179,7 @@ def _of_words(words, own, *, strict):
 
 
 def _is_preset(group, name):
-    return any(conf_dir().glob(f"{group}/**/{name}.yaml")) or (conf_dir() / group / f"{name}.yaml").is_file()
+    return name == "none" or any(conf_dir().glob(f"{group}/**/{name}.yaml"))
 
 
 def _is_field(key, values, *, strict):
