@@ -106,7 +106,7 @@ def inline(path):
     prose = FENCE.sub(lambda block: "\n" * block[0].count("\n"), page)
     for found in CODE.finditer(prose):
         text = " ".join((found[1] or found[2]).split())
-        if (program(text) in PROGRAMS - {"eval", "export"} and " " in text) or FIELD.match(text.lstrip("'-m ")):
+        if (program(text) in PROGRAMS - {"eval", "export"} and " " in text) or FIELD.match(re.sub("^(-m )?'?", "", text)):
             yield prose.count("\n", 0, found.start()) + 1, text
 
 
