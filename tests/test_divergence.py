@@ -121,6 +121,7 @@ def test_of_many_steps_in_one_call_it_is_found_at_their_end(load_config, monkeyp
     made.close()
 
 
+@pytest.mark.slow  # a search of three processes
 def test_a_search_counts_the_trial_as_failed_with_the_reason(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = " ".join([*words("a2c"), "env=cartpole", "agent.lr=1e30,1e-3", "hydra.sweep.dir=sweep", "meta.final_eval=0"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -249,7 +250,8 @@ def test_a_class_that_cannot_be_sent_to_workers_is_refused(request):
 # --- reading
 
 
-def test_curves_are_tables_of_all_sessions(run):
+def test_curves_are_tables_of_all_sessions(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
     train, evaluation = run.curves(), run.curves("eval")
     assert train.dtype.names[:2] == ("session", "frame")
     assert train["frame"].dtype == np.int64
@@ -259,7 +261,8 @@ def test_curves_are_tables_of_all_sessions(run):
 
 
 def test_curves_are_data_frames_where_pandas_is(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
+    if find_spec("pandas") is None:
+        monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
     assert [*run.curves()][:2] == ["session", "frame"]
 
 

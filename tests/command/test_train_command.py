@@ -123,6 +123,7 @@ def test_provenance_holds_no_password(monkeypatch):
     )
 
 
+@pytest.mark.slow  # four processes; test_docs.py covers it in one
 def test_presets_and_a_package_of_ones_own(process, workplace, tmp_path):
     """From another directory, with the installed command: env, agent and meta settings that rllab does not know."""
     done = process(

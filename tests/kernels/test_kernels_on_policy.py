@@ -174,6 +174,7 @@ def test_it_is_compiled_once_and_kept(monkeypatch, tmp_path, capsys):
     assert [path.suffix for path in (tmp_path / "rllab" / "kernels").iterdir()] == [".so"]
 
 
+@pytest.mark.slow  # compiles twice
 @pytest.mark.usefixtures("forgetful")
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")

@@ -318,6 +318,7 @@ def test_sweeper_that_was_cut_off_does_not_disturb_who_took_over(make_toy, tmp_p
     assert (first.lines(0, "ends"), len(second.lines(0, "ends"))) == ([], 1)
 
 
+@pytest.mark.slow  # several processes; kills of searches cover it
 def test_two_sweepers_share_a_study(make_toy):
     """Started at the same moment, in one directory: each trial is run once, by one of them."""
     toy = make_toy("-m", SPACE, "meta.max_trial=6", "hydra/launcher=basic", K)

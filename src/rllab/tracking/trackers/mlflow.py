@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
 
 _MOST_METRICS, _MOST_PARAMS, _LONGEST = 1000, 100, 6000
 """What MLflow takes in one call, and characters of a param."""
-_RETRIES = "5"
-"""Times that a server which does not answer is asked again, over a minute."""
+_RETRIES = "4"
+"""Times that a server which does not answer is asked again, over a minute or so."""
+_AT_FIRST = 10.0
+"""Seconds that a server has to let itself be connected to when a run begins."""
+_OTHERS = 100.0
+"""Seconds that a trial waits for others that make the tables of a new database."""
 _STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
@@ -57,9 +63,12 @@ class Mlflow(RunTracker):
         for library in ("mlflow", "alembic"):
             logging.getLogger(library).setLevel(logging.WARNING)
         uri = config.uri or mlflow.get_tracking_uri()
+        if (server := urlsplit(uri)).scheme in ("http", "https"):  # one that is not there is known at once
+            port = server.port or (443 if server.scheme == "https" else 80)
+            socket.create_connection((str(server.hostname), port), timeout=_AT_FIRST).close()
         database = uri.removeprefix("sqlite:///")
         # trials that begin side by side would all make the tables
-        with nullcontext() if database == uri else FileLock(f"{database}.lock"):
+        with nullcontext() if database == uri else FileLock(f"{database}.lock", timeout=_OTHERS):
             self.client = mlflow.MlflowClient(tracking_uri=uri)
             self.id = run.id or self._begin(config.experiment, run)
         run.remember(self.id)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rllab.tracking.trackers.contract import RunTracker, means_first, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from rllab.tracking.trackers.contract import Outcome, Scalars, TrackedRun
 
@@ -20,6 +21,8 @@ _BLOCK, _HEADER = 32768, 7
 """Bytes: of a block of the log, and of what comes before its first record and before each."""
 _FULL, _LAST = 1, 4
 """Kinds of records: a whole one, and the last part of one."""
+_CLOSING = 10.0
+"""Seconds that the files of an offline run have to be closed."""
 _FINISH = 90.0
 """Seconds that the end of a run waits for an upload; `wandb sync` brings the rest."""
 
@@ -65,6 +68,7 @@ class Wandb(RunTracker):
         self.id = run.id or uuid.uuid4().hex[:8]
         run.remember(self.id)
         if not online:
+            os.environ.pop("WANDB_SERVICE", None)  # a parent's would hold the run when this process is killed
             files = run.path / "wandb"
             self.frame = max(_steps(files, self.id), default=0)
             while [*files.glob(f"offline-run-{time.strftime('%Y%m%d_%H%M%S')}-{self.id}")]:
@@ -107,9 +111,21 @@ class Wandb(RunTracker):
 
     def close(self, outcome: Outcome) -> None:
         self.run.finish(exit_code=0 if outcome == "complete" else 1)
+        if self.run.offline:  # it has answered a moment before its file is whole, which who goes on will read
+            log, started = Path(self.run.dir).parent / f"run-{self.id}.wandb", time.monotonic()
+            while not _is_whole(log) and time.monotonic() - started < _CLOSING:
+                time.sleep(0.05)
 
     def _log(self, values: dict[str, Any], frame: int) -> None:
         self.run.log(values, step=max(frame, self.run.step))  # what comes with a lower step than before is dropped
+
+
+def _is_whole(log: Path) -> bool:
+    """Whether a transaction log ends with the end of its run."""
+    from wandb.proto.wandb_internal_pb2 import Record  # noqa: PLC0415 - an extra
+
+    *_, last = [b"", *_records(log.read_bytes())]
+    return bool(Record.FromString(last).HasField("exit"))
 
 
 def _steps(directory: Path, run_id: str) -> Iterator[int]:
