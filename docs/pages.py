@@ -106,7 +106,8 @@ def inline(path):
     prose = FENCE.sub(lambda block: "\n" * block[0].count("\n"), page)
     for found in CODE.finditer(prose):
         text = " ".join((found[1] or found[2]).split())
-        if (program(text) in PROGRAMS - {"eval", "export"} and " " in text) or FIELD.match(re.sub("^(-m )?'?", "", text)):
+        words = FIELD.match(re.sub("^(-m )?'?", "", text))
+        if words or (program(text) in PROGRAMS - {"eval", "export"} and " " in text):
             yield prose.count("\n", 0, found.start()) + 1, text
 
 
@@ -166,7 +167,11 @@ def _of_words(words, own, *, strict):
     values = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
     for key, value in values.items():
         section = key.partition(".")[0]
-        if not FIELD.match(f"{key}=") or key.startswith(("hydra", "tracker.", "~")) or f"+{key}={value}" in words:
+        if key.startswith(("hydra", "tracker.", "-", "~")) or f"+{key}={value}" in words:
+            continue
+        if not FIELD.match(f"{key}="):
+            if strict:
+                return f"{key}: no such field"
             continue
         if key in GROUPS:
             names = [] if PLACEHOLDER.search(value) or not value else value.split(",")

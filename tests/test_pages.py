@@ -84,6 +84,7 @@ def test_each_page_names_what_there_is(path):
     [
         ("python train.py meta.max_sesion=2", "meta.max_sesion: no such field"),
         ("python train.py agent=dqn agent.num_epochs=3", "agent.num_epochs: no such field"),
+        ("python train.py tunned=none", "tunned: no such field"),
         ("rllab-train -m env=cartpole,acrobott", "env has no preset acrobott"),
         ("OMP_NUM_THREADS=1 python train.py env.kwargs.h=1", "env.kwargs.h: no such field"),
         ("meta.max_session=8 agent.n_stepp=3", "agent.n_stepp: no such field"),
