@@ -42,6 +42,10 @@ test-slow: $(VENV)/dev ## Run the learning tests as well (half an hour)
 docs: $(VENV)/docs ## Build the documentation site, site/index.html; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+.PHONY: check-docs
+check-docs: $(VENV)/dev $(VENV)/bench ## Run every command, snippet and sample of README and docs (a quarter of an hour)
+	$(BIN)/python docs/check.py
+
 .PHONY: pictures
 pictures: $(VENV)/dev ## Make the pictures of docs/gallery.md again (needs chromium and chromedriver)
 	$(BIN)/python docs/pictures.py
