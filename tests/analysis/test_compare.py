@@ -21,8 +21,8 @@ def make(tmp_path):
         path = write_run(tmp_path / name)
         config = yaml.safe_load((path / "config.yaml").read_text())
         for field, value in fields.items():
-            section, key = field.split(".")
-            config[section][key] = value
+            section, _, key = field.rpartition(".")
+            (config[section] if section else config)[key] = value
         (path / "config.yaml").write_text(yaml.safe_dump(config))
         return read_run(path)
 
@@ -70,6 +70,22 @@ def test_a_field_that_an_older_version_did_not_know_is_no_difference(make):
 def test_arguments_of_an_env_are_a_difference(make):
     runs = [make("a", **{"env.kwargs": {}}), make("b", **{"env.kwargs": {"length": 8}})]
     assert [group.label for group in group_runs(runs)] == ["env.kwargs={}", "env.kwargs={'length':8}"]
+
+
+def test_callbacks_and_another_env_of_evaluations_are_a_difference(make):
+    runs = [
+        make("a", callbacks=[], eval_env={}),
+        make("b", callbacks=["a.B"], eval_env={}),
+        make("c", eval_env={"id": "D"}),
+    ]
+    assert [group.label for group in group_runs(runs)] == [
+        "callbacks=[] eval_env={}",
+        "callbacks=['a.B'] eval_env={}",
+        "eval_env={'id':'D'}",
+    ]
+    assert [len(group.runs) for group in group_runs([make("d"), make("e", callbacks=[], eval_env={}, tracker={})])] == [
+        2
+    ]
 
 
 def test_a_long_label_is_the_directory(make, tmp_path):

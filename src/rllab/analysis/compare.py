@@ -77,9 +77,10 @@ def group_runs(runs: list[Run]) -> list[Group]:
 
 
 def _settings(config: dict[str, Any]) -> Settings:
-    """``{"agent": {"lr": 1}, "run_dir": "x"} -> {"agent.lr": 1}``."""
-    sections = {name: fields for name, fields in config.items() if isinstance(fields, dict) and name not in _ASIDE}
-    settings = {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
+    """``{"agent": {"lr": 1}, "callbacks": [], "run_dir": "x"} -> {"agent.lr": 1, "callbacks": []}``."""
+    sections = {name: config[name] for name in ("meta", "env", "agent") if isinstance(config.get(name), dict)}
+    settings = {name: value for name, value in config.items() if name not in (*sections, *_ASIDE)}
+    settings |= {f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()}
     aside = _ASIDE - {"meta.max_session"} if settings.get("meta.distributed") else _ASIDE  # workers of one policy
     return {field: value for field, value in settings.items() if field not in aside}
 
