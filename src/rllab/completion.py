@@ -46,7 +46,8 @@ def _offers(line: str) -> list[str] | None:
         fields = [f"{part}.{name}" for part in ("meta", "env", "agent") for name in _fields(part, chosen, folders)]
         for name in chosen["tracker"].strip("[]").split(","):
             fields += [f"tracker.{name}.{field}" for field in _preset_fields("tracker", name, folders)]
-        found = {f"{name}=" for name in (*_GROUPS, "callbacks", "run_dir")} | {_next_level(name, word) for name in fields}
+        found = {f"{name}=" for name in (*_GROUPS, "callbacks", "run_dir")}
+        found |= {_next_level(name, word) for name in fields}
     return sorted(each for each in found if each.startswith(word))
 
 
