@@ -15,7 +15,10 @@ from rllab.analysis import summarize
 from rllab.analysis.shelf import age, find, is_run, is_study, look
 from rllab.host.process import LOCK, Hold
 
-HOLD = "import sys, time, pathlib; from rllab.host.process import Hold; hold = Hold(pathlib.Path(sys.argv[1]))\nprint(flush=True)\n"
+HOLD = (
+    "import sys, time, pathlib; from rllab.host.process import Hold; hold = Hold(pathlib.Path(sys.argv[1]))\n"
+    "print(flush=True)\n"
+)
 
 
 def note(path, **facts):
