@@ -70,6 +70,19 @@ def test_sequences_are_episodes_one_by_one_and_so_are_gradients(kind, layers, ma
 
 
 @pytest.mark.parametrize(("kind", "layers"), KINDS)
+def test_side_by_side_they_are_the_same(kind, layers, make_generators, randomized):
+    memory, x, past = make(kind, layers, make_generators, randomized)
+    inputs, found = [x, *past.state.values(), *memory.parameters()], []
+    for goes_on in (True, False):
+        y, after = memory(x, past, goes_on=goes_on)
+        weights = torch.arange(y.numel(), dtype=y.dtype).view(y.shape).cos()
+        found.append([y, *torch.autograd.grad((y * weights).sum(), inputs)])
+    assert after == {}
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(("kind", "layers"), KINDS)
 def test_steps_make_the_sequence_in_torch_and_in_numpy(kind, layers, make_generators, randomized):
     memory, x, past = make(kind, layers, make_generators, randomized, torch.float32)
     with torch.no_grad():

@@ -92,20 +92,20 @@ class ActorCritic(nn.Module):
     def forward(self, x: Tensor, past: Past | None = None) -> tuple[Tensor, Tensor]:
         """Outputs of the policy, and values ``[S, B]``, for normalised observations; with a memory, after a `past`."""
         if past is not None:
-            return self._remember(x, past)[:2]
+            return self._remember(x, past, goes_on=False)[:2]
         x = self._input(x)
         features = self.actor_torso(x)
         critic_features = features if self.critic_torso is self.actor_torso else self.critic_torso(x)
         return self.actor_head(features), self.critic_head(critic_features).squeeze(-1)
 
-    def _remember(self, x: Tensor, past: Past) -> tuple[Tensor, Tensor, State]:
-        """`forward`, and what is remembered after the last step."""
+    def _remember(self, x: Tensor, past: Past, *, goes_on: bool = True) -> tuple[Tensor, Tensor, State]:
+        """`forward`, and what is remembered after the last step, for those that go on from there."""
         x = self._input(x)
-        features, state = self.actor_torso(x, _of("actor_", past))
+        features, state = self.actor_torso(x, _of("actor_", past), goes_on=goes_on)
         after = {f"actor_{name}": each for name, each in state.items()}
         critic_features = features
         if self.critic_torso is not self.actor_torso:
-            critic_features, state = self.critic_torso(x, _of("critic_", past))
+            critic_features, state = self.critic_torso(x, _of("critic_", past), goes_on=goes_on)
             after |= {f"critic_{name}": each for name, each in state.items()}
         return self.actor_head(features), self.critic_head(critic_features).squeeze(-1), after
 

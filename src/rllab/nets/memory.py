@@ -74,8 +74,11 @@ class Memory(nn.Module):
                     bias[:, size : 2 * size] = 1.0  # of the gate that keeps what is remembered, of both kinds
                 self.register_parameter(f"bias_{name}_{layer}", nn.Parameter(bias))
 
-    def forward(self, x: Tensor, past: Past) -> tuple[Tensor, State]:
-        """Outputs ``[S, T * N, size]``, and what is remembered after the last step."""
+    def forward(self, x: Tensor, past: Past, *, goes_on: bool = True) -> tuple[Tensor, State]:
+        """Outputs ``[S, T * N, size]``, and what is remembered after the last step, for those that go on from there.
+
+        Others are faster where there are many episodes: these need not be in step then.
+        """
         num_sessions, num_steps, num_envs = past.starts.shape
         shape = num_sessions, num_envs
         names = self.layout.state_shapes
@@ -83,33 +86,63 @@ class Memory(nn.Module):
         if num_steps == 1:
             y, after = _step(x, state, past.starts[:, 0], list(self.parameters()), _TORCH)
             return y, dict(zip(names, after, strict=True))
-        begins = past.starts.any(2).tolist()
+        begins = past.starts.bool().cpu().numpy()
         weights = zip(*(parameter.unbind() for parameter in self.parameters()), strict=True)
         before = zip(*(each.unbind() for each in state), strict=True)
         rows = x.view(num_sessions, num_steps, num_envs, -1)
-        found = [self._sequence(*one) for one in zip(rows, past.starts, begins, before, weights, strict=True)]
+        run = self._in_step if goes_on else self._by_length
+        found = [run(*one) for one in zip(rows, begins, before, weights, strict=True)]
         after = [torch.stack(each) for each in zip(*(state for _, state in found), strict=True)]
-        return torch.stack([y for y, _ in found]).flatten(1, 2), dict(zip(names, after, strict=True))
+        return torch.stack([y for y, _ in found]).flatten(1, 2), dict(zip(names, after, strict=goes_on))
 
-    def _sequence(
-        self, x: Tensor, starts: Tensor, begins: list[bool], state: Sequence[Tensor], weights: tuple[Tensor, ...]
+    def _in_step(
+        self, x: Tensor, begins: np.ndarray, state: Sequence[Tensor], weights: tuple[Tensor, ...]
     ) -> tuple[Tensor, list[Tensor]]:
         """One session: outputs ``[T, N, size]`` for ``[T, N, in]``, and the state ``[N, layers, size]`` after them.
 
-        In one call of torch up to where an episode begins, `begins` in any of the sub-envs.
+        All sub-envs at once, up to where an episode begins in any of them.
         """
-        cuts = [t for t, begun in enumerate(begins) if begun or t == 0]
-        lengths = np.diff([*cuts, len(x)]).tolist()
+        cuts = np.flatnonzero(begins.any(1) | (np.arange(len(begins)) == 0))
+        parts = torch.split(x, np.diff(cuts, append=len(x)).tolist())
+        alive = torch.from_numpy(~begins[cuts]).to(x).unbind()
         state, outputs = [each.transpose(0, 1) for each in state], []  # [layers, N, size]
-        for part, begun in zip(torch.split(x, lengths), starts[cuts], strict=True):
-            state = [(each * (1.0 - begun).unsqueeze(1)).contiguous() for each in state]
-            flags = True, self.layout.num_layers, 0.0, torch.is_grad_enabled(), False, False  # as nn.LSTM calls them
-            if self.layout.kind == "lstm":
-                y, *state = torch.lstm(part, state, weights, *flags)
-            else:
-                y, *state = torch.gru(part, state[0], weights, *flags)
+        for part, alive_there in zip(parts, alive, strict=True):
+            y, state = self._layers(part, [each * alive_there.unsqueeze(1) for each in state], weights)
             outputs.append(y)
         return torch.cat(outputs), [each.transpose(0, 1) for each in state]
+
+    def _by_length(
+        self, x: Tensor, begins: np.ndarray, state: Sequence[Tensor], weights: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same without the state: episodes, and parts of them, side by side with others that are about as long."""
+        num_steps, num_envs = begins.shape
+        first = np.flatnonzero((begins | (np.arange(num_steps) == 0)[:, None]).T)  # rows of one env after another
+        lengths, env = np.diff(first, append=begins.size), first // num_steps
+        goes_on = torch.from_numpy((first % num_steps == 0) & ~begins[0, env]).to(x).unsqueeze(1)
+        flat, outputs, places = x.flatten(0, 1), [], []
+        classes = np.log2(lengths).astype(int) // 2  # a factor of 4: at most so much is padding
+        for each in np.unique(classes):
+            some = np.flatnonzero(classes == each)
+            steps = np.arange(lengths[some].max())[:, None]
+            is_row = steps < lengths[some]
+            row = first[some] % num_steps + steps * is_row  # padding repeats the first
+            row = torch.from_numpy(row * num_envs + env[some]).to(x.device)
+            given = [(h[env[some]] * goes_on[some].unsqueeze(2)).transpose(0, 1) for h in state]
+            y, _ = self._layers(flat[row], given, weights)
+            kept = torch.from_numpy(is_row).to(x.device)
+            outputs.append(y[kept])
+            places.append(row[kept])
+        return torch.cat(outputs)[torch.cat(places).argsort()].view(num_steps, num_envs, -1), []
+
+    def _layers(self, x: Tensor, state: list[Tensor], weights: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Torch's own for one session, ``[T, B, in]``; the state is ``[layers, B, size]``."""
+        state = [each.contiguous() for each in state]
+        flags = True, self.layout.num_layers, 0.0, torch.is_grad_enabled(), False, False  # as nn.LSTM calls them
+        if self.layout.kind == "lstm":
+            y, *state = torch.lstm(x, state, weights, *flags)
+        else:
+            y, *state = torch.gru(x, state[0], weights, *flags)
+        return y, state
 
     def host(self) -> HostStep:
         """`forward`, on the parameters' own memory; for parameters on the CPU."""
@@ -131,11 +164,11 @@ class Recurrent(nn.Module):
         super().__init__()
         self.torso, self.memory = torso, memory
 
-    def forward(self, x: Tensor, past: Past) -> tuple[Tensor, State]:
-        """Features, and what is remembered after the last step."""
+    def forward(self, x: Tensor, past: Past, *, goes_on: bool = True) -> tuple[Tensor, State]:
+        """Features, and what is remembered after the last step, for those that go on from there."""
         if self.memory.layout.at == "after":
-            return self.memory(self.torso(x), past)  # type: ignore[no-any-return]
-        remembered, state = self.memory(x, past)
+            return self.memory(self.torso(x), past, goes_on=goes_on)  # type: ignore[no-any-return]
+        remembered, state = self.memory(x, past, goes_on=goes_on)
         return self.torso(remembered), state
 
     def host(self, torso: Callable[[np.ndarray], np.ndarray]) -> HostStep:
