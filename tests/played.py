@@ -17,6 +17,8 @@ CASES = {
     "ppo, images": ["agent=ppo", *ROLLOUT, "agent.share_network=true", IMAGES],
     "ppo, own network": [*PPO, "agent.network=probes:HalfFrozen", NUMBERS],
     "ppo, flattened": [*PPO, "env.id=FrozenLake-v1", "env.max_frame=600"],
+    "ppo, memory": [*PPO, "agent.memory=lstm", "agent.memory_size=6", "agent.memory_length=5", "env.id=CartPole-v1"],
+    "a2c, memory": ["agent=a2c", "agent.memory=gru", "agent.memory_layers=2", "agent.memory_at=before", BOX],
     "a2c": ["agent=a2c", "agent.num_steps=5", BOX],
     "reinforce": ["agent=reinforce", "agent.num_steps=20", NUMBERS],
     "sarsa": ["agent=sarsa", "agent.num_steps=5", NUMBERS],

@@ -186,7 +186,7 @@ def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied
     agent = image_agent(3, share_network=shared)
     assert agent.sampler.gives_value == shared
     buffer = fill_images(agent, np.random.default_rng(0))
-    batch = agent._prepare(buffer.tensors("cpu"))
+    batch, _ = agent._prepare(buffer.tensors("cpu"))
     assert batch["obs"].dtype == torch.uint8
     assert batch["obs"].data_ptr() == buffer.arrays["obs"].ctypes.data
     outputs, value = agent.net(batch["obs"])
@@ -201,7 +201,7 @@ def test_a_rollout_of_images_is_valued_in_parts_or_while_acting_and_never_copied
 def test_every_row_is_learned_from_once_an_epoch_beside_its_own_action(make):
     agent = make[0](3)
     buffer = make[1](agent, np.random.default_rng(0))
-    batch = agent._prepare(buffer.tensors("cpu"))
+    batch, _ = agent._prepare(buffer.tensors("cpu"))
     order = agent.minibatch_streams.permutations(batch["valid"].shape[1])
     parts = list(minibatches(batch, order, 2, standardize=True))
     shuffled = {name: torch.cat([m[name] for m in parts], 1) for name in ("obs", "action", "log_prob", "returns")}

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
+from rllab.algorithms.shared.memory import evaluate
 from rllab.algorithms.shared.on_policy import (
     PolicySettings,
+    check_network_settings,
     check_rollout,
     make_actor_critic,
     memory_of_one_step,
@@ -24,7 +26,7 @@ from rllab.functional.reductions import by_session, explained_variance, masked_s
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
 from rllab.optim.adam import Adam
@@ -66,12 +68,12 @@ class A2C(Algorithm):
 
     Config = A2CConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    saved = ("optimizer", "reward_norm", "sampler", "num_updates")
+    saved = ("optimizer", "reward_norm", "sampler", "num_updates", "memory")
     shared = ("net", "optimizer", "reward_norm")
 
     @staticmethod
     def check(config: A2CConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network_settings(config, task)
         needed = memory_of_one_step(config, task, num_steps=config.num_steps, shared=config.share_network)
         check_rollout(config, task, needed)
 
@@ -87,16 +89,17 @@ class A2C(Algorithm):
         self.schedules = schedules(config, "lr", "ent_coef", "vf_coef")
         self.reward_norm = RewardNorm(task.num_sessions, task.num_envs, gamma=config.gamma).to(device)
         self.num_updates = 0
+        self.memory: State = {}  # at the beginning of the present rollout
         self.kernel: OnPolicyKernel | None = None
 
     def use_kernels(self) -> dict[str, str | None]:
         return take_kernels(self, OnPolicyKernel)
 
     def make_buffer(self) -> RolloutBuffer:
-        return RolloutBuffer(self.rollout_steps, *self.task.layout)
+        return RolloutBuffer(self.rollout_steps, *self.task.layout, self.sampler.extras)
 
     def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
-        return Acted(*self.sampler.act(obs, explore=explore), state)
+        return Acted(*self.sampler.act(obs, state, starts, explore=explore))
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
@@ -117,7 +120,8 @@ class A2C(Algorithm):
 
     def _learn(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> Tensors:
         """One gradient step on a rollout; metrics ``[S]``."""
-        outputs, value = self.net(self.net.normalize(by_session(rollout["obs"])))  # [S, (T + 1) * N, ...]
+        x = self.net.normalize(by_session(rollout["obs"]))  # [S, (T + 1) * N, ...]
+        outputs, value, self.memory = evaluate(self.net, rollout, x, self.memory, self.rollout_steps)
         advantage = self._advantage(rollout, value.detach())  # [S, T * N]
         num_rows = advantage.shape[1]  # the rest, the successors of the last step, have lent their values
         outputs, value = outputs[:, :num_rows], value[:, :num_rows]

@@ -1,6 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details of Huang et al. 2022."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gymnasium.spaces as gs
@@ -10,20 +11,29 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
-from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, take_in_obs
+from rllab.algorithms.shared.memory import check_sequences
+from rllab.algorithms.shared.on_policy import (
+    PolicySettings,
+    check_network_settings,
+    check_rollout,
+    make_actor_critic,
+    num_activations_of,
+    take_in_obs,
+)
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.buffers import Tensors
-from rllab.buffers.minibatches import minibatches
+from rllab.buffers.minibatches import minibatches, sequence_minibatches
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.errors import require
 from rllab.functional.reductions import by_session, explained_variance
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.memory import Past
 from rllab.nets.normalize import RewardNorm
-from rllab.nets.torsos import is_image, num_activations
+from rllab.nets.torsos import is_image
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -57,12 +67,14 @@ class PPOConfig(PolicySettings):
     """Colour of the exploration noise of continuous actions: 0 is independent, 1 pink, 2 a random walk."""
     normalize_reward: bool = False
     """Scale rewards so that the discounted return has a running variance of 1."""
+    memory_length: int | None = None
+    """Steps of a sequence in a minibatch, where there is a memory; must divide num_steps, and null is all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(
             self,
-            integers=["num_epochs", "num_minibatches"],
+            integers=["num_epochs", "num_minibatches", "memory_length"],
             fractions=["gae_lambda"],
             positive=["adam_eps", "target_kl"],
             coefficients=["clip_coef", "vf_clip_coef"],
@@ -75,12 +87,12 @@ class PPO(Algorithm):
 
     Config = PPOConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    saved = ("optimizer", "reward_norm", "sampler", "minibatch_streams", "num_updates")
+    saved = ("optimizer", "reward_norm", "sampler", "minibatch_streams", "num_updates", "memory")
     shared = ("net", "optimizer", "reward_norm")
 
     @staticmethod
     def check(config: PPOConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network_settings(config, task)
         num_envs, batch = task.num_envs, config.num_steps * task.num_envs
         if batch % config.num_minibatches:
             most = max(1, min(config.num_minibatches, batch // 2))
@@ -89,12 +101,17 @@ class PPO(Algorithm):
                 f"agent.num_minibatches: got {config.num_minibatches}, which does not divide agent.num_steps * "
                 f"env.num_envs = {batch}; write one that does, e.g. agent.num_minibatches={near}"
             )
+        if config.memory:
+            check_sequences(
+                config.memory_length or config.num_steps, config.num_steps, num_envs, config.num_minibatches
+            )
         even = config.num_minibatches // math.gcd(config.num_minibatches, num_envs)
         check_rollout(config, task, needed_memory(config, task), multiple=even)
 
     def __init__(self, config: PPOConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
         self.config, self.task, self.device = config, task, device
         self.rollout_steps = config.num_steps
+        self.sequence_length = config.memory_length or config.num_steps
         self.net: ActorCritic = make_actor_critic(
             config, task, seed=seed, device=device, shared=config.share_network, noise_beta=config.noise_beta
         )
@@ -108,18 +125,18 @@ class PPO(Algorithm):
         self.reward_norm = RewardNorm(task.num_sessions, task.num_envs, gamma=config.gamma).to(device)
         self.minibatch_streams = Streams(seed, task.num_sessions, "minibatch", device)
         self.num_updates = [0] * task.num_sessions  # optimiser steps
+        self.memory: State = {}  # at the beginning of the present rollout
         self.kernel: OnPolicyKernel | None = None
 
     def make_buffer(self) -> RolloutBuffer:
-        extras = {"outputs": (self.net.distribution.num_outputs,), "value": ()} if self.sampler.gives_value else {}
-        return RolloutBuffer(self.rollout_steps, *self.task.layout, extras)
+        return RolloutBuffer(self.rollout_steps, *self.task.layout, self.sampler.extras)
 
     def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
         """Only the policy runs here; values and log-probabilities follow in `update`, for the whole rollout at once.
 
         With a large torso for both, values are stored right away instead.
         """
-        return Acted(*self.sampler.act(obs, explore=explore), state)
+        return Acted(*self.sampler.act(obs, state, starts, explore=explore))
 
     def use_kernels(self) -> dict[str, str | None]:
         return take_kernels(self, OnPolicyKernel)
@@ -146,14 +163,14 @@ class PPO(Algorithm):
 
     def _learn(self, rollout: Tensors, lr: float, coefs: dict[str, float]) -> tuple[Tensors, list[int]]:
         """All epochs on a rollout: metrics ``[S]``, means over the last epoch, and each session's optimiser steps."""
-        config, active, batch = self.config, [True] * self.task.num_sessions, self._prepare(rollout)
+        config, active = self.config, [True] * self.task.num_sessions
+        batch, states = self._prepare(rollout)
         num_updates = [0] * self.task.num_sessions
         collected: list[Tensors] = []
         grad_norm = torch.zeros(self.task.num_sessions, device=self.device)
         for epoch in range(config.num_epochs):
-            order = self.minibatch_streams.permutations(batch["valid"].shape[1])
-            for minibatch in minibatches(batch, order, config.num_minibatches, standardize=config.normalize_advantage):
-                outputs, value = self.net(minibatch["obs"])
+            for minibatch, past in self._minibatches(batch, states):
+                outputs, value = self.net(minibatch["obs"], past)
                 log_prob, entropy = self.net.distribution.log_prob_entropy(outputs, minibatch["action"])
                 log_ratio = log_prob - minibatch["log_prob"]
                 loss, parts = ppo_loss(minibatch, log_ratio, entropy, value, **coefs)
@@ -177,12 +194,30 @@ class PPO(Algorithm):
         explained = explained_variance(batch["value"], batch["returns"], batch["valid"])
         return means | {"train/explained_variance": explained}, num_updates
 
+    def _minibatches(self, batch: Tensors, states: list[State]) -> Iterator[tuple[Tensors, Past | None]]:
+        """Those of an epoch: of rows, or, with a memory, of sequences and what came before them."""
+        number, standardize = self.config.num_minibatches, self.config.normalize_advantage
+        if states:
+            order = self.minibatch_streams.permutations(len(states) * self.task.num_envs)
+            yield from sequence_minibatches(batch, states, order, number, standardize=standardize)
+        else:
+            order = self.minibatch_streams.permutations(batch["valid"].shape[1])
+            yield from ((part, None) for part in minibatches(batch, order, number, standardize=standardize))
+
     @torch.no_grad()
-    def _prepare(self, rollout: Tensors) -> Tensors:
-        """The rollout by session, all that minibatches are cut from: ``[S, T * N, ...]``."""
+    def _prepare(self, rollout: Tensors) -> tuple[Tensors, list[State]]:
+        """The rollout by session, all that minibatches are cut from: ``[S, T * N, ...]``.
+
+        With a memory, also what was remembered before each piece of `sequence_length`.
+        """
         num_rows = self.rollout_steps * self.task.num_envs
         x = self.net.normalize(by_session(rollout["obs"]))  # [S, (T + 1) * N, ...]
-        outputs, value = self._evaluate(rollout, x)
+        states: list[State] = []
+        if self.net.memory is None:
+            outputs, value = self._evaluate(rollout, x)
+        else:
+            past = Past(self.memory, rollout["starts"].transpose(0, 1))
+            outputs, value, (*states, self.memory) = self.net.unroll(x, past, self.sequence_length)
         value_by_step = value.view(self.task.num_sessions, -1, self.task.num_envs).transpose(0, 1)  # [T + 1, S, N]
         ends, config = (rollout["terminated"], rollout["truncated"]), self.config
         advantage = gae(rollout["reward"], value_by_step, *ends, gamma=config.gamma, gae_lambda=config.gae_lambda)
@@ -195,7 +230,9 @@ class PPO(Algorithm):
         }
         batch["returns"] = batch["advantage"] + batch["value"]
         batch["log_prob"], _ = self.net.distribution.log_prob_entropy(outputs[:, :num_rows], batch["action"])
-        return batch
+        if states:
+            batch["starts"] = by_session(rollout["starts"])
+        return batch, states
 
     def _evaluate(self, rollout: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy for every row, and values, also of the last row's successor."""
@@ -220,8 +257,10 @@ def needed_memory(config: PPOConfig, task: Task) -> int:
     rollout = RolloutBuffer.num_bytes(config.num_steps, *task.layout)
     num_rows = task.num_sessions * task.num_envs * config.num_steps
     torsos = 1 if config.share_network else 2
-    activations = torsos * num_activations(config.network, task.obs_space, hidden=config.hidden)
-    if is_image(task.obs_space) and not config.normalize_obs:  # bytes until the network: one minibatch, its gradients
+    activations = torsos * num_activations_of(config, task)
+    if (
+        is_image(task.obs_space) and not config.normalize_obs and not config.memory
+    ):  # bytes until the network: one minibatch, its gradients
         return rollout + 4 * 2 * activations * num_rows // config.num_minibatches
     copies = 1 + config.normalize_obs  # shuffled, and normalised; all rows are valued at once
     return rollout + 4 * num_rows * (copies * task.obs_size + activations)

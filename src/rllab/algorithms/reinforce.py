@@ -15,14 +15,21 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
-from rllab.algorithms.shared.on_policy import PolicySettings, check_rollout, make_actor_critic, memory_of_one_step
+from rllab.algorithms.shared.memory import evaluate
+from rllab.algorithms.shared.on_policy import (
+    PolicySettings,
+    check_network_settings,
+    check_rollout,
+    make_actor_critic,
+    memory_of_one_step,
+)
 from rllab.algorithms.shared.settings import schedules
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
@@ -47,12 +54,12 @@ class REINFORCE(Algorithm):
 
     Config = REINFORCEConfig
     action_spaces = (gs.Discrete, gs.MultiDiscrete, gs.MultiBinary, gs.Box)
-    saved = ("optimizer", "sampler", "num_updates")
+    saved = ("optimizer", "sampler", "num_updates", "memory")
     shared = ("net", "optimizer")
 
     @staticmethod
     def check(config: REINFORCEConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network_settings(config, task)
         needed = memory_of_one_step(config, task, num_steps=2 * config.num_steps)  # this rollout and the one before
         check_rollout(config, task, needed)
 
@@ -66,23 +73,25 @@ class REINFORCE(Algorithm):
         self.optimizer = Adam(self.flat)
         self.schedules = schedules(config, "lr", "ent_coef", "vf_coef")
         self.num_updates = [0] * task.num_sessions
+        self.memory: State = {}  # at the beginning of the rollout before the present one
 
     def use_kernels(self) -> dict[str, str | None]:
         return take_kernels(self)
 
     def make_buffer(self) -> RolloutBuffer:
         """Room for this rollout and the one before."""
-        return RolloutBuffer(self.rollout_steps, *self.task.layout, num_kept=self.rollout_steps)
+        return RolloutBuffer(self.rollout_steps, *self.task.layout, self.sampler.extras, num_kept=self.rollout_steps)
 
     def act(self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool) -> Acted:
-        return Acted(*self.sampler.act(obs, explore=explore), state)
+        return Acted(*self.sampler.act(obs, state, starts, explore=explore))
 
     def update(self, buffer: RolloutBuffer, frame: int) -> Metrics:
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         lr = coefs.pop("lr")
         rollout = buffer.tensors(self.device)
         raw_obs = by_session(rollout["obs"])  # [S, (T + 1) * N, ...]
-        outputs, value = self.net(self.net.normalize(raw_obs))
+        x = self.net.normalize(raw_obs)
+        outputs, value, self.memory = evaluate(self.net, rollout, x, self.memory, self.rollout_steps)
         if not self.config.baseline:
             value, coefs["vf_coef"] = torch.zeros_like(value), 0.0
         advantage, learned = self._advantage(rollout, value.detach())  # [S, T * N]

@@ -14,6 +14,7 @@ from rllab.kernels.acting import Actor
 from rllab.kernels.build import NoKernelError
 from rllab.nets.cnn import CNN
 from rllab.nets.distributions import Categorical, DiagGaussian, Distribution
+from rllab.nets.memory import HostStep, MemoryLayout, Past, Recurrent, State, make_recurrent
 from rllab.nets.mlp import MLP, Activation, HostMLP
 from rllab.nets.normalize import RunningNorm
 from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
@@ -26,6 +27,9 @@ class ActorCritic(nn.Module):
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
     normalised once and not again in every epoch. Images stay bytes there, and become numbers in the network, minibatch
     by minibatch.
+
+    With a memory, rows are those of steps one after the other, ``[S, T * N, ...]``, and each network remembers by
+    itself: ``actor_h`` is the policy's.
     """
 
     def __init__(
@@ -39,17 +43,22 @@ class ActorCritic(nn.Module):
         activation: Activation = "tanh",
         shared: bool = False,
         normalize_obs: bool = False,
+        memory: MemoryLayout | None = None,
     ) -> None:
         super().__init__()
+        self.memory = memory
         assert obs_space.shape is not None
         obs_shape = obs_space.shape
         self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
 
         network = choose_network(network, obs_space)
-        self.flatten = network == "mlp" and len(obs_shape) != 1
+        before = memory is not None and memory.at == "before"
+        self.flatten = (network == "mlp" or before) and len(obs_shape) != 1
         self.keep_bytes = is_image(obs_space) and not normalize_obs
 
         def torso() -> tuple[nn.Module, int]:
+            if memory is not None:
+                return make_recurrent(memory, network, obs_space, generators, hidden=hidden, activation=activation)
             return make_torso(network, obs_space, generators, hidden=hidden, activation=activation)
 
         self.actor_torso, width = torso()
@@ -69,7 +78,8 @@ class ActorCritic(nn.Module):
 
     def _input(self, x: Tensor) -> Tensor:
         """Bytes as numbers, except for a network that scales them itself."""
-        return x.float() if x.dtype == torch.uint8 and not isinstance(self.actor_torso, CNN) else x
+        torso = self.actor_torso.torso if isinstance(self.actor_torso, Recurrent) else self.actor_torso
+        return x.float() if x.dtype == torch.uint8 and not isinstance(torso, CNN) else x
 
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
@@ -79,12 +89,74 @@ class ActorCritic(nn.Module):
         """The most likely actions for observations ``[S, B, *obs_shape]``."""
         return cast("Tensor", self.distribution.mode(self.policy(self.normalize(obs))))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of the policy, and values ``[S, B]``, for normalised observations."""
+    def forward(self, x: Tensor, past: Past | None = None) -> tuple[Tensor, Tensor]:
+        """Outputs of the policy, and values ``[S, B]``, for normalised observations; with a memory, after a `past`."""
+        if past is not None:
+            return self._remember(x, past, goes_on=False)[:2]
         x = self._input(x)
         features = self.actor_torso(x)
         critic_features = features if self.critic_torso is self.actor_torso else self.critic_torso(x)
         return self.actor_head(features), self.critic_head(critic_features).squeeze(-1)
+
+    def _remember(self, x: Tensor, past: Past, *, goes_on: bool = True) -> tuple[Tensor, Tensor, State]:
+        """`forward`, and what is remembered after the last step, for those that go on from there."""
+        x = self._input(x)
+        features, state = self.actor_torso(x, _of("actor_", past), goes_on=goes_on)
+        after = {f"actor_{name}": each for name, each in state.items()}
+        critic_features = features
+        if self.critic_torso is not self.actor_torso:
+            critic_features, state = self.critic_torso(x, _of("critic_", past), goes_on=goes_on)
+            after |= {f"critic_{name}": each for name, each in state.items()}
+        return self.actor_head(features), self.critic_head(critic_features).squeeze(-1), after
+
+    def unroll(self, x: Tensor, past: Past, length: int) -> tuple[Tensor, Tensor, list[State]]:
+        """`forward` for a rollout and the successors of its last step, in pieces of so many steps.
+
+        Args:
+            x: normalised observations ``[S, (T + 1) * N, ...]``.
+            past: of the T steps, which `length` divides.
+            length: steps of a piece.
+
+        Returns:
+            Outputs and values of all rows, and what was remembered before each piece and before the successors.
+        """
+        num_steps, num_envs = past.starts.shape[1:]
+        states, found = [past.state], []
+        for start in range(0, num_steps + 1, length):
+            starts = past.starts[:, start : start + length]
+            if start == num_steps:  # of an episode that begins there no row needs the value
+                starts = torch.zeros_like(past.starts[:, :1])
+            rows = slice(start * num_envs, (start + length) * num_envs)
+            *pair, state = self._remember(x[:, rows], Past(states[-1], starts))
+            states.append(state)
+            found.append(pair)
+        outputs, value = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+        return outputs, value, states[:-1]
+
+    def policy_step(self, x: Tensor, past: Past) -> tuple[Tensor, State]:
+        """`policy` with a memory, and what it remembers then, without the prefix ``actor_``."""
+        features, state = self.actor_torso(self._input(x), past)
+        return self.actor_head(features), state
+
+    def greedy_step(self, obs: Tensor, past: Past) -> tuple[Tensor, State]:
+        """`greedy` with a memory, and what it remembers then."""
+        outputs, state = self.policy_step(self.normalize(obs), past)
+        return self.distribution.mode(outputs), state
+
+    def host_step(self) -> HostStep | None:
+        """`normalize` and `policy_step` in numpy, for observations ``[S, N, ...]``, where `host_policy` would be."""
+        torso = self.actor_torso
+        if not (isinstance(torso, Recurrent) and isinstance(torso.torso, MLP) and self.actor_head.weight_0.is_cpu):
+            return None
+        features, head = torso.host(HostMLP(torso.torso)), HostMLP(self.actor_head)
+        normalize = None if self.obs_norm is None else self.obs_norm.host()
+
+        def step(obs: np.ndarray, state: State, starts: np.ndarray) -> tuple[np.ndarray, State]:
+            x = obs if normalize is None else normalize(obs)
+            x, state = features(x.reshape(*obs.shape[:2], -1), state, starts)
+            return head(x), state
+
+        return step
 
     def host_policy(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """`normalize` and `policy` for numpy on the parameters' own memory, where there are MLPs on the CPU."""
@@ -100,8 +172,23 @@ class ActorCritic(nn.Module):
         return policy
 
 
-def check_actor_critic(obs_space: gs.Space[Any], *, network: str, normalize_obs: bool) -> None:
+def _of(who: str, past: Past) -> Past:
+    """The part of the past that is in names with this prefix."""
+    state = {name.removeprefix(who): each for name, each in past.state.items() if name.startswith(who)}
+    return past._replace(state=state)
+
+
+def check_actor_critic(
+    obs_space: gs.Space[Any], *, network: str, normalize_obs: bool, memory: MemoryLayout | None = None
+) -> None:
     """Raise a one-line ``ValueError`` if there is no such `ActorCritic`; cheaper than to make it."""
+    if memory is not None and memory.at == "before":
+        if choose_network(network, obs_space).startswith("cnn"):
+            raise ValueError(
+                f"agent.memory_at: got 'before' for images {obs_space.shape}, which the network takes first; "
+                "write agent.memory_at=after"
+            )
+        obs_space = memory.features
     check_network(network, obs_space)
     if normalize_obs and choose_network(network, obs_space).startswith("cnn"):
         raise ValueError(
@@ -156,13 +243,49 @@ class PolicySampler:
         """The policy in numpy; made when it is first needed, when it is known where the parameters lie."""
         return self.net.host_policy()
 
+    @cached_property
+    def host_step(self) -> HostStep | None:
+        """The same for a policy with a memory."""
+        return self.net.host_step()
+
     @property
     def gives_value(self) -> bool:
         """Whether `act` gives values: with one large torso they cost nothing beside an action."""
-        return self.shared_value and self.host_policy is None
+        return self.shared_value and self.host_policy is None and self.net.memory is None
 
-    def act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
-        """Actions for observations ``[S, N, ...]``; where `gives_value`, the net's outputs and values to store."""
+    @property
+    def extras(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes, in a row, of what `act` gives to be stored."""
+        if self.net.memory is not None:
+            return {"starts": ()}
+        return {"outputs": (self.net.distribution.num_outputs,), "value": ()} if self.gives_value else {}
+
+    def act(
+        self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool
+    ) -> tuple[np.ndarray, Tensors, State]:
+        """As `Algorithm.act`, for observations ``[S, N, ...]``; `extras` says what is to be stored."""
+        if self.net.memory is not None:
+            return self._act_by_memory(obs, state, starts.astype(np.float32), explore=explore)
+        return *self._act(obs, explore=explore), state
+
+    def _act_by_memory(
+        self, obs: np.ndarray, state: State, starts: np.ndarray, *, explore: bool
+    ) -> tuple[np.ndarray, Tensors, State]:
+        mode, step = self.net.distribution.mode, self.step
+        noise = self.draws(1)[0][0] if explore else None
+        begins = torch.from_numpy(starts)
+        extras = {"starts": begins} if explore else {}
+        if self.host_step is not None:
+            host_outputs, state = self.host_step(obs, state, starts)
+            return np.asarray(mode(host_outputs if noise is None else host_outputs + noise)), extras, state
+        device = self.streams.device
+        past = Past({name: each.to(device) for name, each in state.items()}, begins.unsqueeze(1).to(device))
+        with torch.no_grad():
+            outputs, state = self.net.policy_step(self.net.normalize(torch.from_numpy(obs).to(device)), past)
+            return mode(outputs + self.noise[step] if explore else outputs).cpu().numpy(), extras, state
+
+    def _act(self, obs: np.ndarray, *, explore: bool) -> tuple[np.ndarray, Tensors]:
+        """Without a memory."""
         distribution, step = self.net.distribution, self.step
         noise = self.draws(1)[0][0] if explore else None
         if self.kernel is not None:

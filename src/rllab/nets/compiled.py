@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.memory import Memory
+
 
 def compile_networks(modules: Iterable[nn.Module], device: str) -> str:
     """Have these networks compiled at their first use in a loss; returns what follows from it, in words.
@@ -26,6 +28,8 @@ def compile_networks(modules: Iterable[nn.Module], device: str) -> str:
     networks = [module for module in modules if type(module).forward is not nn.Module.forward]
     if not networks:
         raise NotCompiledError("there is no network")
+    if any(isinstance(part, Memory) for network in networks for part in network.modules()):
+        raise NotCompiledError("agent.memory has fast layers of torch's own")
     try:  # of the smallest kind: whether there is a compiler, and what it makes can be loaded
         torch.compile(torch.sin, fullgraph=True)(torch.zeros(1, device=device))
     except Exception as error:  # noqa: BLE001 - whatever torch raises

@@ -27,7 +27,7 @@ _CARD = """\
 |---|---|---|
 | observation | {obs_shape} | {obs_dtype} |
 | action | {action_shape} | {action_dtype}, of `{action_space}` |
-
+{memory}
 On {num_checked:,} observations of the env it does what the original does at {num_same:,}.
 
 ## Scores
@@ -45,19 +45,22 @@ On {num_checked:,} observations of the env it does what the original does at {nu
 {provenance}
 """
 
-_LOAD: dict[Format, tuple[list[str], str, str]] = {
+_LOAD: dict[Format, tuple[list[str], str, str, str]] = {
     "onnx": (
         ["import numpy as np", "import onnxruntime"],
         'policy = onnxruntime.InferenceSession("{file}")',
         'action = policy.run(None, {{"obs": obs.astype(np.{dtype})}})[0]',
+        'action, *state = policy.run(None, {{"obs": obs.astype(np.{dtype}), {states}, "starts": starts}})',
     ),
     "torchscript": (
         ["import numpy as np", "import torch"],
         'policy = torch.jit.load("{file}")',
         "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
+        "action, *state = map(np.array, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))",
     ),
 }
-"""The code that an exported file needs, by its format: imports, how to load it, how to act on a batch."""
+"""The code that an exported file needs, by its format: imports, how to load it, how to act on a batch, and how with a
+memory."""
 
 
 _QUOTED = ("run", "command")
@@ -80,6 +83,7 @@ def write_card(player: Player, session: int, which: Which, kind: Format, exporte
         action_shape=_shape(action.shape),
         action_dtype=action.dtype,
         action_space=player.info.actions.env_space,
+        memory=_memory(exported),
         num_checked=len(obs),
         num_same=exported.num_same,
         scores=_scores(player, session, which),
@@ -92,9 +96,13 @@ def write_card(player: Player, session: int, which: Which, kind: Format, exporte
 
 def loading_code(player: Player, kind: Format, exported: Exported) -> str:
     """A program that plays one episode with the file, and without rllab."""
-    imports, load, act = _LOAD[kind]
+    imports, load, *acts = _LOAD[kind]
     env_imports, env_lines = _env_code(player)
-    fields = {"file": exported.path.name, "dtype": exported.obs.dtype}
+    shapes = exported.state_shapes
+    states = ", ".join(f'"state_{name}": state[{i}]' for i, name in enumerate(shapes))
+    fields = {"file": exported.path.name, "dtype": exported.obs.dtype, "states": states}
+    zeros = ", ".join(f"np.zeros({(1, *shape)}, np.float32)" for shape in shapes.values())
+    begin = [f"state, starts = [{zeros}], np.ones(1, np.bool_)"] if shapes else []
     lines = [
         *sorted({*imports, *env_imports}, key=lambda line: line.split()[1]),
         "",
@@ -102,8 +110,10 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
         *env_lines,
         "obs, _ = env.reset(seed=0)",
         "total, done = 0.0, False",
+        *begin,
         "while not done:",
-        f"    {act.format(**fields)}",
+        f"    {acts[bool(shapes)].format(**fields)}",
+        *(["    starts[:] = False  # True where an episode begins"] if shapes else []),
         "    obs, reward, terminated, truncated, _ = env.step(action)",
         "    total += reward[0]",
         "    done = terminated[0] or truncated[0]",
@@ -121,6 +131,15 @@ def _env_code(player: Player) -> tuple[list[str], list[str]]:
         return imports, [make]
     flatten = "env = gymnasium.wrappers.vector.FlattenObservation(env)"
     return [*imports, "import gymnasium.wrappers.vector"], [make, flatten]
+
+
+def _memory(exported: Exported) -> str:
+    """Rows of the table: what is carried from step to step."""
+    shapes = exported.state_shapes
+    rows = [f"| `state_{name}`, in and out | {_shape((0, *shape))} | float32 |" for name, shape in shapes.items()]
+    if shapes:
+        rows.append("| `starts`: an episode begins | [batch] | bool |")
+    return "".join(f"{row}\n" for row in rows)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

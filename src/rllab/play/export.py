@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from rllab.play.player import Player
 
 Format = Literal["onnx", "torchscript"]
-Run = Callable[[np.ndarray], np.ndarray]
-"""Observations ``[B, ...]`` to actions ``[B, ...]``."""
+Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""Observations to actions, ``[B, ...]``. With a memory, its state and the starts follow the observations, and the state
+after the step follows the actions."""
 
 FILES: dict[Format, str] = {"onnx": "policy.onnx", "torchscript": "policy.pt"}
 NUM_CHECKED = 1000
@@ -39,7 +40,11 @@ MAX_DIFFERENT = 0.01
 
 
 class RawPolicy(nn.Module):
-    """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype."""
+    """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype.
+
+    With a memory, its state ``[B, ...]`` and the starts ``[B]`` follow the observations, and the state after the step
+    follows the actions.
+    """
 
     offset: Tensor
     scale: Tensor
@@ -49,17 +54,28 @@ class RawPolicy(nn.Module):
         """`actions`: from the policy's to the env's."""
         super().__init__()
         self.policy = policy
+        self.names = list(state_shapes(policy))
         self.dtype = torch.from_numpy(np.zeros(0, actions.env_space.dtype)).dtype
         self.shape = actions.env_space.shape or ()
         self.register_buffer("offset", torch.from_numpy(actions.offset))
         self.register_buffer("scale", torch.from_numpy(actions.scale))
         self.register_buffer("bounds", None if actions.bounds is None else torch.from_numpy(np.stack(actions.bounds)))
 
-    def forward(self, obs: Tensor) -> Tensor:
-        action: Tensor = self.policy(obs)[0]
+    def forward(self, obs: Tensor, *memory: Tensor) -> Tensor | tuple[Tensor, ...]:
+        given = [dict(zip(self.names, memory, strict=False)), memory[-1]] if memory else []
+        action, state = self.policy(obs, *given)
+        action = self._to_env(action)
+        return (action, *(state[name] for name in self.names)) if memory else action
+
+    def _to_env(self, action: Tensor) -> Tensor:
         action = action.reshape(-1, *self.offset.shape)
         action = action + self.offset if self.bounds is None else scaled(action, self.offset, self.scale, *self.bounds)
         return action.to(self.dtype).reshape(-1, *self.shape)
+
+
+def state_shapes(policy: nn.Module) -> dict[str, tuple[int, ...]]:
+    """What a policy remembers of each row, by name."""
+    return getattr(policy, "state_shapes", {})
 
 
 class Exported(NamedTuple):
@@ -72,6 +88,8 @@ class Exported(NamedTuple):
     """What the policy does there."""
     num_same: int
     """On how many of them the file does the same."""
+    state_shapes: dict[str, tuple[int, ...]]
+    """What the policy remembers, by name."""
 
 
 def export(player: Player, session: int, kind: Format, folder: Path) -> Exported:
@@ -83,34 +101,49 @@ def export(player: Player, session: int, kind: Format, folder: Path) -> Exported
     policy = player.policy(session)
     if not list(policy.parameters()):
         raise ConfigError(f"{player.path}: agent={player.config.agent.name} has no network that could be exported")
-    module = RawPolicy(policy, player.info.actions).eval()
-    obs = observations(player, session)
-    with torch.no_grad():
-        action = module(torch.from_numpy(obs)).numpy()
+    module, shapes = RawPolicy(policy, player.info.actions).eval(), state_shapes(policy)
+    steps = observations(player, session)
+    obs = np.concatenate([obs for obs, _ in steps])[:NUM_CHECKED]
+    action = actions(_run(module), steps, shapes)
     unstack(module)
-    content, run = {"onnx": _onnx, "torchscript": _torchscript}[kind](module, torch.from_numpy(obs[:2]))
-    same = _same(run(obs), action)
-    if same.mean() < 1 - MAX_DIFFERENT or not _same(run(obs[:1]), action[:1]).all():
+    example = [obs[:2], *(np.zeros((2, *shape), np.float32) for shape in shapes.values())]
+    if shapes:
+        example.append(np.ones(2, np.bool_))
+    content, run = {"onnx": _onnx, "torchscript": _torchscript}[kind](module, [torch.from_numpy(x) for x in example])
+    same = _same(actions(run, steps, shapes), action)
+    if same.mean() < 1 - MAX_DIFFERENT or not _same(run([x[:1] for x in example])[0], action[:1]).all():
         raise ConfigError(
             f"{player.path}: as {kind} the policy acts differently at {(~same).sum()} of {len(obs)} observations"
         )
     path = folder / FILES[kind]
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
-    return Exported(path, obs, action, int(same.sum()))
+    return Exported(path, obs, action, int(same.sum()), shapes)
 
 
-def observations(player: Player, session: int) -> np.ndarray:
-    """What the env shows while this policy plays, ``[NUM_CHECKED, ...]``."""
+def actions(run: Run, steps: Sequence[tuple[np.ndarray, np.ndarray]], shapes: dict[str, tuple[int, ...]]) -> np.ndarray:
+    """Actions ``[NUM_CHECKED, ...]`` for `observations`, with a memory of these shapes from step to step."""
+    if not shapes:
+        return run([np.concatenate([obs for obs, _ in steps])[:NUM_CHECKED]])[0]
+    state: Sequence[np.ndarray] = [np.zeros((len(steps[0][0]), *shape), np.float32) for shape in shapes.values()]
+    rows = []
+    for obs, starts in steps:
+        action, *state = run([obs, *state, starts])
+        rows.append(action)
+    return np.concatenate(rows)[:NUM_CHECKED]
+
+
+def observations(player: Player, session: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What the env shows in each step while this policy plays, ``[N, ...]``, and which sub-envs begin an episode."""
     num_envs, seed = player.config.env.num_envs, player.config.meta.seed
     act = player.act([session])
-    rows: list[np.ndarray] = []
+    steps: list[tuple[np.ndarray, np.ndarray]] = []
     with closing(envs.make(player.config.env, num_sessions=1, num_envs=num_envs)) as games:
         games.reset(session_seeds(seed, session, "test", num_envs, 0))
-        while len(rows) * num_envs < NUM_CHECKED:
-            rows.append(games.obs[0].copy())
+        while len(steps) * num_envs < NUM_CHECKED:
+            steps.append((games.obs[0].copy(), games.starts[0].copy()))
             games.step(act(games.obs, games.starts))
-    return np.concatenate(rows)[:NUM_CHECKED]
+    return steps
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -120,34 +153,48 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(close.reshape(len(b), -1).all(1))
 
 
-def _onnx(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+def _onnx(module: RawPolicy, example: list[Tensor]) -> tuple[bytes, Run]:
     try:
         import onnxruntime  # noqa: PLC0415 - an extra
         import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
     except ImportError:
         raise ConfigError("--format onnx: needs the extra export; type pip install 'rllab[export]'") from None
-    batch = torch.export.Dim("batch")
+    batch, states = torch.export.Dim("batch"), [f"state_{name}" for name in module.names]
+    names = ["obs", *states, *(["starts"] if states else [])]
+    dynamic: list[Any] = [{0: batch}, tuple({0: batch} for _ in names[1:])]
     with _one_line("onnx"):
         program = torch.onnx.export(
             module,
-            (example,),
-            input_names=["obs"],
-            output_names=["action"],
-            dynamic_shapes=({0: batch},),
+            tuple(example),
+            input_names=names,
+            output_names=["action", *(f"next_{name}" for name in states)],
+            dynamic_shapes=tuple(dynamic if states else dynamic[:1]),
             verbose=False,
         )
         assert program is not None
         content = program.model_proto.SerializeToString()
         session = onnxruntime.InferenceSession(content)
-    return content, lambda obs: session.run(None, {"obs": obs})[0]
+    return content, lambda given: session.run(None, dict(zip(names, given, strict=True)))
 
 
-def _torchscript(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+def _torchscript(module: RawPolicy, example: list[Tensor]) -> tuple[bytes, Run]:
     buffer = io.BytesIO()
     with _one_line("torchscript"):
-        torch.jit.save(torch.jit.freeze(torch.jit.trace(module, example)), buffer)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, tuple(example))  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(traced), buffer)
         loaded = torch.jit.load(io.BytesIO(buffer.getvalue()))  # type: ignore[no-untyped-call]
-    return buffer.getvalue(), lambda obs: loaded(torch.from_numpy(obs)).numpy()
+    return buffer.getvalue(), _run(loaded)
+
+
+def _run(module: nn.Module) -> Run:
+    """A module of torch on arrays."""
+
+    @torch.no_grad()
+    def run(given: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = module(*map(torch.from_numpy, given))
+        return [each.numpy() for each in (found if isinstance(found, tuple) else (found,))]
+
+    return run
 
 
 @contextmanager

@@ -20,6 +20,8 @@ def take_kernels(agent: Any, make_update: Callable[[Any], object] | None = None)
         assert make_update is not None
         agent.kernel = make_update(agent)
 
+    if memory := getattr(agent.config, "memory", None):
+        return dict.fromkeys(("acting", "updates") if make_update else ("acting",), f"agent.memory is {memory}")
     used = {"acting": why_not(agent.sampler.use_kernel)}
     if used["acting"] is None:
         agent.in_one_call = agent.sampler

@@ -3,20 +3,21 @@
 from dataclasses import dataclass
 
 from rllab.algorithms.contract import Task
-from rllab.algorithms.shared.settings import NetworkSettings, check_budget, check_ranges
+from rllab.algorithms.shared.memory import MemorySettings
+from rllab.algorithms.shared.settings import check_budget, check_ranges
 from rllab.buffers import Tensors
 from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.reductions import by_session
 from rllab.functional.schedules import Coefficient
 from rllab.host import memory
-from rllab.nets.actor_critic import ActorCritic
+from rllab.nets.actor_critic import ActorCritic, check_actor_critic
 from rllab.nets.distributions import make_distribution
 from rllab.nets.torsos import num_activations
 from rllab.random.streams import Seed, Streams
 
 
 @dataclass(frozen=True)
-class PolicySettings(NetworkSettings):
+class PolicySettings(MemorySettings):
     """Settings of agents that learn a policy, and values beside it, from rollouts."""
 
     num_steps: int = 128
@@ -34,6 +35,16 @@ class PolicySettings(NetworkSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, integers=["num_steps"], coefficients=["ent_coef", "vf_coef"])
+
+
+def check_network_settings(config: PolicySettings, task: Task) -> None:
+    """Raise a one-line ``ValueError`` if `make_actor_critic` cannot make what these settings ask for."""
+    check_actor_critic(
+        task.obs_space,
+        network=config.network,
+        normalize_obs=config.normalize_obs,
+        memory=config.memory_layout,
+    )
 
 
 def check_rollout(config: PolicySettings, task: Task, needed: int, *, multiple: int = 1) -> None:
@@ -79,14 +90,21 @@ def make_actor_critic(
         activation=config.activation,
         shared=shared,
         normalize_obs=config.normalize_obs,
+        memory=config.memory_layout,
     )
     return net.to(device)
+
+
+def num_activations_of(config: PolicySettings, task: Task) -> int:
+    """Numbers that a row leaves in a torso, and in its memory, until its gradient is known."""
+    memory = 8 * config.memory_size * config.memory_layers if config.memory else 0
+    return memory + num_activations(config.network, task.obs_space, hidden=config.hidden)
 
 
 def memory_of_one_step(config: PolicySettings, task: Task, *, num_steps: int, shared: bool = False) -> int:
     """Bytes, about, of a rollout of `num_steps` and of one gradient step on all of it; before anything is allocated."""
     torsos = 1 if shared else 2
-    activations = torsos * num_activations(config.network, task.obs_space, hidden=config.hidden)
+    activations = torsos * num_activations_of(config, task)
     num_rows = task.num_sessions * task.num_envs * (num_steps + 1)
     rollout = RolloutBuffer.num_bytes(num_steps, *task.layout)
     return rollout + 4 * 2 * activations * num_rows  # and their gradients
