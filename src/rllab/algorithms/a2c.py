@@ -24,9 +24,10 @@ from rllab.functional.reductions import by_session, explained_variance, masked_s
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.optim.rmsprop import RMSprop
@@ -71,7 +72,7 @@ class A2C(Algorithm):
 
     @staticmethod
     def check(config: A2CConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         needed = memory_of_one_step(config, task, num_steps=config.num_steps, shared=config.share_network)
         check_rollout(config, task, needed)
 

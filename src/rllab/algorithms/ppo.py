@@ -20,10 +20,10 @@ from rllab.functional.reductions import by_session, explained_variance
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
-from rllab.nets.torsos import is_image, num_activations
+from rllab.nets.torsos import check_network, keeps_bytes, num_activations
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -80,7 +80,7 @@ class PPO(Algorithm):
 
     @staticmethod
     def check(config: PPOConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         num_envs, batch = task.num_envs, config.num_steps * task.num_envs
         if batch % config.num_minibatches:
             most = max(1, min(config.num_minibatches, batch // 2))
@@ -221,8 +221,8 @@ def needed_memory(config: PPOConfig, task: Task) -> int:
     num_rows = task.num_sessions * task.num_envs * config.num_steps
     torsos = 1 if config.share_network else 2
     activations = torsos * num_activations(config.network, task.obs_space, hidden=config.hidden)
-    if is_image(task.obs_space) and not config.normalize_obs:  # bytes until the network: one minibatch, its gradients
-        return rollout + 4 * 2 * activations * num_rows // config.num_minibatches
+    if keeps_bytes(task.obs_space, normalize_obs=config.normalize_obs):  # one minibatch in numbers, and its gradients
+        return rollout * (1 + config.normalize_obs) + 4 * 2 * activations * num_rows // config.num_minibatches
     copies = 1 + config.normalize_obs  # shuffled, and normalised; all rows are valued at once
     return rollout + 4 * num_rows * (copies * task.obs_size + activations)
 

@@ -22,8 +22,9 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.nets.actor_critic import ActorCritic, PolicySampler, check_actor_critic
+from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.torsos import check_network
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -52,7 +53,7 @@ class REINFORCE(Algorithm):
 
     @staticmethod
     def check(config: REINFORCEConfig, task: Task) -> None:
-        check_actor_critic(task.obs_space, network=config.network, normalize_obs=config.normalize_obs)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         needed = memory_of_one_step(config, task, num_steps=2 * config.num_steps)  # this rollout and the one before
         check_rollout(config, task, needed)
 

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.kernels.acting import Actor
 from rllab.kernels.build import NoKernelError
-from rllab.nets.cnn import CNN
 from rllab.nets.distributions import Categorical, DiagGaussian, Distribution
 from rllab.nets.mlp import MLP, Activation, HostMLP
-from rllab.nets.normalize import RunningNorm
-from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
+from rllab.nets.parts import make_obs_norm
+from rllab.nets.torsos import Network, as_input, choose_network, keeps_bytes, make_torso
 from rllab.random.streams import Streams
 
 
@@ -24,8 +23,8 @@ class ActorCritic(nn.Module):
     """A torso and a head for the policy, and for the value function; with `shared`, one torso for both.
 
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
-    normalised once and not again in every epoch. Images stay bytes there, and become numbers in the network, minibatch
-    by minibatch.
+    normalised once and not again in every epoch. Images, and parts of which one is an image, stay bytes there, and
+    become numbers in the network, minibatch by minibatch.
     """
 
     def __init__(
@@ -34,20 +33,18 @@ class ActorCritic(nn.Module):
         distribution: Distribution,
         *,
         generators: list[torch.Generator],
-        network: str = "auto",
+        network: Network = "auto",
         hidden: list[int],
         activation: Activation = "tanh",
         shared: bool = False,
         normalize_obs: bool = False,
     ) -> None:
         super().__init__()
-        assert obs_space.shape is not None
-        obs_shape = obs_space.shape
-        self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
+        self.obs_norm = make_obs_norm(len(generators), obs_space) if normalize_obs else None
 
         network = choose_network(network, obs_space)
-        self.flatten = network == "mlp" and len(obs_shape) != 1
-        self.keep_bytes = is_image(obs_space) and not normalize_obs
+        self.flatten = network == "mlp" and len(obs_space.shape or ()) != 1
+        self.keep_bytes = keeps_bytes(obs_space, normalize_obs=normalize_obs)
 
         def torso() -> tuple[nn.Module, int]:
             return make_torso(network, obs_space, generators, hidden=hidden, activation=activation)
@@ -67,13 +64,9 @@ class ActorCritic(nn.Module):
             obs = obs.float()
         return obs.flatten(2) if self.flatten else obs
 
-    def _input(self, x: Tensor) -> Tensor:
-        """Bytes as numbers, except for a network that scales them itself."""
-        return x.float() if x.dtype == torch.uint8 and not isinstance(self.actor_torso, CNN) else x
-
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
-        return cast("Tensor", self.actor_head(self.actor_torso(self._input(x))))
+        return cast("Tensor", self.actor_head(self.actor_torso(as_input(self.actor_torso, x))))
 
     def greedy(self, obs: Tensor) -> Tensor:
         """The most likely actions for observations ``[S, B, *obs_shape]``."""
@@ -81,7 +74,7 @@ class ActorCritic(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the policy, and values ``[S, B]``, for normalised observations."""
-        x = self._input(x)
+        x = as_input(self.actor_torso, x)
         features = self.actor_torso(x)
         critic_features = features if self.critic_torso is self.actor_torso else self.critic_torso(x)
         return self.actor_head(features), self.critic_head(critic_features).squeeze(-1)
@@ -98,16 +91,6 @@ class ActorCritic(nn.Module):
             return mlp(x.reshape(*obs.shape[:2], -1))
 
         return policy
-
-
-def check_actor_critic(obs_space: gs.Space[Any], *, network: str, normalize_obs: bool) -> None:
-    """Raise a one-line ``ValueError`` if there is no such `ActorCritic`; cheaper than to make it."""
-    check_network(network, obs_space)
-    if normalize_obs and choose_network(network, obs_space).startswith("cnn"):
-        raise ValueError(
-            f"agent.normalize_obs: got True for images {obs_space.shape}, which the network scales to [0, 1]; "
-            "write agent.normalize_obs=false"
-        )
 
 
 class PolicySampler:
