@@ -51,8 +51,8 @@ def test_torchscript_does_what_the_policy_does(case, tmp_path):
             export.export(loaded, 0, "torchscript", tmp_path)
         return
     done = export.export(loaded, 1, "torchscript", tmp_path)
-    assert done.num_same == len(done.obs) == 1000
-    action = torch.jit.load(done.path)(torch.from_numpy(done.obs[:3])).numpy()
+    assert done.num_same == len(done.action) == 1000
+    action = torch.jit.load(done.path)(torch.from_numpy(done.inputs["obs"][:3])).numpy()
     np.testing.assert_allclose(action, done.action[:3], rtol=1e-5)
     assert all(loaded.info.actions.env_space.contains(each) for each in action)
 
@@ -63,7 +63,7 @@ def check_onnx(run, folder):
     assert [path.name for path in folder.iterdir()] == ["policy.onnx"]  # the numbers are inside
     session = onnxruntime.InferenceSession(done.path)
     for rows in (1, 7):
-        (action,) = session.run(None, {"obs": done.obs[:rows]})
+        (action,) = session.run(None, {"obs": done.inputs["obs"][:rows]})
         np.testing.assert_allclose(action, done.action[:rows], rtol=1e-4, atol=1e-5)
         assert action.dtype == done.action.dtype
 

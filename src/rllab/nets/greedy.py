@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.parts import Obs
+
 
 class GreedyPolicy(nn.Module):
-    """Observations ``[B, *obs_shape]`` to actions ``[B, ...]``, without exploration.
+    """Observations ``[B, *obs_shape]``, or their parts by name, to actions ``[B, ...]``, without exploration.
 
     Forward takes and gives what the policy remembers from step to step, ``[B, ...]`` each, and is told by `starts`
     ``[B]`` where an episode begins. Networks without memory give an empty state.
@@ -32,8 +34,11 @@ class GreedyPolicy(nn.Module):
     @torch.no_grad()
     def forward(
         self,
-        obs: Tensor,
+        obs: Obs,
         state: dict[str, Tensor] | None = None,  # noqa: ARG002 - no network here has a memory
         starts: Tensor | None = None,  # noqa: ARG002
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.choose(self.net, obs.unsqueeze(0)).squeeze(0), {}
+        stacked: Any = (
+            {name: part.unsqueeze(0) for name, part in obs.items()} if isinstance(obs, dict) else obs.unsqueeze(0)
+        )
+        return self.choose(self.net, stacked).squeeze(0), {}

@@ -1,6 +1,8 @@
 """Observations of several parts as one array: what stores and moves them sees a `Box`, and networks take it apart."""
 
+import functools
 import math
+import operator
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -25,10 +27,10 @@ def flat_space(space: gs.Space[Any]) -> gs.Box[Any]:
     """
     if not isinstance(space, (gs.Dict, gs.Tuple)):
         return _flattened(space)
-    leaves = list(_leaves(space, ""))
-    if len({name for name, _ in leaves}) < len(leaves):
+    leaves = [leaf for _, leaf in _leaves(space)]
+    if len(paths(space)) < len(leaves):
         raise ValueError("have two parts of the same name")
-    return (Packed if any(is_image(leaf) for _, leaf in leaves) else Parts)(space, dict(leaves))
+    return (Packed if any(map(is_image, leaves)) else Parts)(space)
 
 
 def flat_obs(space: gs.Space[Any], flat: gs.Box[Any], obs: Any) -> np.ndarray:
@@ -39,11 +41,11 @@ def flat_obs(space: gs.Space[Any], flat: gs.Box[Any], obs: Any) -> np.ndarray:
 class Parts(gs.Box[Any]):
     """A Dict or Tuple of numbers and choices: the parts one after the other, choices as one-hot vectors."""
 
-    def __init__(self, space: gs.Space[Any], leaves: dict[str, gs.Space[Any]]) -> None:
-        """`space` is the Dict or Tuple, and `leaves` what it is made of, by name: ``state.goal`` where it is nested."""
+    def __init__(self, space: gs.Space[Any]) -> None:
+        """`space` is the Dict or Tuple; its parts have names, ``state.goal`` where they are nested."""
         flat = _flattened(space)
         super().__init__(flat.low, flat.high, dtype=flat.dtype.type)
-        self.whole, self.leaves = space, leaves
+        self.whole, self.leaves = space, leaves_of(space)
 
     def width(self, name: str) -> int:
         """Numbers of a part, as `split` gives it."""
@@ -80,10 +82,11 @@ class Packed(Parts):
     numbers come first, and of those the ones that are no image.
     """
 
-    def __init__(self, space: gs.Space[Any], leaves: dict[str, gs.Space[Any]]) -> None:
-        gs.Box.__init__(self, 0, 255, (_place(leaves)[1],), np.uint8)
-        self.whole, self.leaves = space, leaves
-        self.stored, _ = _place(leaves)
+    def __init__(self, space: gs.Space[Any]) -> None:
+        leaves = leaves_of(space)
+        self.stored, num_bytes = _place(leaves)
+        gs.Box.__init__(self, 0, 255, (num_bytes,), np.uint8)
+        self.whole, self.leaves, self.paths = space, leaves, paths(space)
         real = {name: each for name, each in self.stored.items() if each.dtype == np.float32}
         self.numbers = [name for name in real if not is_image(leaves[name])]
         sizes = {name: math.prod(each.shape) for name, each in real.items()}
@@ -97,8 +100,8 @@ class Packed(Parts):
     def pack(self, obs: Any) -> np.ndarray:
         """An observation of the Dict or Tuple as bytes ``[n]``."""
         row = np.zeros(self.shape, np.uint8)
-        for (name, leaf), value in zip(self.leaves.items(), _values(self.whole, obs), strict=True):
-            stored = self.stored[name]
+        for name, leaf in self.leaves.items():
+            stored, value = self.stored[name], functools.reduce(operator.getitem, self.paths[name], obs)
             with np.errstate(over="ignore"):  # infinity is an error of the env, for all backends
                 array = np.asarray(_storable(leaf, value)).astype(stored.dtype)
             row[stored.bytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
@@ -110,6 +113,25 @@ class Packed(Parts):
             name: x[..., stored.bytes].view(_TORCH[stored.dtype.name]).view(*x.shape[:-1], *stored.shape)
             for name, stored in self.stored.items()
         }
+
+    def as_stored(self, name: str, x: Tensor) -> Tensor:
+        """A part as the env gives it, ``[B, ...]``, as `unpack` gives it."""
+        stored: Tensor = (x - self._start(name)).to(_TORCH[self.stored[name].dtype.name])
+        return stored
+
+    def as_given(self, name: str, x: Tensor) -> Tensor:
+        """The same the other way round; what is neither array nor choice stays flat."""
+        leaf = self.leaves[name]
+        fixed = isinstance(leaf, (gs.Box, gs.Discrete, gs.MultiDiscrete, gs.MultiBinary))
+        if not fixed:
+            return x
+        given: Tensor = x.to(torch.from_numpy(np.zeros(0, leaf.dtype)).dtype) + self._start(name)
+        return given
+
+    def _start(self, name: str) -> Any:
+        """Where choices begin; elsewhere 0."""
+        start = getattr(self.leaves[name], "start", 0)
+        return torch.from_numpy(start) if isinstance(start, np.ndarray) else int(start)
 
     def split(self, x: Obs) -> dict[str, Tensor]:
         """The parts of bytes ``[..., n]``, or of what `unpack` gave, as networks take them; images stay as they are."""
@@ -167,29 +189,30 @@ def _described(leaf: gs.Space[Any]) -> str:
 
 def network_shapes(space: gs.Space[Any]) -> dict[str, tuple[int, ...]]:
     """Shapes, without rows, in which networks get the parts of a space by name; an empty one if it has no parts."""
-    return {name: x.shape if isinstance(x, gs.Box) else (gs.flatdim(x),) for name, x in _leaves(space, "")}
+    return {name: x.shape if isinstance(x, gs.Box) else (gs.flatdim(x),) for name, x in leaves_of(space).items()}
 
 
 _TORCH = {"float32": torch.float32, "int32": torch.int32, "uint8": torch.uint8}
 """What parts are stored as, the widest first: so each begins at a multiple of its size."""
 
 
-def _leaves(space: gs.Space[Any], name: str) -> Iterator[tuple[str, gs.Space[Any]]]:
+def paths(space: gs.Space[Any]) -> dict[str, tuple[str | int, ...]]:
+    """Where each part is in an observation: ``state.goal`` at ``("state", "goal")``."""
+    return {".".join(map(str, keys)): keys for keys, _ in _leaves(space)}
+
+
+def _leaves(space: gs.Space[Any], *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], gs.Space[Any]]]:
     """What a space is made of, in the order in which Gymnasium flattens it."""
     if not isinstance(space, (gs.Dict, gs.Tuple)):
-        yield name, space
+        yield keys, space
         return
     for key, part in space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces):
-        yield from _leaves(part, f"{name}.{key}" if name else str(key))
+        yield from _leaves(part, *keys, key)
 
 
-def _values(space: gs.Space[Any], obs: Any) -> Iterator[Any]:
-    """The values of `_leaves` in an observation."""
-    if not isinstance(space, (gs.Dict, gs.Tuple)):
-        yield obs
-        return
-    for key, part in space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces):
-        yield from _values(part, obs[key])
+def leaves_of(space: gs.Space[Any]) -> dict[str, gs.Space[Any]]:
+    """The parts by name."""
+    return dict(zip(paths(space), (leaf for _, leaf in _leaves(space)), strict=True))
 
 
 def _flattened(space: gs.Space[Any]) -> gs.Box[Any]:

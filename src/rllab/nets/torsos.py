@@ -90,7 +90,7 @@ def make_torso(
             return make_user_torso(network, obs_space, generators)
         module, width = make_user_torso(network, obs_space.whole, generators)
         return WholeTorso(obs_space, module), width
-    _check_one(network, obs_space, "agent.network")
+    _check_one(network, obs_space)
     layout, axes = _layout_axes(network, shape_of(obs_space))
     return CNN(shape_of(obs_space), axes, LAYOUTS[layout], generators=generators), LAYOUTS[layout].num_features
 
@@ -118,9 +118,9 @@ def check_network(network: Network, obs_space: gs.Space[Any], *, normalize_obs: 
     if isinstance(chosen, dict):
         assert isinstance(obs_space, Parts)
         for name, leaf in obs_space.leaves.items():
-            _check_one(chosen[name], leaf, f"agent.network.{name}")
+            _check_one(chosen[name], leaf, name)
     else:
-        _check_one(chosen, obs_space, "agent.network")
+        _check_one(chosen, obs_space)
     only_images = isinstance(obs_space, Packed) and not obs_space.num_numbers
     if normalize_obs and (only_images or (isinstance(chosen, str) and _is_layout(chosen))):
         raise ValueError(
@@ -142,34 +142,36 @@ def _check_names(network: Any, obs_space: gs.Space[Any]) -> None:
         raise ValueError(f"{got}, but there is no part {unknown[0]!r}; write one of {', '.join(obs_space.leaves)}")
 
 
-def _check_one(network: str, obs_space: gs.Space[Any], field: str) -> None:
-    """Refuse a network that does not take such observations, or such a part of them."""
+def _check_one(network: str, obs_space: gs.Space[Any], part: str = "") -> None:
+    """Refuse a network that does not take such observations, or such a `part` of them."""
     if network == "mlp":
         return
     if not _is_layout(network) and network != "auto":
         try_user_torso(network, obs_space.whole if isinstance(obs_space, Parts) else obs_space)
         return
-    shape, got = obs_space.shape or (), f"{field}: got {network!r} for"
+    shape = obs_space.shape or ()
+    what = f"agent.network: got {network!r} for " + (f"the part {part!r}, " if part else "")
     layout, axes = _layout_axes(network, shape)
     if network == "auto":
-        kind = f"observations {shape} of {obs_space.dtype}, which look like images, but "
+        what += f"observations {shape} of {obs_space.dtype}, which look like images, but "
         if is_image(obs_space):
-            order = "".join("KCHW"[-len(shape) :])
-            raise ValueError(
-                f"{got} {kind}channels may be first or last; write {field}=cnn_small:{order} or "
-                f"cnn_small:{order.replace('CHW', 'HWC')}, or mlp, which flattens them"
-            )
+            first = "KCHW"[-len(shape) :]
+            either = " or ".join(_setting(f"cnn_small:{axes}", part) for axes in (first, first.replace("CHW", "HWC")))
+            raise ValueError(f"{what}channels may come first or last; write {either}, or mlp, which flattens them")
         raise ValueError(
-            f"{got} {kind}images are uint8, or real numbers in [0, 1], with three axes, or four for a stack; write "
-            f"{field}=mlp, which flattens them, {field}=my_pkg.nets:MyTorso, or a wrapper that gives such images into "
-            "env.wrappers"
+            f"{what}images are uint8, or real numbers in [0, 1], with three axes, or four for a stack; write "
+            f"{_setting('mlp', part)}, which flattens them, {_setting('my_pkg.nets:MyTorso', part)}, or a wrapper that "
+            "gives such images into env.wrappers"
         )
     if len(axes) != len(shape) or (":" in network and axes not in AXES):
-        known = [each for each in AXES if len(each) == len(shape)]
-        wanted = f" or {layout}:{known[0]}" if known else ""
-        raise ValueError(f"{got} observations {shape}, no images; write {field}=mlp{wanted}")
+        known = [f" or {_setting(f'{layout}:{each}', part)}" for each in AXES if len(each) == len(shape)]
+        raise ValueError(f"{what}observations {shape}, no images; write {_setting('mlp', part)}{''.join(known)}")
     if min(output_shapes(size_of_image(shape, axes), LAYOUTS[layout])[-1]) < 1:
-        raise ValueError(f"{got} images {shape}, too small for it; write {field}=cnn_small")
+        raise ValueError(f"{what}images {shape}, too small for it; write {_setting('cnn_small', part)}")
+
+
+def _setting(network: str, part: str) -> str:
+    return f"agent.network={{{part}: {network}}}" if part else f"agent.network={network}"
 
 
 def num_activations(network: Network, obs_space: gs.Space[Any], *, hidden: list[int]) -> int:

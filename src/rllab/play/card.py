@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rllab.envs.backends import BACKENDS
 from rllab.envs.registry import find_spec
 from rllab.envs.sub_env import has_axes
 from rllab.files import read_json, value_at, write_text
+from rllab.nets.parts import Packed, paths
 from rllab.text import interval_text, printable, score_text
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _CARD = """\
 
 | | shape | type |
 |---|---|---|
-| observation | {obs_shape} | {obs_dtype} |
+{inputs}
 | action | {action_shape} | {action_dtype}, of `{action_space}` |
 
 On {num_checked:,} observations of the env it does what the original does at {num_same:,}.
@@ -49,12 +51,12 @@ _LOAD: dict[Format, tuple[list[str], str, str]] = {
     "onnx": (
         ["import numpy as np", "import onnxruntime"],
         'policy = onnxruntime.InferenceSession("{file}")',
-        'action = policy.run(None, {{"obs": obs.astype(np.{dtype})}})[0]',
+        "action = policy.run(None, {{{named}}})[0]",
     ),
     "torchscript": (
         ["import numpy as np", "import torch"],
         'policy = torch.jit.load("{file}")',
-        "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
+        "action = policy({tensors}).numpy()",
     ),
 }
 """The code that an exported file needs, by its format: imports, how to load it, how to act on a batch."""
@@ -67,7 +69,7 @@ _QUOTED = ("run", "command")
 def write_card(player: Player, session: int, which: Which, kind: Format, exported: Exported) -> Path:
     """Write `README.md` beside an exported policy."""
     path = exported.path.with_name("README.md")
-    obs, action = exported.obs, exported.action
+    action = exported.action
     text = _CARD.format(
         agent=player.config.agent.name,
         env=player.config.env.id,
@@ -75,12 +77,14 @@ def write_card(player: Player, session: int, which: Which, kind: Format, exporte
         session=session,
         frame=player.frames[session],
         which=which,
-        obs_shape=_shape(obs.shape),
-        obs_dtype=obs.dtype,
+        inputs="\n".join(
+            f"| observation{'' if name == 'obs' else f' `{name}`'} | {_shape(x.shape)} | {x.dtype} |"
+            for name, x in exported.inputs.items()
+        ),
         action_shape=_shape(action.shape),
         action_dtype=action.dtype,
         action_space=player.info.actions.env_space,
-        num_checked=len(obs),
+        num_checked=len(action),
         num_same=exported.num_same,
         scores=_scores(player, session, which),
         code=loading_code(player, kind, exported),
@@ -94,7 +98,12 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
     """A program that plays one episode with the file, and without rllab."""
     imports, load, act = _LOAD[kind]
     env_imports, env_lines = _env_code(player)
-    fields = {"file": exported.path.name, "dtype": exported.obs.dtype}
+    arrays = _arrays(player, exported)
+    fields = {
+        "file": exported.path.name,
+        "named": ", ".join(f'"{name}": {array}' for name, array in arrays.items()),
+        "tensors": ", ".join(f"torch.from_numpy({array})" for array in arrays.values()),
+    }
     lines = [
         *sorted({*imports, *env_imports}, key=lambda line: line.split()[1]),
         "",
@@ -112,12 +121,20 @@ def loading_code(player: Player, kind: Format, exported: Exported) -> str:
     return "\n".join(lines)
 
 
+def _arrays(player: Player, exported: Exported) -> dict[str, str]:
+    """The Python of each input of the file, given ``obs`` of a vector env."""
+    packed = isinstance(player.info.obs_space, Packed)
+    places = paths(player.info.env_obs_space) if packed else {"obs": ()}
+    where = {name: "obs" + "".join(f"[{json.dumps(key)}]" for key in path) for name, path in places.items()}
+    return {name: f"{where[name]}.astype(np.{x.dtype})" for name, x in exported.inputs.items()}
+
+
 def _env_code(player: Player) -> tuple[list[str], list[str]]:
     """The imports and lines of Python that make one sub-env as in training."""
     config = player.config.env
     spec = find_spec(config)
     imports, make = BACKENDS[player.info.backend].counterpart(spec).code(spec, config)
-    if has_axes(player.info.env_obs_space):
+    if has_axes(player.info.env_obs_space) or isinstance(player.info.obs_space, Packed):
         return imports, [make]
     flatten = "env = gymnasium.wrappers.vector.FlattenObservation(env)"
     return [*imports, "import gymnasium.wrappers.vector"], [make, flatten]

@@ -17,6 +17,7 @@ from rllab import envs
 from rllab.envs.actions import ActionMap, scaled
 from rllab.errors import ConfigError
 from rllab.files import write_bytes
+from rllab.nets.parts import Packed
 from rllab.nets.stacked import unstack
 from rllab.random.streams import session_seeds
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from rllab.play.player import Player
 
 Format = Literal["onnx", "torchscript"]
-Run = Callable[[np.ndarray], np.ndarray]
-"""Observations ``[B, ...]`` to actions ``[B, ...]``."""
+Inputs = dict[str, np.ndarray]
+"""What a file takes, by name, ``[B, ...]`` each: ``obs``, or the parts of an observation that holds an image."""
+Run = Callable[[Inputs], np.ndarray]
+"""Observations to actions ``[B, ...]``."""
 
 FILES: dict[Format, str] = {"onnx": "policy.onnx", "torchscript": "policy.pt"}
 NUM_CHECKED = 1000
@@ -39,15 +42,19 @@ MAX_DIFFERENT = 0.01
 
 
 class RawPolicy(nn.Module):
-    """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype."""
+    """A policy for the env without rllab's wrappers: ``[B, *obs_shape]`` to ``[B, *action_shape]`` of its dtype.
+
+    With the space of observations that are `Packed`, it takes their parts one by one.
+    """
 
     offset: Tensor
     scale: Tensor
     bounds: Tensor | None
 
-    def __init__(self, policy: nn.Module, actions: ActionMap) -> None:
+    def __init__(self, policy: nn.Module, actions: ActionMap, packed: Packed | None = None) -> None:
         """`actions`: from the policy's to the env's."""
         super().__init__()
+        self.packed = packed
         self.policy = policy
         self.dtype = torch.from_numpy(np.zeros(0, actions.env_space.dtype)).dtype
         self.shape = actions.env_space.shape or ()
@@ -55,8 +62,10 @@ class RawPolicy(nn.Module):
         self.register_buffer("scale", torch.from_numpy(actions.scale))
         self.register_buffer("bounds", None if actions.bounds is None else torch.from_numpy(np.stack(actions.bounds)))
 
-    def forward(self, obs: Tensor) -> Tensor:
-        action: Tensor = self.policy(obs)[0]
+    def forward(self, *obs: Tensor) -> Tensor:
+        space = self.packed
+        seen = obs[0] if space is None else {n: space.as_stored(n, x) for n, x in zip(space.leaves, obs, strict=True)}
+        action: Tensor = self.policy(seen)[0]
         action = action.reshape(-1, *self.offset.shape)
         action = action + self.offset if self.bounds is None else scaled(action, self.offset, self.scale, *self.bounds)
         return action.to(self.dtype).reshape(-1, *self.shape)
@@ -66,8 +75,8 @@ class Exported(NamedTuple):
     """What was written, and how well it agrees."""
 
     path: Path
-    obs: np.ndarray
-    """The observations it was checked on, ``[NUM_CHECKED, ...]``."""
+    inputs: Inputs
+    """The observations it was checked on, `NUM_CHECKED` of them."""
     action: np.ndarray
     """What the policy does there."""
     num_same: int
@@ -83,21 +92,27 @@ def export(player: Player, session: int, kind: Format, folder: Path) -> Exported
     policy = player.policy(session)
     if not list(policy.parameters()):
         raise ConfigError(f"{player.path}: agent={player.config.agent.name} has no network that could be exported")
-    module = RawPolicy(policy, player.info.actions).eval()
-    obs = observations(player, session)
-    with torch.no_grad():
-        action = module(torch.from_numpy(obs)).numpy()
+    obs = torch.from_numpy(observations(player, session))
+    space = player.info.obs_space if isinstance(player.info.obs_space, Packed) else None
+    parts = {} if space is None else space.unpack(obs)
+    inputs = {"obs": obs} if space is None else {name: space.as_given(name, parts[name]) for name in space.leaves}
+    module = RawPolicy(policy, player.info.actions, space).eval()
+    with torch.no_grad():  # by the bytes themselves, which need no module of the parts
+        action = RawPolicy(policy, player.info.actions).eval()(obs).numpy()
     unstack(module)
-    content, run = {"onnx": _onnx, "torchscript": _torchscript}[kind](module, torch.from_numpy(obs[:2]))
-    same = _same(run(obs), action)
-    if same.mean() < 1 - MAX_DIFFERENT or not _same(run(obs[:1]), action[:1]).all():
+    few = {name: x[:2] for name, x in inputs.items()}
+    content, run = {"onnx": _onnx, "torchscript": _torchscript}[kind](module, few)
+    given = {name: x.numpy() for name, x in inputs.items()}
+    same = _same(run(given), action)
+    first = {name: x[:1] for name, x in given.items()}
+    if same.mean() < 1 - MAX_DIFFERENT or not _same(run(first), action[:1]).all():
         raise ConfigError(
             f"{player.path}: as {kind} the policy acts differently at {(~same).sum()} of {len(obs)} observations"
         )
     path = folder / FILES[kind]
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
-    return Exported(path, obs, action, int(same.sum()))
+    return Exported(path, given, action, int(same.sum()))
 
 
 def observations(player: Player, session: int) -> np.ndarray:
@@ -120,7 +135,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(close.reshape(len(b), -1).all(1))
 
 
-def _onnx(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+def _onnx(module: nn.Module, example: dict[str, Tensor]) -> tuple[bytes, Run]:
     try:
         import onnxruntime  # noqa: PLC0415 - an extra
         import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
@@ -130,24 +145,24 @@ def _onnx(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
     with _one_line("onnx"):
         program = torch.onnx.export(
             module,
-            (example,),
-            input_names=["obs"],
+            tuple(example.values()),
+            input_names=list(example),
             output_names=["action"],
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=(tuple({0: batch} for _ in example),),
             verbose=False,
         )
         assert program is not None
         content = program.model_proto.SerializeToString()
         session = onnxruntime.InferenceSession(content)
-    return content, lambda obs: session.run(None, {"obs": obs})[0]
+    return content, lambda inputs: session.run(None, inputs)[0]
 
 
-def _torchscript(module: nn.Module, example: Tensor) -> tuple[bytes, Run]:
+def _torchscript(module: nn.Module, example: dict[str, Tensor]) -> tuple[bytes, Run]:
     buffer = io.BytesIO()
     with _one_line("torchscript"):
-        torch.jit.save(torch.jit.freeze(torch.jit.trace(module, example)), buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(torch.jit.trace(module, tuple(example.values()))), buffer)  # type: ignore[no-untyped-call]
         loaded = torch.jit.load(io.BytesIO(buffer.getvalue()))  # type: ignore[no-untyped-call]
-    return buffer.getvalue(), lambda obs: loaded(torch.from_numpy(obs)).numpy()
+    return buffer.getvalue(), lambda inputs: loaded(*map(torch.from_numpy, inputs.values())).numpy()
 
 
 @contextmanager
