@@ -124,8 +124,8 @@ def check_network(network: Network, obs_space: gs.Space[Any], *, normalize_obs: 
     only_images = isinstance(obs_space, Packed) and not obs_space.num_numbers
     if normalize_obs and (only_images or (isinstance(chosen, str) and _is_layout(chosen))):
         raise ValueError(
-            f"agent.normalize_obs: got True for {described(obs_space)}, without numbers to standardise: the network "
-            "scales images to [0, 1]; write agent.normalize_obs=false"
+            f"agent.normalize_obs: got True for observations {described(obs_space)}, where there are no numbers to "
+            "standardise: the network scales images to [0, 1]; write agent.normalize_obs=false"
         )
 
 
