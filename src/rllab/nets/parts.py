@@ -46,15 +46,12 @@ class Parts(gs.Box[Any]):
         flat = _flattened(space)
         super().__init__(flat.low, flat.high, dtype=flat.dtype.type)
         self.whole, self.leaves = space, leaves_of(space)
-
-    def width(self, name: str) -> int:
-        """Numbers of a part, as `split` gives it."""
-        return gs.flatdim(self.leaves[name])
+        self.widths = {name: gs.flatdim(leaf) for name, leaf in self.leaves.items()}  # of what `split` gives
 
     def split(self, x: Obs) -> dict[str, Tensor]:
         """The parts of observations ``[..., n]`` as networks take them: numbers ``[..., *shape]``, one-hot vectors."""
         assert isinstance(x, Tensor)
-        parts = torch.split(x, [self.width(name) for name in self.leaves], -1)
+        parts = torch.split(x, list(self.widths.values()), -1)
         named = zip(self.leaves.items(), parts, strict=True)
         return {name: _shaped(part, leaf) for (name, leaf), part in named}
 
@@ -65,8 +62,10 @@ class Parts(gs.Box[Any]):
 class Stored(NamedTuple):
     """How a part lies in the bytes of a row."""
 
-    dtype: np.dtype[Any]
+    dtype: torch.dtype
     shape: tuple[int, ...]
+    choices: tuple[int, ...] = ()
+    """How many there are of each, where it is made of choices."""
     start: int = 0
     """Byte, a multiple of the dtype's size."""
 
@@ -87,15 +86,12 @@ class Packed(Parts):
         self.stored, num_bytes = _place(leaves)
         gs.Box.__init__(self, 0, 255, (num_bytes,), np.uint8)
         self.whole, self.leaves, self.paths = space, leaves, paths(space)
-        real = {name: each for name, each in self.stored.items() if each.dtype == np.float32}
+        real = {name: each for name, each in self.stored.items() if each.dtype == torch.float32}
         self.numbers = [name for name in real if not is_image(leaves[name])]
         sizes = {name: math.prod(each.shape) for name, each in real.items()}
         self.num_real = sum(sizes.values())
         self.num_numbers = sum(sizes[name] for name in self.numbers)
-
-    def width(self, name: str) -> int:
-        leaf = self.leaves[name]
-        return math.prod(leaf.shape) if isinstance(leaf, gs.Box) else gs.flatdim(leaf)
+        self.widths = {name: sum(each.choices) or math.prod(each.shape) for name, each in self.stored.items()}
 
     def pack(self, obs: Any) -> np.ndarray:
         """An observation of the Dict or Tuple as bytes ``[n]``."""
@@ -103,20 +99,20 @@ class Packed(Parts):
         for name, leaf in self.leaves.items():
             stored, value = self.stored[name], functools.reduce(operator.getitem, self.paths[name], obs)
             with np.errstate(over="ignore"):  # infinity is an error of the env, for all backends
-                array = np.asarray(_storable(leaf, value)).astype(stored.dtype)
+                array = np.asarray(_storable(leaf, value)).astype(_NUMPY[stored.dtype])
             row[stored.bytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return row
 
     def unpack(self, x: Tensor) -> dict[str, Tensor]:
         """Views of the parts of bytes ``[..., n]``, as they are stored."""
         return {
-            name: x[..., stored.bytes].view(_TORCH[stored.dtype.name]).view(*x.shape[:-1], *stored.shape)
+            name: x[..., stored.bytes].view(stored.dtype).view(*x.shape[:-1], *stored.shape)
             for name, stored in self.stored.items()
         }
 
     def as_stored(self, name: str, x: Tensor) -> Tensor:
         """A part as the env gives it, ``[B, ...]``, as `unpack` gives it."""
-        stored: Tensor = (x - self._start(name)).to(_TORCH[self.stored[name].dtype.name])
+        stored: Tensor = (x - self._start(name)).to(self.stored[name].dtype)
         return stored
 
     def as_given(self, name: str, x: Tensor) -> Tensor:
@@ -136,7 +132,7 @@ class Packed(Parts):
     def split(self, x: Obs) -> dict[str, Tensor]:
         """The parts of bytes ``[..., n]``, or of what `unpack` gave, as networks take them; images stay as they are."""
         parts = self.unpack(x) if isinstance(x, Tensor) else x
-        return {name: _one_hot(parts[name], leaf) for name, leaf in self.leaves.items()}
+        return {name: _one_hot(parts[name], self.stored[name], leaf) for name, leaf in self.leaves.items()}
 
 
 class PackedNorm(RunningNorm):
@@ -154,7 +150,7 @@ class PackedNorm(RunningNorm):
             numbers.copy_(super().forward(numbers))
             return x
         numbers = super().forward(torch.cat([x[name].flatten(2) for name in self.space.numbers], -1))
-        parts = torch.split(numbers, [self.space.width(name) for name in self.space.numbers], -1)
+        parts = torch.split(numbers, [self.space.widths[name] for name in self.space.numbers], -1)
         named = zip(self.space.numbers, parts, strict=True)
         return x | {name: part.reshape(x[name].shape) for name, part in named}
 
@@ -192,7 +188,7 @@ def network_shapes(space: gs.Space[Any]) -> dict[str, tuple[int, ...]]:
     return {name: x.shape if isinstance(x, gs.Box) else (gs.flatdim(x),) for name, x in leaves_of(space).items()}
 
 
-_TORCH = {"float32": torch.float32, "int32": torch.int32, "uint8": torch.uint8}
+_NUMPY = {torch.float32: np.float32, torch.int32: np.int32, torch.uint8: np.uint8}
 """What parts are stored as, the widest first: so each begins at a multiple of its size."""
 
 
@@ -225,8 +221,8 @@ def _flattened(space: gs.Space[Any]) -> gs.Box[Any]:
 def _place(leaves: dict[str, gs.Space[Any]]) -> tuple[dict[str, Stored], int]:
     """Where the parts lie, and how many bytes that takes: a multiple of 4, so that rows can be seen as float32."""
     stored = {name: _stored(leaf) for name, leaf in leaves.items()}
-    widest = list(_TORCH)
-    order = sorted(leaves, key=lambda name: (widest.index(stored[name].dtype.name), is_image(leaves[name])))
+    widest = list(_NUMPY)
+    order = sorted(leaves, key=lambda name: (widest.index(stored[name].dtype), is_image(leaves[name])))
     placed, start = {}, 0
     for name in order:
         placed[name] = stored[name]._replace(start=start)
@@ -237,17 +233,13 @@ def _place(leaves: dict[str, gs.Space[Any]]) -> tuple[dict[str, Stored], int]:
 def _stored(leaf: gs.Space[Any]) -> Stored:
     if isinstance(leaf, gs.Box):
         as_bytes = leaf.dtype == np.uint8 and is_image(leaf)
-        return Stored(np.dtype(np.uint8 if as_bytes else np.float32), leaf.shape)
+        return Stored(torch.uint8 if as_bytes else torch.float32, leaf.shape)
     if isinstance(leaf, gs.MultiBinary):
-        return Stored(np.dtype(np.uint8), leaf.shape)
+        return Stored(torch.uint8, leaf.shape)
     if isinstance(leaf, (gs.Discrete, gs.MultiDiscrete)):
-        most = max(_num_choices(leaf))
-        return Stored(np.dtype(np.uint8 if most <= 256 else np.int32), leaf.shape or ())
-    return Stored(np.dtype(np.float32), _flattened(leaf).shape)
-
-
-def _num_choices(leaf: gs.Discrete | gs.MultiDiscrete) -> list[int]:
-    return [int(leaf.n)] if isinstance(leaf, gs.Discrete) else leaf.nvec.ravel().tolist()
+        counts = [int(leaf.n)] if isinstance(leaf, gs.Discrete) else leaf.nvec.ravel().tolist()
+        return Stored(torch.uint8 if max(counts) <= 256 else torch.int32, leaf.shape or (), tuple(counts))
+    return Stored(torch.float32, _flattened(leaf).shape)
 
 
 def _storable(leaf: gs.Space[Any], value: Any) -> Any:
@@ -257,14 +249,14 @@ def _storable(leaf: gs.Space[Any], value: Any) -> Any:
     return value if isinstance(leaf, (gs.Box, gs.MultiBinary)) else gs.flatten(leaf, value)
 
 
-def _one_hot(x: Tensor, leaf: gs.Space[Any]) -> Tensor:
+def _one_hot(x: Tensor, stored: Stored, leaf: gs.Space[Any]) -> Tensor:
     """A stored part as a network takes it: choices ``[S, B, ...]`` as one-hot vectors ``[S, B, n]``, truths as 0, 1."""
     if isinstance(leaf, gs.MultiBinary):
         return x.flatten(2).float()
-    if not isinstance(leaf, (gs.Discrete, gs.MultiDiscrete)):
+    if not stored.choices:
         return x
     choices = x.reshape(*x.shape[:2], -1).unbind(-1)
-    counted = zip(choices, _num_choices(leaf), strict=True)
+    counted = zip(choices, stored.choices, strict=True)
     return torch.cat([(c.unsqueeze(-1) == torch.arange(n, device=x.device)).float() for c, n in counted], -1)
 
 

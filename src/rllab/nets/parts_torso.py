@@ -40,7 +40,7 @@ class PartsTorso(nn.Module):
         self.names = list(torsos)
         self.torsos = nn.ModuleList(torso for torso, _ in torsos.values())
         self.flat = [name for name in space.leaves if name not in torsos]
-        sizes = [sum(space.width(name) for name in self.flat), *hidden]
+        sizes = [sum(space.widths[name] for name in self.flat), *hidden]
         mlp = partial(MLP, generators=generators, activation=activation, activate_last=True)
         self.mlp = mlp(sizes) if self.flat else None
         width = sum(n for _, n in torsos.values()) + (sizes[-1] if self.flat else 0)
