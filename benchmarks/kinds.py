@@ -60,6 +60,11 @@ OBSERVATIONS: dict[str, Maker] = {
     "Dict of vectors": lambda: gs.Dict(a=gs.Box(-1, 1, (2,)), b=gs.Discrete(3)),
     "Tuple of vectors": lambda: gs.Tuple([gs.Box(-1, 1, (2,)), gs.Discrete(3)]),
     "Dict with an image": lambda: gs.Dict(a=gs.Box(-1, 1, (2,)), b=gs.Box(0, 255, (3, 36, 36), np.uint8)),
+    "Tuple of a Dict with an image, nested": lambda: gs.Tuple(
+        [gs.Dict(a=gs.Box(-INF, INF, (2,), np.float64), b=gs.Box(0, 1, (7, 7, 3))), gs.MultiDiscrete([2, 300])]
+    ),
+    "image (9, 9, 9), bytes": lambda: gs.Box(0, 255, (9, 9, 9), np.uint8),
+    "three axes of real numbers": lambda: gs.Box(-1, 1, (3, 10, 10)),
     "Sequence": lambda: gs.Sequence(gs.Box(-1, 1, (2,))),
 }
 

@@ -138,6 +138,36 @@ class BrightSide(Probe):
         return float(action == (self.coin > 0))
 
 
+class ImageXorSign(Probe):
+    """An image, half of it bright, and a number: the action must say whether the half is that of the number's sign.
+
+    Either alone tells nothing. Five steps, each with another pair.
+    """
+
+    observation_space = gs.Dict(
+        camera=gs.Box(0, 255, (8, 8, 3), np.uint8),
+        state=gs.Dict(sign=gs.Box(-9, 9, (1,), np.float64)),
+        noise=gs.Discrete(3, start=-1),
+    )
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return super().reset(seed=seed, options=options)
+
+    def observe(self):
+        self.side = int(self.np_random.integers(2))
+        image = np.zeros((8, 8, 3), np.uint8)
+        image[:, 4 * self.side : 4 * self.side + 4] = 255
+        return {"camera": image, "state": {"sign": np.array([self.coin])}, "noise": int(self.np_random.integers(-1, 2))}
+
+    def step(self, action):
+        right = (self.coin > 0) == bool(self.side)
+        reward = float((np.ravel(action)[0] > 0) == right)
+        self.coin = 2.0 * self.np_random.integers(2) - 1.0
+        self.time += 1
+        return self.observe(), reward, self.time == 5, False, {}
+
+
 class Undrawn(Probe):
     """It says that it can be drawn, but has no constructor that would take a render mode."""
 
@@ -214,6 +244,7 @@ for cls in (
     UndrawnSilently,
     UndrawnHere,
     BrightSide,
+    ImageXorSign,
 ):
     gymnasium.register(f"{cls.__name__}-v0", cls)
 
@@ -235,5 +266,5 @@ def with_box(cls):
 
 
 gymnasium.register("Pull-v0", Pull)
-for cls in (ValueOnly, RewardByObs, DelayedReward, Truncated):
+for cls in (ValueOnly, RewardByObs, DelayedReward, Truncated, ImageXorSign):
     gymnasium.register(f"{cls.__name__}Box-v0", lambda cls=cls: with_box(cls))

@@ -257,7 +257,8 @@ def test_images_are_scaled_by_their_network_and_by_nothing_else(network):
     check(network=network)
     check(network="mlp", normalize_obs=True)
     with pytest.raises(
-        ValueError, match=r"^agent\.normalize_obs: got True for images .* write agent\.normalize_obs=false$"
+        ValueError,
+        match=r"^agent\.normalize_obs: got True for .* image, .* write agent\.normalize_obs=false$",
     ):
         check(network=network, normalize_obs=True)
 

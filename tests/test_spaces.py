@@ -17,6 +17,7 @@ CELLS = [  # observations, actions, agent
     ("Box without axes", "Box without axes", "crossq"),
     ("Tuple of vectors", "Box, two axes", "sac"),
     ("image (36, 36, 3), bytes", "Discrete(3)", "dqn"),
+    ("Tuple of a Dict with an image, nested", "Discrete(3)", "dqn"),
 ]
 
 

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from rllab.nets.actor_critic import ActorCritic
-from rllab.nets.cnn import CNN, LAYOUTS, is_channels_last, output_shapes
+from rllab.nets.cnn import CNN, LAYOUTS, output_shapes
 from rllab.nets.distributions import make_distribution
 from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.images import axes_of
 from rllab.nets.mlp import MLP
 from rllab.nets.torsos import choose_network, make_torso, num_activations
 from rllab.optim.flat import FlatParameters
@@ -27,7 +28,7 @@ def image_space(*shape):
 @pytest.fixture
 def make_cnn(make_generators, randomized):
     def make(num_sessions=2, *, shape=SMALL, name="cnn_small", random=True, seed=0):
-        cnn = CNN(shape, LAYOUTS[name], generators=make_generators(num_sessions, seed))
+        cnn = CNN(shape, axes_of(shape), LAYOUTS[name], generators=make_generators(num_sessions, seed))
         if random:
             randomized(cnn)
         return cnn
@@ -62,7 +63,7 @@ def test_every_session_is_what_torch_makes_of_its_parameters(make_cnn):
 
 def test_convolution_and_its_gradient_by_hand():
     # one 2 x 2 image [[51, 102], [153, 204]] / 255 = [[.2, .4], [.6, .8]], filter of ones: 2, and 1.5 with bias -.5
-    cnn = CNN((1, 2, 2), LAYOUTS["cnn_small"], generators=[torch.Generator()])
+    cnn = CNN((1, 2, 2), "CHW", LAYOUTS["cnn_small"], generators=[torch.Generator()])
     cnn.convs = cnn.convs[:1]
     cnn.convs = (cnn.convs[0]._replace(channels=1, kernel=2, stride=1, padding=0),)
     cnn.weights = nn.ParameterList([torch.ones(1, 1, 1, 2, 2)])
@@ -93,12 +94,6 @@ def test_channels_may_come_last(make_cnn):
     first, last = make_cnn(shape=(3, 12, 14)), make_cnn(shape=(12, 14, 3))
     x = bytes_of(2, 5, 3, 12, 14)
     torch.testing.assert_close(last(x.movedim(2, -1)), first(x))
-    assert [is_channels_last(s) for s in ((4, 84, 84), (210, 160, 3), (1, 8, 8), (8, 8, 8))] == [
-        False,
-        True,
-        False,
-        False,
-    ]
 
 
 @torch.no_grad()
@@ -144,7 +139,7 @@ def test_state_round_trip(make_cnn):
 
 def test_shapes_of_the_layers():
     assert output_shapes(ATARI, LAYOUTS["cnn"]) == [(32, 20, 20), (64, 9, 9), (64, 7, 7)]
-    assert output_shapes((210, 160, 3), LAYOUTS["cnn"])[-1] == (64, 22, 16)
+    assert output_shapes((3, 210, 160), LAYOUTS["cnn"])[-1] == (64, 22, 16)
     assert output_shapes((1, 1, 1), LAYOUTS["cnn_small"])[-1] == (32, 1, 1)
     # 84 * 84 * 4 + 32 * 400 + 64 * 81 + 64 * 49 + 512
     assert num_activations("auto", image_space(*ATARI), hidden=[64]) == 28224 + 12800 + 5184 + 3136 + 512
@@ -159,7 +154,8 @@ def test_auto_is_a_convolutional_network_for_images_and_an_mlp_otherwise():
         (image_space(1, 35, 36), "cnn_small"),
         (image_space(128), "mlp"),
         (gs.Box(-1, 1, (4,)), "mlp"),
-        (gs.Box(0, 1, (3, 84, 84)), "mlp"),  # numbers, not pixels
+        (gs.Box(0, 1, (3, 84, 84)), "cnn"),
+        (gs.Box(0, 255, (3, 84, 84)), "auto"),  # numbers, not pixels: refused
     ]
     assert [choose_network("auto", space) for space, _ in spaces] == [network for _, network in spaces]
     assert choose_network("cnn_small", image_space(*ATARI)) == "cnn_small"
@@ -169,7 +165,7 @@ def test_auto_is_a_convolutional_network_for_images_and_an_mlp_otherwise():
     ("network", "space", "word"),
     [
         ("cnn", gs.Box(-1, 1, (4,)), "agent.network=mlp"),
-        ("cnn_small", gs.Box(0, 255, (4, 3, 9, 9), np.uint8), "agent.network=mlp"),
+        ("cnn_small", gs.Box(0, 255, (2, 4, 3, 9, 9), np.uint8), "agent.network=mlp"),
         ("cnn", image_space(4, 35, 84), "agent.network=cnn_small"),
     ],
 )

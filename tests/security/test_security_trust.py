@@ -22,6 +22,8 @@ CONFIGS = {
     "an agent beside rllab's": {"agent": {"name": "rllab.algorithms_evil:Agent"}},
     "a network": {"agent": {"network": "evil:Net"}},
     "a network beside rllab's": {"agent": {"network": "rllab.nets/../evil:Net"}},
+    "a network of a part": {"agent": {"network": {"camera": "evil:Net", "state": "mlp"}}},
+    "a network with axes that there are not": {"agent": {"network": "cnn:evil"}},
     "a wrapper": {"env": {"wrappers": ["evil.Wrapper"], "backend": "sync"}},
     "a wrapper after one of Gymnasium's": {"env": {"wrappers": [WRAPPER, "evil:Wrapper"]}},
     "a wrapper with arguments": {"env": {"wrappers": [{"evil.Wrapper": {"size": 4}}]}},

@@ -15,6 +15,8 @@ from rllab.algorithms.shared.off_policy import (
     make_replay,
     make_temperature,
     network_options,
+    normalized,
+    take_in_newest,
 )
 from rllab.algorithms.shared.settings import check_ranges
 from rllab.buffers import Tensors
@@ -74,7 +76,7 @@ class CrossQ(Algorithm):
     @staticmethod
     def check(config: CrossQConfig, task: Task) -> None:
         make_actions(task.action_space)
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_replay(config, task)
 
     def __init__(self, config: CrossQConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -85,7 +87,9 @@ class CrossQ(Algorithm):
         common = network_options(config, task, seed) | {"kind": RenormMLP}
         common |= {"momentum": config.renorm_momentum, "warmup": config.renorm_warmup}
         # a small last layer: the first policy hardly depends on the observation
-        self.net = ObsNet(task.obs_space, actions.num_outputs, last_gain=0.01, **common).to(device)
+        self.net = ObsNet(
+            task.obs_space, actions.num_outputs, last_gain=0.01, normalize_obs=config.normalize_obs, **common
+        ).to(device)
         common |= {"hidden": config.critic_hidden, "num_critics": config.num_critics, "num_told": actions.num_told}
         self.critics = Critics(task.obs_space, actions.num_values, **common).to(device)
         self.flat, self.critic_flat = FlatParameters(self.net), FlatParameters(self.critics)
@@ -107,12 +111,14 @@ class CrossQ(Algorithm):
 
     def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
+        take_in_newest(self.net, buffer, self.rollout_steps)
         if buffer.num_frames < config.learning_starts:
             return {}
         progress = self.task.progress(frame)
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            minibatch = normalized(self.net, batch)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])

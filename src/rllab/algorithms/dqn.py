@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
-from rllab.algorithms.shared.off_policy import check_replay, make_replay
+from rllab.algorithms.shared.off_policy import check_replay, make_replay, normalized, take_in_newest
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
 from rllab.buffers import Tensors
@@ -65,7 +65,7 @@ class DQN(Algorithm):
 
     @staticmethod
     def check(config: DQNConfig, task: Task) -> None:
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_replay(config, task, PrioritizedReplayBuffer if config.prioritized else ReplayBuffer)
 
     def __init__(self, config: DQNConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -96,6 +96,7 @@ class DQN(Algorithm):
         config = self.config
         since, self.sampler.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
+        take_in_newest(self.net, buffer, self.rollout_steps)
         if buffer.num_frames < config.learning_starts:
             return {}
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
@@ -116,7 +117,7 @@ class DQN(Algorithm):
     def _gradient_step(self, buffer: ReplayBuffer, lr: float, beta: float) -> dict[str, Tensor]:
         config = self.config
         rows = buffer.draw(config.batch_size, self.batch_streams)
-        batch = buffer.gather(rows, gamma=config.gamma, n_step=config.n_step)
+        batch = normalized(self.net, buffer.gather(rows, gamma=config.gamma, n_step=config.n_step))
         weight = buffer.weights(rows, beta) if isinstance(buffer, PrioritizedReplayBuffer) else None
         metrics, td_error = self.kernel(batch, lr, weight) if self.kernel else self._learn(batch, lr, weight)
         if isinstance(buffer, PrioritizedReplayBuffer):

@@ -33,7 +33,7 @@ from rllab.nets.actor_critic import ActorCritic, PolicySampler
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.memory import Past
 from rllab.nets.normalize import RewardNorm
-from rllab.nets.torsos import is_image
+from rllab.nets.torsos import keeps_bytes
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams
@@ -258,10 +258,9 @@ def needed_memory(config: PPOConfig, task: Task) -> int:
     num_rows = task.num_sessions * task.num_envs * config.num_steps
     torsos = 1 if config.share_network else 2
     activations = torsos * num_activations_of(config, task)
-    if (
-        is_image(task.obs_space) and not config.normalize_obs and not config.memory
-    ):  # bytes until the network: one minibatch, its gradients
-        return rollout + 4 * 2 * activations * num_rows // config.num_minibatches
+    if keeps_bytes(task.obs_space, normalize_obs=config.normalize_obs) and not config.memory:
+        # one minibatch in numbers, and its gradients
+        return rollout * (1 + config.normalize_obs) + 4 * 2 * activations * num_rows // config.num_minibatches
     copies = 1 + config.normalize_obs  # shuffled, and normalised; all rows are valued at once
     return rollout + 4 * num_rows * (copies * task.obs_size + activations)
 

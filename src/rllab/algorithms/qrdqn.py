@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
 from rllab.algorithms.shared.kernels import take_kernels
-from rllab.algorithms.shared.off_policy import check_replay, make_replay
+from rllab.algorithms.shared.off_policy import check_replay, make_replay, normalized, take_in_newest
 from rllab.algorithms.shared.settings import check_ranges, schedules
 from rllab.algorithms.shared.values import QSettings, make_q_network, make_value_sampler
 from rllab.buffers import Tensors
@@ -50,7 +50,7 @@ class QRDQN(Algorithm):
 
     @staticmethod
     def check(config: QRDQNConfig, task: Task) -> None:
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_replay(config, task)
 
     def __init__(self, config: QRDQNConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -80,6 +80,7 @@ class QRDQN(Algorithm):
         config = self.config
         since, self.sampler.frame = int(self.updated_at), frame
         self.updated_at.fill_(frame)
+        take_in_newest(self.net, buffer, self.rollout_steps)
         if buffer.num_frames < config.learning_starts:
             return {}
         lr = self.schedules["lr"](self.task.progress(frame))
@@ -99,6 +100,7 @@ class QRDQN(Algorithm):
     def _gradient_step(self, buffer: ReplayBuffer, lr: float) -> dict[str, Tensor]:
         config = self.config
         batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+        batch = normalized(self.net, batch)
         self.num_updates += 1
         return self.kernel(batch, lr)[0] if self.kernel else self._learn(batch, lr)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.algorithms.contract import Acted, Algorithm, Metrics, State, Task
+from rllab.algorithms.shared.on_policy import take_in_obs
 from rllab.algorithms.shared.settings import check_budget, check_ranges, schedules
 from rllab.algorithms.shared.values import ValueSettings, make_q_network, make_value_sampler
 from rllab.buffers.rollout import RolloutBuffer
@@ -49,7 +50,7 @@ class SARSA(Algorithm):
 
     @staticmethod
     def check(config: SARSAConfig, task: Task) -> None:
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_budget(config.num_steps, f"one rollout is agent.num_steps={config.num_steps}", task)
 
     def __init__(self, config: SARSAConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -85,7 +86,7 @@ class SARSA(Algorithm):
         self.sampler.frame = frame
         self.next_action = self.sampler.act(buffer.arrays["obs"][-1], explore=True)
         next_action = torch.cat([rollout["action"][1:], torch.from_numpy(self.next_action).to(self.device)[None]])
-        q = self.net(by_session(rollout["obs"]))  # [S, (T + 1) * N, A, 1]
+        q = self.net(self.net.normalize(by_session(rollout["obs"])))  # [S, (T + 1) * N, A, 1]
         by_step = q.view(self.task.num_sessions, -1, self.task.num_envs, q.shape[2]).transpose(0, 1)  # [T + 1, S, N, A]
         action = rollout["action"].unsqueeze(-1)
         next_q = by_step.detach()[1:].gather(-1, next_action.unsqueeze(-1)).squeeze(-1)
@@ -98,6 +99,7 @@ class SARSA(Algorithm):
         lr = self.schedules["lr"](self.task.progress(frame))
         self.optimizer.step(lr)
         self.num_updates += 1
+        take_in_obs(self.net, rollout)
         return {
             "train/loss": loss.detach(),
             "train/q_value": (chosen_q.detach() * weight).sum((0, 2)),

@@ -15,6 +15,8 @@ from rllab.algorithms.shared.off_policy import (
     critic_schedules,
     make_replay,
     network_options,
+    normalized,
+    take_in_newest,
 )
 from rllab.algorithms.shared.settings import Activation, check_ranges
 from rllab.buffers import Tensors
@@ -76,7 +78,7 @@ class TD3(Algorithm):
     @staticmethod
     def check(config: TD3Config, task: Task) -> None:
         check_bounded_box(task.action_space)
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_replay(config, task)
 
     def __init__(self, config: TD3Config, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -85,7 +87,9 @@ class TD3(Algorithm):
         self.gradient_steps = config.steps_of_update(task.num_envs)
         common = network_options(config, task, seed) | {"activation": config.activation}
         # a small last layer: the first actions are near 0, where tanh is not saturated
-        self.net = ObsNet(task.obs_space, task.num_actions, last_gain=0.01, **common).to(device)
+        self.net = ObsNet(
+            task.obs_space, task.num_actions, last_gain=0.01, normalize_obs=config.normalize_obs, **common
+        ).to(device)
         common |= {"num_critics": config.num_critics, "num_told": task.num_actions}
         self.critics = Critics(task.obs_space, 1, **common).to(device)
         self.target, self.target_critics = copy.deepcopy(self.net), copy.deepcopy(self.critics)
@@ -119,11 +123,13 @@ class TD3(Algorithm):
     def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
         self.frame = frame
+        take_in_newest(self.net, buffer, self.rollout_steps)
         if buffer.num_frames < config.learning_starts:
             return {}
         coefs = {name: schedule(self.task.progress(frame)) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            minibatch = normalized(self.net, batch)
             metrics = self._critic_step(minibatch, coefs["policy_noise"], coefs["critic_lr"])
             self.num_updates += 1
             if self.num_updates % config.policy_delay == 0:
@@ -163,9 +169,9 @@ class TD3(Algorithm):
         return GreedyPolicy(self.net, session, greedy)
 
 
-def greedy(net: nn.Module, obs: Tensor) -> Tensor:
+def greedy(net: ObsNet, obs: Tensor) -> Tensor:
     """Actions ``[S, B, ...]`` without noise."""
-    return torch.tanh(net(obs))
+    return torch.tanh(net(net.normalize(obs)))
 
 
 def smoothed(action: Tensor, noise: Tensor, noise_clip: float) -> Tensor:

@@ -16,6 +16,8 @@ from rllab.algorithms.shared.off_policy import (
     make_replay,
     make_temperature,
     network_options,
+    normalized,
+    take_in_newest,
 )
 from rllab.algorithms.shared.settings import Activation, check_ranges
 from rllab.buffers import Tensors
@@ -72,7 +74,7 @@ class TQC(Algorithm):
     @staticmethod
     def check(config: TQCConfig, task: Task) -> None:
         check_bounded_box(task.action_space)
-        check_network(config.network, task.obs_space)
+        check_network(config.network, task.obs_space, normalize_obs=config.normalize_obs)
         check_replay(config, task)
 
     def __init__(self, config: TQCConfig, task: Task, *, seed: int | Seed, device: str = "cpu") -> None:
@@ -82,7 +84,9 @@ class TQC(Algorithm):
         self.actions = ContinuousActions(task.num_actions)
         common = network_options(config, task, seed) | {"activation": config.activation}
         # a small last layer: the first policy hardly depends on the observation
-        self.net = ObsNet(task.obs_space, self.actions.num_outputs, last_gain=0.01, **common).to(device)
+        self.net = ObsNet(
+            task.obs_space, self.actions.num_outputs, last_gain=0.01, normalize_obs=config.normalize_obs, **common
+        ).to(device)
         common |= {"num_critics": config.num_critics, "num_told": self.actions.num_told}
         self.critics = Critics(task.obs_space, config.num_quantiles, **common).to(device)
         self.target_critics = copy.deepcopy(self.critics)
@@ -104,12 +108,14 @@ class TQC(Algorithm):
 
     def update(self, buffer: ReplayBuffer, frame: int) -> Metrics:
         config = self.config
+        take_in_newest(self.net, buffer, self.rollout_steps)
         if buffer.num_frames < config.learning_starts:
             return {}
         progress = self.task.progress(frame)
         coefs = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for _ in range(self.gradient_steps):
-            minibatch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            batch = buffer.sample(config.batch_size, self.batch_streams, gamma=config.gamma, n_step=config.n_step)
+            minibatch = normalized(self.net, batch)
             ent_coef = self.temperature.value(progress)
             noise, next_noise = self.actions.noise(self.sampler.streams, 2, config.batch_size)
             metrics = self._critic_step(minibatch, next_noise, ent_coef, coefs["critic_lr"])

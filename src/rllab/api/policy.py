@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium.spaces as gs
 import numpy as np
 
-from rllab.envs.sub_env import has_axes
+from rllab.envs.sub_env import OutputError, fitted, has_axes
 from rllab.errors import ConfigError
+from rllab.nets.parts import Packed
 
 if TYPE_CHECKING:
     from rllab.play.player import Player
@@ -52,7 +53,14 @@ class Policy:
             ConfigError: the observation has another shape.
         """
         info = self._player.info
-        seen = np.asarray(obs if has_axes(self.obs_space) else gs.flatten(self.obs_space, obs), info.obs_space.dtype)
+        if isinstance(info.obs_space, Packed):
+            try:
+                seen = info.obs_space.pack(fitted(obs, self.obs_space))
+            except OutputError as error:
+                raise ConfigError(f"obs: got {error}; write one observation of {self.obs_space}") from None
+        else:
+            flat = obs if has_axes(self.obs_space) else gs.flatten(self.obs_space, obs)
+            seen = np.asarray(flat, info.obs_space.dtype)
         if seen.shape != info.obs_space.shape:
             raise ConfigError(f"obs: got shape {seen.shape}; write one observation of {self.obs_space}")
         action = self._act(seen[None, None], np.array([[self._begins]]))[0]

@@ -133,6 +133,11 @@ class ReplayBuffer:
         """Positions of the newest `num` steps, oldest first."""
         return (self.position - num + np.arange(num)) % (self.num_steps + 1)
 
+    def newest(self, num_steps: int) -> Tensors:
+        """Observations of the newest steps, or of as many as there are, and which are valid: ``[T, S, N, ...]``."""
+        steps = self._newest(min(num_steps, self.size))
+        return {name: torch.from_numpy(self.arrays[name][steps]).to(self.device) for name in ("obs", "valid")}
+
     def _list(self) -> None:
         """Number the transitions of the steps that came since the last time."""
         steps = self._newest(self.num_unlisted)

@@ -35,6 +35,6 @@ def run(chosen: argparse.Namespace) -> None:
         card = write_card(player, session, chosen.checkpoint, chosen.format, exported)
     say(
         f"{exported.path} ({exported.path.stat().st_size:,} bytes): acts as session {session} does at "
-        f"{exported.num_same:,} of {len(exported.obs):,} observations"
+        f"{exported.num_same:,} of {len(exported.action):,} observations"
     )
     say(str(card))

@@ -21,12 +21,13 @@ import gymnasium
 
 from rllab.files import write_text
 from rllab.nets.cnn import LAYOUTS
+from rllab.nets.images import AXES
 from rllab.text import printable
 
 _OWN_ENVS = ("gymnasium.", "ale_py.", "rllab.")
 """Packages whose envs need no trust."""
 _OWN_AGENT = r"[^:]*|rllab\.algorithms(\.\w+)+:\w+"
-_OWN_NETWORK = rf"auto|mlp|{'|'.join(LAYOUTS)}|rllab\.nets(\.\w+)+:\w+"
+_OWN_NETWORK = rf"auto|mlp|({'|'.join(LAYOUTS)})(:({'|'.join(AXES)}))?|rllab\.nets(\.\w+)+:\w+"
 _OWN_WRAPPER = r"(gymnasium\.wrappers|rllab\.envs)(\.[a-z]\w*)*[.:][A-Z]\w*"
 _OWN_CALLBACK = r"rllab\.callbacks[.:][A-Z]\w*"
 _WORD = r"[\w +-]*"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gymnasium.spaces as gs
 from gymnasium.vector import AutoresetMode
 
 from rllab.envs.actions import ActionMap, AgentActions, action_map
@@ -17,11 +15,12 @@ from rllab.envs.registry import find_spec, is_atari, newest
 from rllab.envs.sessions import SessionEnvs
 from rllab.envs.single import full_id
 from rllab.envs.sub_env import has_axes
-from rllab.envs.wrappers import ClipReward, LifeLossTerminal, TrackReward
-from rllab.nets.spaces import has_pixels
+from rllab.envs.wrappers import ClipReward, FlatObs, LifeLossTerminal, TrackReward
+from rllab.nets.images import is_image
+from rllab.nets.parts import Packed, described, flat_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import gymnasium.spaces as gs
 
     from rllab.config import Backend, EnvConfig
 
@@ -66,8 +65,11 @@ def inspect(config: EnvConfig, *, num_sessions: int = 1) -> EnvInfo:
     notes += [*look.notes, *([actions.note] if actions.note else [])]
     if not has_axes(obs_space):
         flat = _flatten(obs_space, config)
-        notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
+        if not isinstance(flat, Packed):
+            notes.append(f"observations of {type(obs_space).__name__} are flattened to {flat.shape}")
         obs_space = flat
+    if isinstance(obs_space, Packed) or is_image(obs_space):
+        notes.append(f"observations: {described(obs_space)}")
     threshold = spec.reward_threshold if config.reward_threshold is None else config.reward_threshold
     return EnvInfo(
         id=full_id(spec, config),
@@ -90,25 +92,12 @@ def _action_map(space: gs.Space[Any], config: EnvConfig) -> ActionMap:
 
 
 def _flatten(space: gs.Space[Any], config: EnvConfig) -> gs.Box[Any]:
-    if images := [f"{name} {shape}" for name, shape in _images(space)]:
-        raise ValueError(
-            f"env.id: got {config.id!r}, whose observations hold an image beside other things ({', '.join(images)}), "
-            "which would lose its shape; write a wrapper that gives the image or the rest alone into env.wrappers"
-        )
-    with contextlib.suppress(NotImplementedError):
-        if isinstance(flat := gs.flatten_space(space), gs.Box):  # Sequence and Graph have no fixed length
-            return flat
-    raise ValueError(f"env.id: got {config.id!r}, whose observations {space} cannot be flattened")
-
-
-def _images(space: gs.Space[Any], name: str = "obs") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of those parts of a space that look like images."""
-    if isinstance(space, (gs.Dict, gs.Tuple)):
-        parts = space.spaces.items() if isinstance(space, gs.Dict) else enumerate(space.spaces)
-        for key, part in parts:
-            yield from _images(part, f"{name}[{key!r}]")
-    elif isinstance(space, gs.Box) and has_pixels(space):
-        yield name, space.shape
+    try:
+        return flat_space(space)
+    except NotImplementedError:
+        raise ValueError(f"env.id: got {config.id!r}, whose observations {space} cannot be flattened") from None
+    except ValueError as error:
+        raise ValueError(f"env.id: got {config.id!r}, whose observations {error}") from None
 
 
 MAX_STEPS = 10_000
@@ -142,6 +131,8 @@ def make(
     mode = envs.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise ValueError(f"env.backend: got {backend.name!r}, whose autoreset is {mode}; write env.backend=sync")
+    if not has_axes(envs.single_observation_space):  # the sub-envs of `sync` and `async` do it themselves
+        envs = FlatObs(envs)
     actions = _action_map(envs.single_action_space, config)
     if not actions.is_identity:
         envs = AgentActions(envs, actions)

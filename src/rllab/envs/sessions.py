@@ -11,6 +11,7 @@ import numpy as np
 from rllab.envs.infos import measured
 from rllab.envs.state import get_state, set_state
 from rllab.envs.sub_env import SubEnvError, reason_of
+from rllab.nets.parts import Packed
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
@@ -63,6 +64,7 @@ class SessionEnvs:
         self.seed_each_row = seed_each_row
         self.shape = (num_sessions, envs.num_envs // num_sessions)
         self.obs_space = envs.single_observation_space
+        self.num_real = self.obs_space.num_real if isinstance(self.obs_space, Packed) else 0
         self.action_space = envs.single_action_space
         self.obs: np.ndarray = np.zeros(())
         self.starts = np.ones(self.shape, np.bool_)
@@ -133,8 +135,15 @@ class SessionEnvs:
 
     def _seen(self, obs: np.ndarray) -> np.ndarray:
         """Observations ``[S, N, ...]`` cut to ±`LARGEST`; nan and infinity are an `EnvError`."""
+        if self.num_real:  # numbers among the bytes
+            end = self.num_real * 4
+            obs[..., :end] = self._bounded(obs[..., :end].view(np.float32)).view(np.uint8)
+            return obs
+        return obs if obs.dtype == np.uint8 else self._bounded(obs)
+
+    def _bounded(self, obs: np.ndarray) -> np.ndarray:
         flat = obs.ravel()
-        if obs.dtype == np.uint8 or flat.dot(flat) <= LARGEST**2:
+        if flat.dot(flat) <= LARGEST**2:
             return obs
         if (where := _not_finite(obs)) is not None:
             session, env = where[:2]

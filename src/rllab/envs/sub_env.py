@@ -12,6 +12,7 @@ import gymnasium.spaces as gs
 import numpy as np
 import torch
 
+from rllab.nets.parts import flat_obs, flat_space
 from rllab.text import one_line
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SubEnv(gymnasium.Wrapper):
         super().__init__(env)
         self.row, self.kept, self.metrics = row, kept, metrics
         self.raw_space = env.observation_space
-        flat = self.raw_space if has_axes(self.raw_space) else gs.flatten_space(self.raw_space)
+        flat = self.raw_space if has_axes(self.raw_space) else flat_space(self.raw_space)
         assert isinstance(flat, gs.Box)
         self.observation_space = self.flat_space = flat
         # Gymnasium's vector env hands a number on where the space wants an array without axes
@@ -112,7 +113,7 @@ class SubEnv(gymnasium.Wrapper):
             return obs
         obs = fitted(obs, self.raw_space)
         if self.raw_space is not space:
-            obs = gs.flatten(self.raw_space, obs)
+            return flat_obs(self.raw_space, space, obs)
         return np.asarray(obs, space.dtype)
 
     def _infos(self, info: Any) -> dict[str, Any]:

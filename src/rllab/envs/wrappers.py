@@ -4,8 +4,33 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space, iterate
+
+from rllab.nets.parts import flat_obs, flat_space
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
+
+
+class FlatObs(VectorWrapper):
+    """Each observation of a vector env as one array, as `SubEnv` makes it."""
+
+    def __init__(self, env: VectorEnv) -> None:
+        super().__init__(env)
+        self.raw_space, self.flat_space = env.single_observation_space, flat_space(env.single_observation_space)
+        self.single_observation_space = self.flat_space
+        self.observation_space = batch_space(self.flat_space, self.num_envs)
+
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        obs, info = self.env.reset(**kwargs)
+        return self._flat(obs), info
+
+    def step(self, actions: Any) -> Step:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        return self._flat(obs), reward, terminated, truncated, info
+
+    def _flat(self, obs: Any) -> np.ndarray:
+        rows = iterate(self.env.observation_space, obs)
+        return np.stack([flat_obs(self.raw_space, self.flat_space, row) for row in rows])
 
 
 class TrackReward(VectorWrapper):

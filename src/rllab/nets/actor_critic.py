@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from rllab.buffers import Tensors
 from rllab.kernels.acting import Actor
 from rllab.kernels.build import NoKernelError
-from rllab.nets.cnn import CNN
 from rllab.nets.distributions import Categorical, DiagGaussian, Distribution
 from rllab.nets.memory import HostStep, MemoryLayout, Past, Recurrent, State, make_recurrent
 from rllab.nets.mlp import MLP, Activation, HostMLP
-from rllab.nets.normalize import RunningNorm
-from rllab.nets.torsos import check_network, choose_network, is_image, make_torso
+from rllab.nets.parts import make_obs_norm
+from rllab.nets.torsos import Network, as_input, check_network, choose_network, keeps_bytes, make_torso
 from rllab.random.streams import Streams
 
 
@@ -25,8 +24,8 @@ class ActorCritic(nn.Module):
     """A torso and a head for the policy, and for the value function; with `shared`, one torso for both.
 
     Observations are ``[S, B, *obs_shape]``. `normalize` comes first and apart from the networks, so that a rollout is
-    normalised once and not again in every epoch. Images stay bytes there, and become numbers in the network, minibatch
-    by minibatch.
+    normalised once and not again in every epoch. Images, and parts of which one is an image, stay bytes there, and
+    become numbers in the network, minibatch by minibatch.
 
     With a memory, rows are those of steps one after the other, ``[S, T * N, ...]``, and each network remembers by
     itself: ``actor_h`` is the policy's.
@@ -38,7 +37,7 @@ class ActorCritic(nn.Module):
         distribution: Distribution,
         *,
         generators: list[torch.Generator],
-        network: str = "auto",
+        network: Network = "auto",
         hidden: list[int],
         activation: Activation = "tanh",
         shared: bool = False,
@@ -47,14 +46,12 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.memory = memory
-        assert obs_space.shape is not None
-        obs_shape = obs_space.shape
-        self.obs_norm = RunningNorm(len(generators), *obs_shape) if normalize_obs else None
+        self.obs_norm = make_obs_norm(len(generators), obs_space) if normalize_obs else None
 
         network = choose_network(network, obs_space)
         before = memory is not None and memory.at == "before"
-        self.flatten = (network == "mlp" or before) and len(obs_shape) != 1
-        self.keep_bytes = is_image(obs_space) and not normalize_obs
+        self.flatten = (network == "mlp" or before) and len(obs_space.shape or ()) != 1
+        self.keep_bytes = keeps_bytes(obs_space, normalize_obs=normalize_obs)
 
         def torso() -> tuple[nn.Module, int]:
             if memory is not None:
@@ -79,11 +76,11 @@ class ActorCritic(nn.Module):
     def _input(self, x: Tensor) -> Tensor:
         """Bytes as numbers, except for a network that scales them itself."""
         torso = self.actor_torso.torso if isinstance(self.actor_torso, Recurrent) else self.actor_torso
-        return x.float() if x.dtype == torch.uint8 and not isinstance(torso, CNN) else x
+        return as_input(torso, x)
 
     def policy(self, x: Tensor) -> Tensor:
         """Outputs of the policy for normalised observations, ``[S, B, num_outputs]``: what the distribution reads."""
-        return cast("Tensor", self.actor_head(self.actor_torso(self._input(x))))
+        return cast("Tensor", self.actor_head(self.actor_torso(as_input(self.actor_torso, x))))
 
     def greedy(self, obs: Tensor) -> Tensor:
         """The most likely actions for observations ``[S, B, *obs_shape]``."""
@@ -179,22 +176,16 @@ def _of(who: str, past: Past) -> Past:
 
 
 def check_actor_critic(
-    obs_space: gs.Space[Any], *, network: str, normalize_obs: bool, memory: MemoryLayout | None = None
+    obs_space: gs.Space[Any], *, network: Network, normalize_obs: bool, memory: MemoryLayout | None = None
 ) -> None:
     """Raise a one-line ``ValueError`` if there is no such `ActorCritic`; cheaper than to make it."""
     if memory is not None and memory.at == "before":
-        if choose_network(network, obs_space).startswith("cnn"):
+        if keeps_bytes(obs_space, normalize_obs=normalize_obs):
             raise ValueError(
-                f"agent.memory_at: got 'before' for images {obs_space.shape}, which the network takes first; "
-                "write agent.memory_at=after"
+                "agent.memory_at: got 'before' for images, which the network takes first; write agent.memory_at=after"
             )
         obs_space = memory.features
-    check_network(network, obs_space)
-    if normalize_obs and choose_network(network, obs_space).startswith("cnn"):
-        raise ValueError(
-            f"agent.normalize_obs: got True for images {obs_space.shape}, which the network scales to [0, 1]; "
-            "write agent.normalize_obs=false"
-        )
+    check_network(network, obs_space, normalize_obs=normalize_obs)
 
 
 class PolicySampler:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rllab.nets.images import size_of_image
 from rllab.nets.mlp import MLP
 
 
@@ -31,22 +32,25 @@ LAYOUTS = {
 
 
 class CNN(nn.Module):
-    """S convolutional torsos of the same shape: ``[S, B, C, H, W]`` or ``[S, B, H, W, C]`` to ``[S, B, features]``.
+    """S convolutional torsos of the same shape: images ``[S, B, *shape]`` to ``[S, B, features]``.
 
-    Bytes are scaled to [0, 1] here, and not before: a rollout of them takes a quarter of the memory. Other numbers are
-    taken as they are. Weights are ``[S, out, in, k, k]``, torch's own with a session axis, and start as an `MLP`'s do.
+    Frames of a stack count as channels. Bytes are scaled to [0, 1] here, and not before: a rollout of them takes a
+    quarter of the memory. Other numbers are taken as they are. Weights are ``[S, out, in, k, k]``, torch's own with a
+    session axis, and start as an `MLP`'s do.
 
     Sessions are convolved one after the other, with the channels last in memory. Forward and backward of four sessions
     at 256 rows would take 1.4 times as long with the channels first, 1.4 to 1.7 times if one grouped convolution did
     it, and 2.5 times as products of unfolded patches (CPU, AVX-512). Acting is equally fast in all but the last.
     """
 
-    def __init__(self, shape: tuple[int, ...], layout: Layout, *, generators: list[torch.Generator]) -> None:
+    def __init__(self, shape: tuple[int, ...], axes: str, layout: Layout, *, generators: list[torch.Generator]) -> None:
+        """`axes` are those of `shape`, see `rllab.nets.images`."""
         super().__init__()
         self.convs = layout.convs
-        self.channels_last = is_channels_last(shape)
-        sizes = output_shapes(shape, layout)
-        fan_in = shape[-1] if self.channels_last else shape[0]
+        self.channels_last = axes.endswith("HWC")
+        self.size = size_of_image(shape, axes)
+        sizes = output_shapes(self.size, layout)
+        fan_in = self.size[0]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for conv in layout.convs:
             weight = torch.empty(len(generators), conv.channels, fan_in, conv.kernel, conv.kernel)
@@ -81,19 +85,14 @@ class CNN(nn.Module):
     def _pixels(self, images: Tensor) -> Tensor:
         """One session's images as its convolutions take them."""
         if self.channels_last:
-            images = images.movedim(-1, 1)
-        pixels = images.contiguous(memory_format=torch.channels_last).to(self.weights[0].dtype)
+            images = images.movedim(-1, -3)
+        pixels = images.reshape(-1, *self.size).contiguous(memory_format=torch.channels_last).to(self.weights[0].dtype)
         return pixels.div_(255) if images.dtype == torch.uint8 else pixels
 
 
-def is_channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether an image is ``(height, width, channels)``: the axis of the channels is the shortest."""
-    return shape[-1] < shape[0]
-
-
-def output_shapes(shape: tuple[int, ...], layout: Layout) -> list[tuple[int, int, int]]:
-    """``(channels, height, width)`` after each convolution of such images; below 1 if they are too small."""
-    height, width = shape[:2] if is_channels_last(shape) else shape[1:]
+def output_shapes(size: tuple[int, int, int], layout: Layout) -> list[tuple[int, int, int]]:
+    """``(channels, height, width)`` after each convolution of images of such a size; below 1 if they are too small."""
+    _, height, width = size
     shapes = []
     for conv in layout.convs:
         height, width = ((n + 2 * conv.padding - conv.kernel) // conv.stride + 1 for n in (height, width))

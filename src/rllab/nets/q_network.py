@@ -14,14 +14,16 @@ from rllab.functional.schedules import Schedule
 from rllab.functional.state import restore_state, state_of
 from rllab.kernels.acting import Actor
 from rllab.kernels.build import NoKernelError
-from rllab.nets.cnn import CNN
 from rllab.nets.mlp import MLP, Activation, HostMLP
-from rllab.nets.torsos import choose_network, make_torso
+from rllab.nets.parts import make_obs_norm
+from rllab.nets.torsos import Network, as_input, choose_network, make_torso
 from rllab.random.exploration import Exploration
 
 
 class QNetwork(nn.Module):
     """A torso and a linear head: ``[S, B, *obs_shape]`` to ``[S, B, num_actions, num_quantiles]``.
+
+    `normalize` comes first and apart from the network, so that its target sees the same numbers.
 
     With `dueling` the head gives a value and advantages, ``q = value + advantage - mean advantage`` (Wang et al. 2016,
     eq. 9); both streams share the torso.
@@ -33,13 +35,15 @@ class QNetwork(nn.Module):
         num_actions: int,
         *,
         generators: list[torch.Generator],
-        network: str = "auto",
+        network: Network = "auto",
         hidden: list[int],
         activation: Activation = "relu",
         dueling: bool = False,
         num_quantiles: int = 1,
+        normalize_obs: bool = False,
     ) -> None:
         super().__init__()
+        self.obs_norm = make_obs_norm(len(generators), obs_space) if normalize_obs else None
         network = choose_network(network, obs_space)
         self.flatten = network == "mlp" and len(obs_space.shape or ()) != 1
         self.dueling = dueling
@@ -48,19 +52,21 @@ class QNetwork(nn.Module):
         # small last layer: the first values are near 0, and no action looks better than another
         self.head = MLP([width, (num_actions + dueling) * num_quantiles], generators=generators, last_gain=0.01)
 
-    def _input(self, obs: Tensor) -> Tensor:
-        x = obs if isinstance(self.torso, CNN) else obs.float()  # it scales bytes itself
-        return x.flatten(2) if self.flatten else x
+    def normalize(self, obs: Tensor) -> Tensor:
+        """Observations as the network takes them."""
+        return obs if self.obs_norm is None else self.obs_norm(obs)
 
-    def forward(self, obs: Tensor) -> Tensor:
-        """Values ``[S, B, num_actions, num_quantiles]``."""
-        outputs = self.head(self.torso(self._input(obs)))
+    def forward(self, x: Tensor) -> Tensor:
+        """Values ``[S, B, num_actions, num_quantiles]`` for normalised observations."""
+        x = as_input(self.torso, x)
+        outputs = self.head(self.torso(x.flatten(2) if self.flatten else x))
         outputs = outputs.view(*outputs.shape[:2], -1, self.num_quantiles)
         return aggregate(outputs) if self.dueling else outputs
 
     def mean(self, obs: Tensor) -> Tensor:
-        """Mean returns ``[S, B, num_actions]``."""
-        return self(obs).mean(-1) if self.num_quantiles > 1 else self(obs).squeeze(-1)  # type: ignore[no-any-return]
+        """Mean returns ``[S, B, num_actions]`` for observations as they are."""
+        quantiles = self(self.normalize(obs))
+        return quantiles.mean(-1) if self.num_quantiles > 1 else quantiles.squeeze(-1)  # type: ignore[no-any-return]
 
     def greedy(self, obs: Tensor) -> Tensor:
         """The best actions ``[S, B]``."""
@@ -75,9 +81,11 @@ class QNetwork(nn.Module):
             return None
         mlp = HostMLP(self.torso, self.head)
         first = int(self.dueling) * self.num_quantiles
+        normalize = None if self.obs_norm is None else self.obs_norm.host()
 
         def preferences(obs: np.ndarray) -> np.ndarray:
-            outputs = mlp(obs.reshape(*obs.shape[:2], -1))[..., first:]
+            x = obs if normalize is None else normalize(obs)
+            outputs = mlp(x.reshape(*obs.shape[:2], -1))[..., first:]
             if self.num_quantiles == 1:
                 return outputs
             return outputs.reshape(*obs.shape[:2], -1, self.num_quantiles).mean(-1)  # type: ignore[no-any-return]
@@ -132,6 +140,7 @@ class ValueSampler:
             num_actions=self.exploration.num_actions,
             first_output=int(net.dueling) * net.num_quantiles,
             quantiles=net.num_quantiles,
+            norm=net.obs_norm,
         )
 
     def draws(self, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rllab.nets import tanh_gaussian
 from rllab.nets.distributions import Categorical
+from rllab.nets.obs_net import ObsNet
 from rllab.nets.spaces import check_bounded_box
 from rllab.random.noise import uniform_actions
 from rllab.random.streams import Streams
@@ -124,7 +125,7 @@ class SoftSampler:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: ObsNet,
         actions: ContinuousActions | DiscreteActions,
         streams: Streams,
         num_envs: int,
@@ -142,14 +143,14 @@ class SoftSampler:
         elif self.num_acted + self.num_envs <= self.learning_starts:
             action = self.actions.random(self.streams, self.num_envs)
         else:
-            outputs = self.net(torch.from_numpy(obs).to(self.streams.device))
+            outputs = self.net(self.net.normalize(torch.from_numpy(obs).to(self.streams.device)))
             action = self.actions.sample(outputs, self.actions.noise(self.streams, 1, self.num_envs)[0])
         self.num_acted += explore * self.num_envs
         return action.cpu().numpy()
 
-    def greedy(self, net: nn.Module, obs: Tensor) -> Tensor:
+    def greedy(self, net: ObsNet, obs: Tensor) -> Tensor:
         """The actions ``[S, B, ...]`` that such a network likes best."""
-        return self.actions.mode(net(obs))
+        return self.actions.mode(net(net.normalize(obs)))
 
     def state_dict(self) -> dict[str, Any]:
         return {"streams": self.streams.state_dict(), "num_acted": self.num_acted}

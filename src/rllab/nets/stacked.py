@@ -9,7 +9,7 @@ from torch.func import functional_call, stack_module_state
 
 
 class Stacked(nn.Module):
-    """S copies of a user's module, evaluated together: ``[S, B, ...] -> [S, B, ...]``.
+    """S copies of a user's module, evaluated together: ``[S, B, ...] -> [S, B, ...]``, or from parts by name.
 
     Parameters and buffers are stacked on a leading session axis, and the module is mapped over it, so it is written
     for one session, ``[B, ...] -> [B, ...]``, and knows nothing of the axis. Each copy is built by `make` with torch's
@@ -36,10 +36,12 @@ class Stacked(nn.Module):
             else:
                 self.register_buffer(attribute, tensor)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | dict[str, Tensor]) -> Tensor:
         parameters, buffers = ({n: getattr(self, n.replace(".", "__")) for n in names} for names in self._names)
 
-        def one_session(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        def one_session(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor | dict[str, Tensor]
+        ) -> Tensor:
             return functional_call(self._skeleton[0], (parameters, buffers), (x,))  # type: ignore[no-any-return]
 
         return torch.vmap(one_session, randomness="different")(parameters, buffers, x)
@@ -59,8 +61,9 @@ class Alone(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.module(x[0]).unsqueeze(0)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor | dict[str, Tensor]) -> Tensor:
+        one = {name: part[0] for name, part in x.items()} if isinstance(x, dict) else x[0]
+        return self.module(one).unsqueeze(0)  # type: ignore[no-any-return]
 
 
 def unstack(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.nets.cnn import LAYOUTS
-from rllab.nets.spaces import shape_of
+from rllab.nets.parts import network_shapes
 from rllab.nets.stacked import Stacked
 
 Make = Callable[[gs.Space[Any]], nn.Module]
@@ -74,11 +74,10 @@ def _find(network: str) -> Make:
 
 def _try_alone(got: str, module: nn.Module, obs_space: gs.Space[Any]) -> int:
     """Evaluate one session's module as it is: what torch says of it is plain here, unlike under `torch.vmap`."""
-    shape = ", ".join(map(str, ("B", *shape_of(obs_space))))
     num_features = 0
     for num_rows in _NUM_ROWS:
-        taken = f"{num_rows} observation{'s' * (num_rows > 1)} {shape_of(obs_space)}"
-        with _one_line(f"{got}, which cannot take {taken}", f"write one that maps ({shape}) to (B, n)"):
+        taken = f"{num_rows} observation{'s' * (num_rows > 1)} {_shape(obs_space)}"
+        with _one_line(f"{got}, which cannot take {taken}", f"write one that maps {_shape(obs_space, 'B')} to (B, n)"):
             features = module(_observations(obs_space, num_rows))
         if wrong := _wrong_output(module, features, num_rows):
             raise ValueError(f"{got}, {wrong}")
@@ -121,11 +120,26 @@ def _try_stacked(got: str, make: Callable[[], nn.Module], obs_space: gs.Space[An
         raise ValueError(f"{got}, {_CHANGES.format('its buffer ' + changed[0].replace('__', '.'))}")
 
 
-def _observations(obs_space: gs.Space[Any], *rows: int) -> Tensor:
+def _observations(obs_space: gs.Space[Any], *rows: int) -> Tensor | dict[str, Tensor]:
     """The observation of the space that is nearest to 0, as a network gets it: bytes as numbers; ``[*rows, ...]``."""
-    assert isinstance(obs_space, gs.Box)  # others are flattened
+    if isinstance(obs_space, (gs.Dict, gs.Tuple)):
+        return {name: torch.zeros(*rows, *shape) for name, shape in network_shapes(obs_space).items()}
+    if not isinstance(obs_space, gs.Box):
+        return torch.zeros(*rows, gs.flatdim(obs_space))
     obs = np.clip(0, obs_space.low, obs_space.high).astype(np.float32)
     return torch.from_numpy(obs).repeat(*rows, *[1] * obs.ndim)
+
+
+def _shape(obs_space: gs.Space[Any], *rows: str) -> str:
+    """What a network gets, in words: ``(B, 4)``, or ``{camera: (B, 64, 64, 3), state: (B, 5)}``."""
+
+    def text(shape: tuple[int, ...]) -> str:
+        return f"({', '.join(map(str, (*rows, *shape)))}{',' * (len(rows) + len(shape) == 1)})"
+
+    shapes = network_shapes(obs_space)
+    if not isinstance(obs_space, (gs.Dict, gs.Tuple)):
+        return text(shapes[""])
+    return "{" + ", ".join(f"{name}: {text(shape)}" for name, shape in shapes.items()) + "}"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from rllab import envs
 from rllab.envs.actions import ActionMap, scaled
 from rllab.errors import ConfigError
 from rllab.files import write_bytes
+from rllab.nets.parts import Packed
 from rllab.nets.stacked import unstack
 from rllab.random.streams import session_seeds
 
@@ -98,6 +99,8 @@ def export(player: Player, session: int, kind: Format, folder: Path) -> Exported
     Raises:
         ConfigError: the extra is missing, or the policy cannot be exported, or not faithfully; one line.
     """
+    if isinstance(player.info.obs_space, Packed):
+        raise ConfigError(f"{player.path}: its observations have several parts, of which no file can be made yet")
     policy = player.policy(session)
     if not list(policy.parameters()):
         raise ConfigError(f"{player.path}: agent={player.config.agent.name} has no network that could be exported")

@@ -12,6 +12,7 @@ from rllab import algorithms, distributed, envs
 from rllab.config.schema import as_eval_env
 from rllab.errors import BudgetError, ConfigError
 from rllab.functional.schedules import by_fractions
+from rllab.nets.parts import Parts
 from rllab.text import one_line
 from rllab.tracking import trackers
 from rllab.training import callbacks, initial
@@ -75,7 +76,9 @@ def _check_eval_env(cfg: RunConfig, info: envs.EnvInfo) -> None:
 
 def _kind(space: Space[Any]) -> str:
     """A space, but for the bounds of its numbers: ``Box(4,) float32``."""
-    return f"Box{space.shape} {space.dtype}" if isinstance(space, Box) else str(space)
+    if isinstance(space, Box) and not isinstance(space, Parts):
+        return f"Box{space.shape} {space.dtype}"
+    return str(space)
 
 
 def _check_device(name: str) -> str:

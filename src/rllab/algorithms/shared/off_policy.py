@@ -6,11 +6,16 @@ from typing import Any
 
 from rllab.algorithms.contract import Task
 from rllab.algorithms.shared.settings import Settings, check_budget, check_ranges, follow, schedules
+from rllab.buffers import Tensors
 from rllab.buffers.prioritized import PrioritizedReplayBuffer
 from rllab.buffers.replay import ReplayBuffer
 from rllab.errors import require
+from rllab.functional.reductions import by_session
 from rllab.functional.schedules import Coefficient, Schedule, make_schedule
 from rllab.host import memory
+from rllab.nets.obs_net import ObsNet
+from rllab.nets.q_network import QNetwork
+from rllab.nets.torsos import Network
 from rllab.optim.temperature import Temperature, check_ent_coef
 from rllab.random.streams import Seed, Streams
 
@@ -54,12 +59,14 @@ class CriticSettings(ReplaySettings):
     """Gradient steps of an update; -1 takes one for each frame that was collected."""
     num_critics: int = 2
     """Critics, of which the most pessimistic counts."""
-    network: str = "auto"
+    network: Network = "auto"
     """What comes before the hidden layers of each network. mlp: nothing, observations are flat numbers; cnn or
     cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own, `my_pkg.nets:MyTorso`, built
-    with the observation space, that gives features."""
+    with the observation space, that gives features; or one of these by part, `{camera: cnn, state: mlp}`."""
     hidden: list[int] = field(default_factory=lambda: [256, 256])
     """Widths of the hidden layers of each network."""
+    normalize_obs: bool = False
+    """Standardise observations by their running mean and variance; images are not meant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +133,20 @@ def critic_schedules(config: CriticSettings, *names: str) -> dict[str, Schedule]
     known = schedules(config, "lr", "critic_lr", *names)
     known.setdefault("critic_lr", follow(known, "lr"))
     return known
+
+
+def normalized(net: QNetwork | ObsNet, batch: Tensors) -> Tensors:
+    """A batch with its observations as the networks take them."""
+    if net.obs_norm is None:
+        return batch
+    return batch | {name: net.normalize(batch[name]) for name in ("obs", "next_obs")}
+
+
+def take_in_newest(net: QNetwork | ObsNet, buffer: ReplayBuffer, num_steps: int) -> None:
+    """Update the statistics of observations, if they are normalised, by the newest vector steps."""
+    if net.obs_norm is not None:
+        newest = buffer.newest(num_steps)
+        net.obs_norm.update(by_session(newest["obs"]), by_session(newest["valid"]).float())
 
 
 def network_options(config: CriticSettings, task: Task, seed: int | Seed) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rllab.functional.schedules import Coefficient
 from rllab.host import memory
 from rllab.nets.actor_critic import ActorCritic, check_actor_critic
 from rllab.nets.distributions import make_distribution
+from rllab.nets.q_network import QNetwork
 from rllab.nets.torsos import num_activations
 from rllab.random.streams import Seed, Streams
 
@@ -30,7 +31,7 @@ class PolicySettings(MemorySettings):
     """Initial log standard deviation of continuous actions; null: -0.7 where they are scaled to [-1, 1], and 0 where
     they have no scale."""
     normalize_obs: bool = False
-    """Standardise observations by their running mean and variance."""
+    """Standardise observations by their running mean and variance; images are not meant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,7 +111,7 @@ def memory_of_one_step(config: PolicySettings, task: Task, *, num_steps: int, sh
     return rollout + 4 * 2 * activations * num_rows  # and their gradients
 
 
-def take_in_obs(net: ActorCritic, rollout: Tensors) -> None:
+def take_in_obs(net: ActorCritic | QNetwork, rollout: Tensors) -> None:
     """Update the statistics of observations, if they are normalised, by the valid rows of a rollout ``[T, S, N, ...]``.
 
     After learning: the rollout was acted, and valued, with the old ones.

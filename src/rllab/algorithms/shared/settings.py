@@ -8,6 +8,7 @@ from typing import Any, Literal
 from rllab.algorithms.contract import Task
 from rllab.errors import BudgetError, require
 from rllab.functional.schedules import Coefficient, Schedule, check_coefficient, make_schedule
+from rllab.nets.torsos import Network
 
 Activation = Literal["tanh", "relu", "elu"]
 
@@ -31,9 +32,10 @@ class Settings:
 class NetworkSettings(Settings):
     """Settings of agents whose network is chosen by name."""
 
-    network: str = "auto"
+    network: Network = "auto"
     """mlp; cnn or cnn_small for images; auto: cnn for images, otherwise mlp; or a module of your own,
-    `my_pkg.nets:MyTorso`, built with the observation space, that gives features."""
+    `my_pkg.nets:MyTorso`, built with the observation space, that gives features; or one of these by part,
+    `{camera: cnn, state: mlp}`."""
     hidden: list[int] = field(default_factory=lambda: [64, 64])
     """Widths of the hidden layers of mlp; other networks have their own."""
     activation: Activation = "tanh"

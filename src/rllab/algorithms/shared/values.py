@@ -29,6 +29,8 @@ class ValueSettings(NetworkSettings):
     """Temperature of boltzmann: higher explores more."""
     adam_eps: float = 1e-8
     """Epsilon of Adam."""
+    normalize_obs: bool = False
+    """Standardise observations by their running mean and variance; images are not meant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +84,7 @@ def make_q_network(
         activation=config.activation,
         dueling=dueling,
         num_quantiles=num_quantiles,
+        normalize_obs=config.normalize_obs,
     )
     return net.to(device)
 
