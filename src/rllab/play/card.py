@@ -56,7 +56,7 @@ _LOAD: dict[Format, tuple[list[str], str, str, str]] = {
         ["import numpy as np", "import torch"],
         'policy = torch.jit.load("{file}")',
         "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
-        "action, *state = map(np.array, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))",
+        "action, *state = map(torch.Tensor.numpy, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))",
     ),
 }
 """The code that an exported file needs, by its format: imports, how to load it, how to act on a batch, and how with a
