@@ -46,8 +46,7 @@ On {num_checked:,} observations of the env it does what the original does at {nu
 """
 
 _TORCHSCRIPT_STEP = (
-    "action, *state = map(torch.Tensor.numpy, policy(*map(torch.from_numpy, "
-    "(obs.astype(np.{dtype}), *state, starts))))"
+    "action, *state = map(torch.Tensor.numpy, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))"
 )
 _LOAD: dict[Format, tuple[list[str], str, str, str]] = {
     "onnx": (
