@@ -45,6 +45,9 @@ On {num_checked:,} observations of the env it does what the original does at {nu
 {provenance}
 """
 
+_TORCHSCRIPT_STEP = (
+    "action, *state = map(torch.Tensor.numpy, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))"
+)
 _LOAD: dict[Format, tuple[list[str], str, str, str]] = {
     "onnx": (
         ["import numpy as np", "import onnxruntime"],
@@ -56,7 +59,7 @@ _LOAD: dict[Format, tuple[list[str], str, str, str]] = {
         ["import numpy as np", "import torch"],
         'policy = torch.jit.load("{file}")',
         "action = policy(torch.from_numpy(obs.astype(np.{dtype}))).numpy()",
-        "action, *state = map(np.array, policy(*map(torch.from_numpy, (obs.astype(np.{dtype}), *state, starts))))",
+        _TORCHSCRIPT_STEP,
     ),
 }
 """The code that an exported file needs, by its format: imports, how to load it, how to act on a batch, and how with a
