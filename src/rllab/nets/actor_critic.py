@@ -15,7 +15,7 @@ from rllab.kernels.build import NoKernelError
 from rllab.nets.distributions import Categorical, DiagGaussian, Distribution
 from rllab.nets.memory import HostStep, MemoryLayout, Past, Recurrent, State, make_recurrent
 from rllab.nets.mlp import MLP, Activation, HostMLP
-from rllab.nets.parts import make_obs_norm
+from rllab.nets.parts import Packed, make_obs_norm
 from rllab.nets.torsos import Network, as_input, check_network, choose_network, keeps_bytes, make_torso
 from rllab.random.streams import Streams
 
@@ -180,9 +180,11 @@ def check_actor_critic(
 ) -> None:
     """Raise a one-line ``ValueError`` if there is no such `ActorCritic`; cheaper than to make it."""
     if memory is not None and memory.at == "before":
-        if keeps_bytes(obs_space, normalize_obs=normalize_obs):
+        several = isinstance(obs_space, Packed)
+        if several or str(choose_network(network, obs_space)).startswith("cnn"):
+            what = "observations of several parts" if several else f"images {obs_space.shape}"
             raise ValueError(
-                "agent.memory_at: got 'before' for images, which the network takes first; write agent.memory_at=after"
+                f"agent.memory_at: got 'before' for {what}, which the network takes first; write agent.memory_at=after"
             )
         obs_space = memory.features
     check_network(network, obs_space, normalize_obs=normalize_obs)
