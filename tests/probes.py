@@ -161,8 +161,8 @@ class ImageXorSign(Probe):
         return {"camera": image, "state": {"sign": np.array([self.coin])}, "noise": int(self.np_random.integers(-1, 2))}
 
     def step(self, action):
-        right = (self.coin > 0) == bool(self.side)
-        reward = float((np.ravel(action)[0] > 0) == right)
+        said = 2.0 * action - 1.0 if isinstance(self.action_space, gs.Discrete) else float(action[0])
+        reward = 0.5 + 0.5 * said * self.coin * (2 * self.side - 1)
         self.coin = 2.0 * self.np_random.integers(2) - 1.0
         self.time += 1
         return self.observe(), reward, self.time == 5, False, {}

@@ -53,6 +53,15 @@ def test_transitions_have_their_true_successors_and_reset_rows_are_left_out():
     ]
 
 
+def test_the_newest_steps_say_which_rows_count():
+    buffer = make_buffer(3)
+    play(buffer, EPISODE)
+    newest = buffer.newest(2)
+    assert newest["obs"][:, 0, :, 0].tolist() == [[2, 102], [3, 103]]
+    assert newest["valid"][:, 0].tolist() == [[True, False], [False, True]]
+    assert len(buffer.newest(9)["obs"]) == 3  # all that there are
+
+
 def test_n_step_sums_stop_at_termination_truncation_and_the_newest_step():
     buffer = make_buffer(5)
     play(buffer, [*EPISODE, (4, [], [])])
