@@ -63,7 +63,8 @@ class _Worker:
 
     def tell(self, word: Any) -> None:
         self.waits, self.moved_at = False, time.monotonic()
-        self.link.send(word)
+        with suppress(OSError):  # it has died, which `Workers._receive` notices
+            self.link.send(word)
 
 
 class Workers:
@@ -167,8 +168,7 @@ class Workers:
         values, self.set_values = self.set_values, {}
         for each in self.workers:
             if self.waits and each.waits and not each.ended:
-                with suppress(OSError):  # it has died, which `_receive` notices
-                    each.tell(values)
+                each.tell(values)
 
     def set(self, values: Mapping[str, float]) -> None:
         """Let these coefficients of the agent have other values from the next step on, see `Sessions.set`.
@@ -274,8 +274,7 @@ class Workers:
             if not each.ended:
                 each.state = None  # a replay buffer is large
                 if self.going and not self.waits:
-                    with suppress(OSError):  # it has died, which `_receive` notices
-                        each.tell("go on")
+                    each.tell("go on")
         return state, best
 
     def _policy_of(self, states: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
