@@ -2,7 +2,6 @@
 
 from contextlib import closing
 
-import gymnasium
 import gymnasium.spaces as gs
 import numpy as np
 import pytest
@@ -169,21 +168,3 @@ def test_normalising_wrappers_are_refused_also_inside_of_a_function(name, tmp_pa
     with pytest.raises(ValueError, match=r"^env\.wrappers: got \['.*'\], with Normalize\w+, ") as caught:
         envs.inspect(EnvConfig(id="Pendulum-v1", wrappers=[name]))
     assert NORMALIZING[name] in str(caught.value)
-
-
-IMAGE = gs.Box(0, 255, (8, 8, 3), np.uint8)
-
-
-@pytest.mark.parametrize(
-    "space", [gs.Dict({"camera": IMAGE, "speed": gs.Box(-1, 1, (2,))}), gs.Tuple([gs.Dict({"camera": IMAGE})])]
-)
-def test_an_image_beside_other_things_is_refused(space):
-    class Camera(gymnasium.Env):
-        observation_space, action_space = space, gs.Discrete(2)
-
-    gymnasium.register("Camera-v0", Camera)
-    try:
-        with pytest.raises(ValueError, match=r"^env\.id: got 'Camera-v0', whose observations hold an image .*camera.*"):
-            envs.inspect(EnvConfig(id="Camera-v0"))
-    finally:
-        del gymnasium.registry["Camera-v0"]

@@ -21,7 +21,8 @@ REFUSED = {
     # fields that are not there, or no numbers
     f"-m {N} agent.lrr=interval(0,1)": "agent.lrr: no such field; did you mean agent.lr?",
     f"-m {N} agnt.lr=interval(0,1)": "agnt: no such field; did you mean agent?",
-    f"-m {N} agent.network=interval(0,1)": f"agent.network: got interval(0,1), {CHOICES} agent.network=a,b",
+    f"-m {N} agent.network=interval(0,1)": "agent.network: got 0.0; write a name, e.g. cnn, or one for each part, e.g. "
+    "{camera: cnn, state: mlp}",
     f"-m {N} agent.activation=interval(0,1)": (
         f"agent.activation: got interval(0,1), {CHOICES} agent.activation=tanh,relu"
     ),
