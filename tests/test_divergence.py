@@ -61,6 +61,7 @@ def test_an_infinite_observation_is_a_failure_of_the_env(name, load_config, tmp_
     assert finite(tmp_path / "run" / "checkpoints" / "last.safetensors")
 
 
+@pytest.mark.slow  # processes; one session says it by default
 @pytest.mark.parametrize("meta", ["meta.num_workers=2", "meta.distributed=shared", "meta.distributed=synced"])
 def test_workers_say_so_too(meta, load_config, tmp_path):
     with pytest.raises(ConfigError, match=r"^agent: a2c diverged before frame .*lower agent\.lr"):

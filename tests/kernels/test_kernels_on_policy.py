@@ -163,6 +163,7 @@ def forgetful():
     build._found.cache_clear()
 
 
+@pytest.mark.slow  # compiles twice
 @pytest.mark.usefixtures("forgetful")
 def test_it_is_compiled_once_and_kept(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
