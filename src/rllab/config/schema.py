@@ -7,15 +7,15 @@ starts. They need neither torch nor Gymnasium.
 from __future__ import annotations
 
 import enum
-import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from omegaconf import MISSING
 
-from rllab import algorithms
+from rllab import algorithms, calls
 from rllab.algorithms import Task
+from rllab.config.ranges import FrameCount, at_least, frames, seconds, threads
 from rllab.errors import ConfigError, require
 from rllab.functional.schedules import by_fractions
 
@@ -35,10 +35,7 @@ else:  # what a person may write: 1e6 is a float to YAML, and 1 is an int
     Number = int | float
 
 
-_MOST_THREADS = 1024
 _INFO_METRIC = r"[\w.-]+(:(last|mean|sum|max))?"
-_LONG = 1e8
-"""Three years in seconds: the system cannot wait for much more."""
 
 
 class Changes(enum.Flag):
@@ -54,51 +51,6 @@ class Changes(enum.Flag):
     SEARCH = enum.auto()
     """Which search it is: with another value the same command begins another study."""
     BOTH = RESULT | SEARCH
-
-
-class _FrameCount:
-    """The default of a field that counts frames, and what makes an int of a number such as 1e6 when the field is set.
-
-    A frozen dataclass sets its fields once, in its constructor: "Descriptor-typed fields" in Python's documentation of
-    dataclasses.
-    """
-
-    def __init__(self, field: str, default: int | None) -> None:
-        """`field` is its full name."""
-        self.field, self.default = field, default
-        self.name = field.rpartition(".")[2]
-
-    def __get__(self, config: object | None, owner: type) -> int | None:
-        return self.default if config is None else vars(config)[self.name]
-
-    def __set__(self, config: object, value: float | None) -> None:
-        if value is not None:
-            whole = math.isfinite(value) and value == int(value) and value >= 1
-            write = f"a whole number of frames of at least 1, e.g. {self.field}=1e4"
-            require(whole, self.field, value, write=write)
-            value = int(value)
-        vars(config)[self.name] = value
-
-
-def _frames(field: str, default: int | None) -> Any:
-    """`_FrameCount`, which to mypy is the value that the field has."""
-    return _FrameCount(field, default)
-
-
-def _at_least(low: int, field: str, got: int | None, write: str) -> None:
-    """Refuse a number below `low`; null is none."""
-    require(got is None or got >= low, field, got, write=write)
-
-
-def _seconds(field: str, got: float) -> None:
-    """Refuse what the system cannot wait for."""
-    require(0 < got < _LONG, field, got, write=f"a number of seconds above 0, e.g. {field}=300")
-
-
-def _threads(field: str, got: int | None, kind: str) -> None:
-    """Refuse no threads, and more than any machine has cores: the system would kill what starts them."""
-    known = got is None or 1 <= got <= _MOST_THREADS
-    require(known, field, got, write=f"{kind} from 1 to {_MOST_THREADS}, e.g. {field}=2")
 
 
 @dataclass(frozen=True)
@@ -121,14 +73,14 @@ class SearchScheduler:
 
     kind: Literal["median", "asha", "none"] = "median"
     """Pruner: below the median of the other trials, asynchronous successive halving, or none."""
-    grace_period: Frames | None = _frames("meta.search_scheduler.grace_period", None)
+    grace_period: Frames | None = frames("meta.search_scheduler.grace_period", None)
     """Frames before a trial may be pruned; null is a tenth of env.max_frame."""
     reduction_factor: int = 3
     """ASHA keeps one trial in this many at each rung."""
 
     def __post_init__(self) -> None:
         factor = self.reduction_factor
-        _at_least(2, "meta.search_scheduler.reduction_factor", factor, "an integer of at least 2, e.g. 3")
+        at_least(2, "meta.search_scheduler.reduction_factor", factor, "an integer of at least 2, e.g. 3")
 
 
 @dataclass(frozen=True)
@@ -139,9 +91,9 @@ class MetaConfig:
     """Sessions (seeds) of a trial. They train in lockstep, in one program."""
     max_trial: Annotated[int, Changes.NOTHING] = 1
     """Trials of a search. 1 means no sampling: a plain `-m agent.lr=1e-3,3e-4` is a grid of two."""
-    log_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.log_frequency", 1000)
+    log_frequency: Annotated[Frames, Changes.SEARCH] = frames("meta.log_frequency", 1000)
     """Frames between two log checkpoints: a row of metrics, `last` and `best` checkpoints."""
-    eval_frequency: Annotated[Frames, Changes.SEARCH] = _frames("meta.eval_frequency", 1000)
+    eval_frequency: Annotated[Frames, Changes.SEARCH] = frames("meta.eval_frequency", 1000)
     """Frames between two evaluation checkpoints, independent of log_frequency."""
     distributed: Annotated[Literal[False, "shared", "synced"], Changes.BOTH] = False
     """Hogwild: the sessions are lock-free workers of one policy, which has one score and one curve. shared: they act on
@@ -190,15 +142,15 @@ class MetaConfig:
 
     def __post_init__(self) -> None:
         for name in ("max_session", "max_trial", "keep_trials"):
-            _at_least(1, f"meta.{name}", getattr(self, name), f"an integer of at least 1, e.g. meta.{name}=4")
+            at_least(1, f"meta.{name}", getattr(self, name), f"an integer of at least 1, e.g. meta.{name}=4")
         episodes = "or a number of evaluation episodes, e.g. 10"
-        _at_least(0, "meta.rigorous_eval", self.rigorous_eval, f"null (score from training episodes) {episodes}")
-        _at_least(0, "meta.final_eval", self.final_eval, f"null (no such scores) {episodes}")
-        _at_least(0, "meta.seed", self.seed, "an integer of at least 0, e.g. meta.seed=1")
-        _threads("meta.num_threads", self.num_threads, "an integer")
+        at_least(0, "meta.rigorous_eval", self.rigorous_eval, f"null (score from training episodes) {episodes}")
+        at_least(0, "meta.final_eval", self.final_eval, f"null (no such scores) {episodes}")
+        at_least(0, "meta.seed", self.seed, "an integer of at least 0, e.g. meta.seed=1")
+        threads("meta.num_threads", self.num_threads, "an integer")
         processes = None if self.num_workers == "auto" else self.num_workers
-        _at_least(1, "meta.num_workers", processes, "auto or an integer of at least 1, e.g. meta.num_workers=2")
-        _seconds("meta.worker_timeout", self.worker_timeout)
+        at_least(1, "meta.num_workers", processes, "auto or an integer of at least 1, e.g. meta.num_workers=2")
+        seconds("meta.worker_timeout", self.worker_timeout)
 
     @property
     def eval_episodes(self) -> int:
@@ -229,7 +181,7 @@ class EnvConfig:
     """Gymnasium id, `CartPole-v1`, or `my_pkg:MyEnv-v0` to import a package that registers it."""
     num_envs: int = 8
     """Sub-envs of each session. A trial steps max_session times as many."""
-    max_frame: Frames = _frames("env.max_frame", 100_000)
+    max_frame: Frames = frames("env.max_frame", 100_000)
     """Budget: frames of each session, summed over its sub-envs. A row that only resets a sub-env is a frame too."""
     max_episode_steps: int | None = None
     """Steps after which an episode is cut (truncated); null takes the number that the env registers, if any."""
@@ -263,12 +215,12 @@ class EnvConfig:
 
     def __post_init__(self) -> None:
         one = "an integer of at least 1, e.g."
-        _at_least(1, "env.num_envs", self.num_envs, f"{one} env.num_envs=8")
+        at_least(1, "env.num_envs", self.num_envs, f"{one} env.num_envs=8")
         steps = f"null (the env's own) or {one} env.max_episode_steps=1000"
-        _at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
-        _threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
-        _seconds("env.timeout", self.timeout)
-        _check_calls("env.wrappers", self.wrappers, "my_pkg.MyWrapper")
+        at_least(1, "env.max_episode_steps", self.max_episode_steps, steps)
+        threads("env.num_threads", self.num_threads, "null (all cores) or an integer")
+        seconds("env.timeout", self.timeout)
+        calls.check("env.wrappers", self.wrappers, example="my_pkg.MyWrapper")
         write = "a name, or one of name:last, name:mean, name:sum, name:max, e.g. [success,fuel:sum]"
         for entry in self.info_metrics:
             require(bool(re.fullmatch(_INFO_METRIC, entry)), "env.info_metrics", entry, write=write)
@@ -281,28 +233,9 @@ class EnvConfig:
         return {name: kind or "last" for name, _, kind in (entry.partition(":") for entry in self.info_metrics)}
 
     @property
-    def wrapper_calls(self) -> list[tuple[str, dict[str, Any]]]:
+    def wrapper_calls(self) -> list[calls.Call]:
         """Dotted name and arguments of each wrapper."""
-        return _calls(self.wrappers)
-
-
-def _calls(named: list[Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Dotted names, each with its arguments."""
-    return [(each, {}) if isinstance(each, str) else next(iter(each.items())) for each in named]
-
-
-def _check_calls(field: str, named: list[Any], example: str) -> None:
-    """Refuse what is neither a dotted name nor one with a mapping of arguments."""
-    for each in named:
-        write = f"its dotted name, or {{{example}: {{size: 4}}}} with arguments"
-        require(_is_call(each), field, each, write=write)
-
-
-def _is_call(named: Any) -> bool:
-    if not isinstance(named, dict):
-        return isinstance(named, str)
-    are_calls = [isinstance(name, str) and isinstance(arguments, dict) for name, arguments in named.items()]
-    return are_calls == [True] and all(isinstance(name, str) for arguments in named.values() for name in arguments)
+        return calls.pairs(self.wrappers)
 
 
 EVAL_ENV_FIELDS = ("id", "max_episode_steps", "backend", "num_threads", "timeout", "kwargs", "wrappers")
@@ -330,13 +263,13 @@ class RunConfig:
     """Where the results go."""
 
     def __post_init__(self) -> None:
-        _check_calls("callbacks", self.callbacks, "my_pkg.MyCallback")
+        calls.check("callbacks", self.callbacks, example="my_pkg.MyCallback")
         self.evaluation_env()  # refuses what is out of range
 
     @property
-    def callback_calls(self) -> list[tuple[str, dict[str, Any]]]:
+    def callback_calls(self) -> list[calls.Call]:
         """Dotted name and arguments of each callback."""
-        return _calls(self.callbacks)
+        return calls.pairs(self.callbacks)
 
     def evaluation_env(self) -> EnvConfig:
         """The env that evaluations are played in: `env`, but for what `eval_env` says."""
@@ -383,4 +316,4 @@ def fields_unchanging(what: Changes) -> frozenset[str]:
 def fields_counting_frames() -> frozenset[str]:
     """Full names of the fields that may be written as 1e6 and are whole numbers all the same."""
     defaults = [value for config in (MetaConfig, SearchScheduler, EnvConfig) for value in vars(config).values()]
-    return frozenset(value.field for value in defaults if isinstance(value, _FrameCount))
+    return frozenset(value.field for value in defaults if isinstance(value, FrameCount))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import re
 import warnings
 from contextlib import suppress
@@ -14,6 +12,7 @@ import gymnasium.wrappers
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled
 
+from rllab import calls
 from rllab.envs.registry import is_atari, newest
 from rllab.envs.sub_env import SubEnv
 from rllab.text import one_line, setting_text
@@ -60,7 +59,7 @@ def make_one(spec: EnvSpec, config: EnvConfig) -> gymnasium.Env[Any, Any]:
         reason = one_line(f"{type(error).__name__}: {error}")
         raise ValueError(f"env.id: got {config.id!r}, which cannot be made: {reason}") from error
     for name, arguments in config.wrapper_calls:
-        wrapper = _wrapper(name)
+        wrapper = calls.find("env.wrappers", name, example="[gymnasium.wrappers.TimeAwareObservation]")
         try:
             env = wrapper(env, **arguments)
         except Exception as error:
@@ -113,27 +112,11 @@ def layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
         env = env.env
 
 
-def _wrapper(name: str) -> Any:
-    """The callable that a dotted name means."""
-    module, _, attribute = name.replace(":", ".").rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"env.wrappers: got {name!r}, which cannot be imported ({error}); "
-            "write e.g. [gymnasium.wrappers.TimeAwareObservation]"
-        ) from None
-
-
 def _refused_wrapper(spec: EnvSpec, name: str, wrapper: Any, arguments: dict[str, Any], error: Exception) -> ValueError:
     """The error for a wrapper that cannot be put around an env, which says what it takes if that is why."""
-    known: dict[str, Any] = {}
-    with suppress(TypeError, ValueError):  # written in C
-        _env, *rest = inspect.signature(wrapper).parameters.values()
-        known = {each.name: each for each in rest}
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
-    if (unknown := [argument for argument in arguments if argument not in known]) and known and not takes_any:
-        which = f"{unknown[0]}: {arguments[unknown[0]]!r}, but {name} takes no such argument"
+    if found := calls.unknown_argument(wrapper, arguments, first=1):
+        unknown, known = found
+        which = f"{unknown}: {arguments[unknown]!r}, but {name} takes no such argument"
         return ValueError(f"env.wrappers: got {which}; write one of {', '.join(known)}")
     got = f"{name!r}" + (f" with {setting_text(arguments)}" if arguments else "")
     return ValueError(f"env.wrappers: got {got}, which cannot wrap {spec.id}: {one_line(error)}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from typing import TYPE_CHECKING, Any
 
+from rllab import calls
 from rllab.callbacks import Callback
 from rllab.errors import ConfigError
 from rllab.text import one_line
@@ -94,7 +93,10 @@ def make(cfg: RunConfig, given: Sequence[Callback | Callable[[Training], None]] 
     Raises:
         ConfigError: one cannot be imported, or does not take its arguments; one line.
     """
-    made = [*(_make(name, arguments) for name, arguments in cfg.callback_calls), *map(_as_callback, given)]
+    try:
+        made = [*(_make(name, arguments) for name, arguments in cfg.callback_calls), *map(_as_callback, given)]
+    except ValueError as error:
+        raise ConfigError(one_line(error)) from error
     for callback in made:
         try:
             callback.check(cfg)
@@ -104,22 +106,15 @@ def make(cfg: RunConfig, given: Sequence[Callback | Callable[[Training], None]] 
 
 
 def _make(name: str, arguments: dict[str, Any]) -> Callback:
-    module, _, attribute = name.replace(":", ".").rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"callbacks: got {name!r}, which cannot be imported ({one_line(error)}); "
-            "write e.g. [{rllab.callbacks.EarlyStopping: {score: 475}}]"
-        ) from None
+    found = calls.find("callbacks", name, example="[{rllab.callbacks.EarlyStopping: {score: 475}}]")
     if not isinstance(found, type):
         if arguments:
             raise ConfigError(f"callbacks: got {name!r} with arguments, but a function takes none; write a class")
         return _as_callback(found, name)
-    known = list(inspect.signature(found).parameters)
-    if (unknown := [each for each in arguments if each not in known]) and "kwargs" not in known:
+    if wrong := calls.unknown_argument(found, arguments):
+        unknown, known = wrong
         write = f"one of {', '.join(known)}" if known else "none"
-        raise ConfigError(f"callbacks: got {name!r} with {unknown[0]}, which it does not take; write {write}")
+        raise ConfigError(f"callbacks: got {name!r} with {unknown}, which it does not take; write {write}")
     try:
         made = found(**arguments)
     except ConfigError:
