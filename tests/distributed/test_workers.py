@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from rllab import checkpoint, distributed, envs
-from rllab.distributed import checks, workers
+from rllab.distributed import checks, handle, workers
 from rllab.distributed.reports import Reports
 from rllab.errors import ConfigError
 from rllab.training import trial
@@ -323,12 +323,12 @@ def test_who_waits_for_the_others_does_not_hang(load_config):
     """Both have stood still for long; the first has answered a snapshot, which the other keeps from being whole."""
     cfg = load_config("env=cartpole", "meta.num_workers=2", "meta.max_session=2")
     team = workers.Workers(cfg, envs.inspect(cfg.env))
-    waiting, hanging = (workers._Worker(index, range(index, index + 1), None, None) for index in range(2))
+    waiting, hanging = (handle.Handle(index, range(index, index + 1), None, None) for index in range(2))
     team._take_in(waiting, ("state", 1, checkpoint.dumps({}), None))
     for each, long_ago in ((waiting, 2000), (hanging, 1500)):
         each.moved_at = time.monotonic() - long_ago
     team._check_that_it_moves(waiting)
-    with pytest.raises(workers.WorkerError, match=r"worker 1 of 2 .* hangs"):
+    with pytest.raises(handle.WorkerError, match=r"worker 1 of 2 .* hangs"):
         team._check_that_it_moves(hanging)
 
 

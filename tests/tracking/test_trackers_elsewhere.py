@@ -32,16 +32,14 @@ CONFIG = {"agent.lr": 3e-4, "agent.hidden": [64, 64], "env.id": "CartPole-v1", "
 
 @pytest.fixture
 def run(tmp_path):
-    """`run("its id", resumed_at=300)`, with a picture and a film in its directory."""
+    """`run("its id")`, with a picture and a film in its directory."""
     for folder in FOLDERS:
         (tmp_path / folder).mkdir()
     Image.new("RGB", (8, 6)).save(tmp_path / "curve.png")
     film = [Image.fromarray(np.full((6, 8, 3), 40 * step, np.uint8)) for step in range(4)]
     film[0].save(tmp_path / "film.gif", save_all=True, append_images=film[1:])
     (tmp_path / "best.safetensors").write_bytes(b"policy")
-    return lambda known=None, resumed_at=None: TrackedRun(
-        tmp_path, "mine", "study", CONFIG, FOLDERS, known, lambda _: None, resumed_at
-    )
+    return lambda known=None: TrackedRun(tmp_path, "mine", "study", CONFIG, FOLDERS, known, lambda _: None)
 
 
 def send(tracker, *frames, outcome):
@@ -74,7 +72,7 @@ def test_tensorboard(run, tmp_path):
         content = events.read_bytes()
         events.write_bytes(content[:-left])
 
-    tracker = begun(TensorBoard, TensorBoardConfig(), run(resumed_at=300))
+    tracker = begun(TensorBoard, TensorBoardConfig(), run())
     assert tracker.frame == 200
     send(tracker, 300, 400, outcome="complete")
     for session in (0, 1):
@@ -145,7 +143,7 @@ def test_wandb_offline(run, tmp_path, monkeypatch):
     ends = bisect.bisect_left(range(len(content)), 3, key=lambda size: num_rows(content[:size]))
     log.write_bytes(content[: ends - 1])  # as a process leaves it that was killed: a byte of the third row is missing
 
-    second = begun(Wandb, config, run(first.id, resumed_at=300))
+    second = begun(Wandb, config, run(first.id))
     assert (second.id, second.frame) == (first.id, 200)
     send(second, 300, 400, outcome="complete")
     found, summary = logged(tmp_path, first.id)
@@ -207,7 +205,7 @@ def test_mlflow(where, run, mlflow, request, tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}" if where == "database" else request.getfixturevalue("server")
     first = begun(Mlflow, MlflowConfig(uri=uri), run())
     send(first, 100, 200, outcome="stopped")
-    second = begun(Mlflow, MlflowConfig(uri=uri), run(first.id, resumed_at=200))
+    second = begun(Mlflow, MlflowConfig(uri=uri), run(first.id))
     assert (second.id, second.frame) == (first.id, 200)
     send(second, 300, outcome="complete")
     client = mlflow.MlflowClient(tracking_uri=uri)

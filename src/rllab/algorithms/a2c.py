@@ -26,9 +26,10 @@ from rllab.functional.reductions import by_session, explained_variance, masked_s
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler
+from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.normalize import RewardNorm
+from rllab.nets.policy_sampler import PolicySampler
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.optim.rmsprop import RMSprop

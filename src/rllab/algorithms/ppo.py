@@ -29,10 +29,11 @@ from rllab.functional.reductions import by_session, explained_variance
 from rllab.functional.returns import gae
 from rllab.functional.schedules import Coefficient
 from rllab.kernels.on_policy import OnPolicyKernel
-from rllab.nets.actor_critic import ActorCritic, PolicySampler
+from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.greedy import GreedyPolicy
 from rllab.nets.memory import Past
 from rllab.nets.normalize import RewardNorm
+from rllab.nets.policy_sampler import PolicySampler
 from rllab.nets.torsos import keeps_bytes
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters

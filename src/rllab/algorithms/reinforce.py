@@ -29,8 +29,9 @@ from rllab.buffers.rollout import RolloutBuffer
 from rllab.functional.policy_gradient import actor_critic_loss
 from rllab.functional.reductions import by_session, explained_variance, masked_standardize
 from rllab.functional.returns import ended_since, gae
-from rllab.nets.actor_critic import ActorCritic, PolicySampler
+from rllab.nets.actor_critic import ActorCritic
 from rllab.nets.greedy import GreedyPolicy
+from rllab.nets.policy_sampler import PolicySampler
 from rllab.optim.adam import Adam
 from rllab.optim.flat import FlatParameters
 from rllab.random.streams import Seed, Streams

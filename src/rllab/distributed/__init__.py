@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from rllab.config import RunConfig
 from rllab.distributed.checks import resolve, share
-from rllab.distributed.workers import WorkerError, Workers
+from rllab.distributed.handle import WorkerError
+from rllab.distributed.workers import Workers
 from rllab.envs import EnvInfo
 from rllab.training.evaluation import Progress
 from rllab.training.sessions import Sessions

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from multiprocessing.connection import Pipe, wait
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rllab import checkpoint
 from rllab.distributed import merge, worker
 from rllab.distributed.checks import share
+from rllab.distributed.handle import Handle, WorkerError
 from rllab.distributed.policy import SharedPolicy
 from rllab.distributed.reports import Reports
 from rllab.distributed.worker import Board
@@ -26,8 +25,6 @@ from rllab.training.sessions import CheckpointReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
     import torch
 
@@ -36,35 +33,6 @@ if TYPE_CHECKING:
 
 _LOOK = 1.0
 """Seconds between two looks at whether workers still move."""
-
-
-class WorkerError(Exception):
-    """A worker crashed, was killed or hangs. Its text is one line; a traceback from the worker is a note to it."""
-
-
-@dataclass
-class _Worker:
-    """One process, and what it has sent."""
-
-    index: int
-    numbers: range  # of its sessions
-    process: BaseProcess
-    link: Connection
-    ready: bool = False
-    notes: list[str] = field(default_factory=list)
-    state: dict[str, Any] | None = None
-    best: dict[str, Any] | None = None
-    best_changed: bool = False
-    answered: int = 0  # number of the latest snapshot that it has sent its state for
-    ended: bool = False
-    frame: int = 0  # of its own, at the last look
-    moved_at: float = field(default_factory=time.monotonic)  # when that frame changed, or a message came or went
-    waits: bool = False  # for our word: it cannot hang, however long others take
-
-    def tell(self, word: Any) -> None:
-        self.waits, self.moved_at = False, time.monotonic()
-        with suppress(OSError):  # it has died, which `Workers._receive` notices
-            self.link.send(word)
 
 
 class Workers:
@@ -85,7 +53,7 @@ class Workers:
         self.set_values: dict[str, float] = {}  # since the workers were told of any
         self.num_workers = cfg.meta.max_session if cfg.meta.distributed else int(cfg.meta.num_workers)
         self.board = Board.make(self.num_workers)
-        self.workers: list[_Worker] = []
+        self.workers: list[Handle] = []
         self.reports = Reports(cfg, self.num_workers)
         self.frame = 0  # of the latest checkpoint that all have reached
         self.num_snapshots = 0
@@ -126,13 +94,13 @@ class Workers:
         cuts = [round(index * num_sessions / self.num_workers) for index in range(self.num_workers + 1)]
         return [range(*pair) for pair in pairwise(cuts)]
 
-    def _start(self, index: int, numbers: range) -> _Worker:
+    def _start(self, index: int, numbers: range) -> Handle:
         ours, theirs = Pipe()
         memory = self.policy and self.policy.block
         arguments = (index, numbers, self._config(), self.info, self.board, memory, self.specs, self.callbacks)
         with theirs:
             process = start_process(worker.main, theirs, *arguments)
-        return _Worker(index, numbers, process, ours)
+        return Handle(index, numbers, process, ours)
 
     def _config(self) -> RunConfig:
         """The config for a worker, with its part of the cores and of what the agent counts in frames (`share`)."""
@@ -199,10 +167,10 @@ class Workers:
             except (EOFError, ConnectionResetError):
                 gone = True
             if gone and not each.ended:
-                raise WorkerError(f"{self._name(each)} {_cause(each.process)}")
+                raise WorkerError(f"{self._name(each)} {each.cause()}")
             self._check_that_it_moves(each)
 
-    def _take_in(self, each: _Worker, message: tuple[Any, ...]) -> None:
+    def _take_in(self, each: Handle, message: tuple[Any, ...]) -> None:
         each.moved_at = time.monotonic()
         match message:
             case ("ready", notes):
@@ -230,11 +198,11 @@ class Workers:
                 error.add_note(trace)
                 raise error
 
-    def _name(self, each: _Worker) -> str:
+    def _name(self, each: Handle) -> str:
         frame = int(self.board.frames[each.index])
         return f"worker {each.index} of {self.num_workers} (at frame {frame:,} of its own)"
 
-    def _check_that_it_moves(self, each: _Worker) -> None:
+    def _check_that_it_moves(self, each: Handle) -> None:
         frame = int(self.board.frames[each.index])
         if frame != each.frame or each.waits or each.ended:
             each.frame, each.moved_at = frame, time.monotonic()
@@ -307,12 +275,3 @@ class Workers:
             each.process.join()
             each.link.close()
         self.workers = []
-
-
-def _cause(process: BaseProcess) -> str:
-    """In words, how a process has ended."""
-    process.join(_LOOK)
-    code = process.exitcode
-    if code is not None and code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return "hung up" if code is None else f"ended with exit code {code}"

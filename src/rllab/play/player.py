@@ -93,10 +93,9 @@ class Player:
             return evaluator.run(self.act(sessions), seed, watch)
 
 
-def of_policies(cfg: RunConfig, policy: dict[str, Tensor], *, frame: int) -> Player:
+def of_policies(cfg: RunConfig, info: envs.EnvInfo, policy: dict[str, Tensor], *, frame: int) -> Player:
     """Those of a run that trains in this process, by the names of their tensors ``[S, ...]``."""
     count = cfg.meta.num_policies
-    info = envs.inspect(cfg.env)
     agent = _with_policy(cfg, info, policy, {})
     return Player(Path(cfg.run_dir), cfg, info, agent, [frame] * count, [-math.inf] * count, explore=False)
 

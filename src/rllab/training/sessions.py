@@ -119,7 +119,7 @@ class Sessions:
         if self._wants_compile(state):
             notes.append(COMPILE + self._compile())
         if state is None:
-            if (origin := initial.read(self.cfg.meta)) and not self.cfg.meta.distributed:
+            if not self.cfg.meta.distributed and (origin := initial.read(self.cfg.meta)):
                 origin.give(self.algorithm, self.numbers)
             self.envs.reset(self._env_seeds())
         else:

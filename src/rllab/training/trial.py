@@ -123,7 +123,7 @@ class Trial:
         quiet: bool = False,
     ) -> None:
         """Make the crew, then the directory. `cfg` and `info` are what `check` returns."""
-        self.cfg = cfg
+        self.cfg, self.info = cfg, info
         self.search = search
         self.unseen_seed = unseen_seed(cfg.meta.seed, presets)
         opened = opened or Opened()
@@ -221,7 +221,8 @@ class Trial:
 
     def _player(self) -> Player:
         """The policies as they are now."""
-        return player.of_policies(self.cfg, self._snapshot()["algorithm"]["policy"], frame=self.training.frame)
+        policy = self._snapshot()["algorithm"]["policy"]
+        return player.of_policies(self.cfg, self.info, policy, frame=self.training.frame)
 
     def _begin(self) -> list[str]:
         """Begin, or go on from the checkpoints; returns notes for a person."""

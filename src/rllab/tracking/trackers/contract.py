@@ -37,8 +37,6 @@ class TrackedRun:
     """What a process that has begun the run gave to `remember`, if this one goes on with it."""
     remember: Callable[[str], None]
     """Keeps what the tracker itself calls the run; to be called as soon as that is known."""
-    resumed_at: int | None
-    """The frame at which it goes on; None for a new run."""
 
 
 class RunTracker:

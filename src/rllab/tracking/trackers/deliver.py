@@ -74,7 +74,7 @@ class Trackers:
         ids = {} if resumed_at is None else read_json(path / IDS)
         for key, settings in cfg.tracker.items():
             remember = partial(self._remember, key)
-            run = TrackedRun(path, name, group, config, folders, ids.get(key), remember, resumed_at)
+            run = TrackedRun(path, name, group, config, folders, ids.get(key), remember)
             self._couriers.append(Courier(key, partial(trackers.find(settings.name, field=key), settings, run)))
         if resumed_at:
             for frame, rows in sorted(_history(path, folders, evaluated=cfg.meta.evaluates).items()):
