@@ -87,6 +87,15 @@ def test_the_best_of_a_grid_over_a_group_of_ones_own_is_trained_by_its_command(c
     assert re.search(r"ppo_Pendulum-v1_seed6$", again.run_dir)
 
 
+def test_the_best_of_a_colleague_needs_no_trust_where_it_names_nothing_of_theirs(command, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = "-m meta=quick_dev env=cartpole,pendulum callbacks=[rllab.callbacks.Video] +eval_env.max_episode_steps=7"
+    assert command(f"{words} hydra/launcher=basic hydra.sweep.dir=study").code == 0
+    (tmp_path / "study" / "best.yaml.hmac").unlink()
+    assert command("-cd study -cn best meta=quick_dev").err == ""
+    assert (runs[-1][0].callbacks, runs[-1][0].eval_env) == (["rllab.callbacks.Video"], {"max_episode_steps": 7})
+
+
 @pytest.mark.parametrize("word", ["env=acrobot", "agent=a2c", "tuned=none", "env.id=Acrobot-v1"])
 def test_what_the_best_holds_whole_is_not_chosen_anew(word, refused):
     line = "best.yaml holds env and agent whole; leave it out, change single fields such as env.max_frame=1e6, or *"

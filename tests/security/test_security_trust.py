@@ -184,6 +184,8 @@ BEST = {
     "a package of the file": "# @package hydra\nsearchpath: [pkg://evil]\n",
     "an env": "defaults: [config, _self_]\nenv: {id: 'evil:X-v0'}\n",
     "an agent": "defaults: [config, _self_]\nagent: {name: 'evil:A'}\n",
+    "a callback of a run": "defaults: [config, _self_]\ncallbacks: [evil.Callback]\n",
+    "an env of evaluations": "defaults: [config, _self_]\neval_env: {id: 'evil:X-v0'}\n",
     "a resolver": "defaults: [config, _self_]\nagent: {lr: '${oc.env:SECRET}'}\n",
     "a resolver in the defaults": "defaults: [config, {override agent: '${oc.env:SECRET}'}, _self_]\n",
 }

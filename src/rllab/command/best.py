@@ -12,6 +12,9 @@ from rllab import config
 from rllab.config import trust
 from rllab.errors import ConfigError
 
+_SECTIONS = ("defaults", "env", "agent", "eval_env", "callbacks", "meta")
+"""What the `best.yaml` of a search holds; whatever these sections name has to be trusted."""
+
 
 def check(name: Path, added: str | None, instead: str | None, words: list[str], *, trusted: bool) -> None:
     """Refuse what it must not bring, and words that it would win over.
@@ -45,7 +48,7 @@ def _check_best(path: Path, *, added: bool) -> None:
         return
     found = yaml.safe_load(content)
     fields = found if isinstance(found, dict) else {}
-    named = [f"{name}={fields[name]}" for name in fields if name not in ("defaults", "agent", "env", "meta")]
+    named = [f"{name}={fields[name]}" for name in fields if name not in _SECTIONS]
     named += [f"defaults={choice}" for choice in fields.get("defaults") or [] if not _is_ours(choice)]
     # a resolver reads what it likes, as ${oc.env:SECRET}
     named += re.findall(r"@package.*|\$\{.*", content.decode(errors="replace"))
