@@ -295,6 +295,21 @@ def test_ordinary_module_as_network(load_config, tmp_path):
 
 
 @pytest.mark.usefixtures("no_picture")
+@pytest.mark.parametrize("name", ["memory", "optimizer"])
+def test_a_run_of_before_there_was_a_memory_goes_on_but_not_without_what_has_learned(load_config, tmp_path, name):
+    trial.run(load_config(*SMALL, "meta.max_session=1", "env.max_frame=400"))
+    state = last(tmp_path / "run")
+    del state["algorithm"][name]
+    checkpoint.write(tmp_path / "run" / "checkpoints" / "last.safetensors", state)
+    resume = load_config(f"meta.resume={tmp_path / 'run'}")
+    if name == "memory":
+        trial.run(resume, max_frame=500)
+    else:
+        with pytest.raises(ConfigError, match=r"^meta.resume: got .*, whose checkpoints do not fit .*'optimizer'"):
+            trial.run(resume, max_frame=500)
+
+
+@pytest.mark.usefixtures("no_picture")
 def test_a_run_of_an_older_version_cannot_go_on(load_config, tmp_path, stop_at):
     stop_at(400)
     with pytest.raises(SystemExit):

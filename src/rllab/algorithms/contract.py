@@ -173,7 +173,8 @@ class Algorithm(Protocol):
         """Restore what `state_dict` gave."""
         self.net.load_state_dict(state["policy"])
         for name in self.saved:
-            restore_state(self, name, state[name])
+            if name in state or getattr(self, name) != {}:  # an older version did not know of what is empty here
+                restore_state(self, name, state[name])
 
 
 class Acting:
