@@ -12,7 +12,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
@@ -119,7 +118,10 @@ def _scalars(values: Mapping[str, float]) -> Any:
 
 def _last_frame(directory: Path) -> int:
     """The frame of the last event that an earlier process has written whole; 0 without any."""
-    files = directory.glob("events.out.tfevents.*")
+    if not (files := [*directory.glob("events.out.tfevents.*")]):
+        return 0
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader  # noqa: PLC0415 - slow
+
     return max((event.step for file in files for event in LegacyEventFileLoader(str(file)).Load()), default=0)
 
 
